@@ -1,0 +1,250 @@
+/*
+ * The contract between the VMM and a guest: everything that one side writes and the other reads.
+ *
+ * A guest that wants descriptor tables, entry points and MSRs carries one ELF note (struct
+ * rs_note, name "Ringscope", type RS_NOTE_TYPE).  From it the VMM writes GDT, IDT, TSS and MSRs and
+ * enters the guest's ELF entry point in ring 0 with everything live:
+ *
+ *     RDI = address of struct rs_boot      RSP = top of the boot stack (16-byte aligned)
+ *     RSI, RDX, ... = 0                    RFLAGS = 2 (interrupts off)
+ *     CR3 = the kernel root                GS base = RS_ENTRY_CPU(0)
+ *     KERNEL_GS base = 0                   CPL = 0, CS = RS_SEL_KERNEL_CODE
+ *
+ * A guest without the note is entered in the same way, with its segments mapped for ring 0 where
+ * its program headers say, but has no IDT: any exception ends it.
+ *
+ * The guest's address space (all of it is built by the VMM before the first instruction runs):
+ *
+ *     0 ... 00007fff_ffffffff    user half: empty at boot; the guest's kernel fills it
+ *     ffff8880_00000000          direct map of all RAM, read-write, no-execute
+ *     ffffc900_00000000          left to the guest: kernel stacks
+ *     ffffffff_80000000          the image, each segment with its own rights
+ *     ffffffff_a0000000          per-CPU pages that only the kernel root maps
+ *     ffffffff_b0000000          the boot page, read-only
+ *     ffffffff_c0000000          the entry area: the top 1 GiB, all that a user root maps of
+ *                                the kernel half: entry text, IDT, GDT, TSS, entry and
+ *                                exception stacks, and the words the entry code needs
+ *
+ * Top-level slot 256 (ffff8000_00000000) stays empty: on one KVM ring 3 can never reach it.
+ *
+ * Everything a guest writes here is hostile to the VMM until checked; nothing is read twice.
+ * All fields are little-endian; all sizes are bytes.
+ */
+#ifndef SHARED_ABI_H
+#define SHARED_ABI_H
+
+#include "shared/x86.h"
+
+#define RS_ABI_VERSION 1
+
+/* ---- The address space ------------------------------------------------------------------- */
+
+#define RS_USER_END 0x0000800000000000
+#define RS_DIRECT_BASE 0xffff888000000000
+#define RS_STACKS_BASE 0xffffc90000000000
+#define RS_IMAGE_BASE 0xffffffff80000000
+#define RS_KERNEL_CPU_BASE 0xffffffffa0000000
+#define RS_BOOT_PAGE 0xffffffffb0000000
+#define RS_ENTRY_BASE 0xffffffffc0000000
+#define RS_ENTRY_IDT 0xffffffffcff00000
+#define RS_ENTRY_CPU_BASE 0xffffffffd0000000
+
+#define RS_MAX_CPUS 8
+#define RS_CPU_STRIDE 0x20000
+
+/* Inside the entry area of one CPU, offsets from RS_ENTRY_CPU(n).  What is not listed is a guard:
+ * never mapped.  Stacks grow down from their TOP. */
+#define RS_ENTRY_WORDS 0x0000
+#define RS_ENTRY_GDT 0x1000
+#define RS_ENTRY_TSS 0x2000
+#define RS_ENTRY_STACK_TOP 0x5000
+#define RS_ENTRY_STACK_SIZE 0x1000
+#define RS_IST_TOP(i) (0x5000 + (i) * 0x3000) /* i = 1..7 */
+#define RS_IST_SIZE 0x2000
+
+/* Inside the kernel-only pages of one CPU, offsets from RS_KERNEL_CPU(n). */
+#define RS_KERNEL_STATS 0x0000
+#define RS_KERNEL_CALL 0x1000
+#define RS_KERNEL_BOOT_STACK_TOP 0x7000
+#define RS_KERNEL_BOOT_STACK_SIZE 0x2000
+
+/* ---- Selectors --------------------------------------------------------------------------- */
+
+/* The order is forced: SYSCALL takes CS = STAR[47:32] and SS = +8; SYSRET takes SS = STAR[63:48]
+ * + 8 and CS = +16 for 64-bit, +0 for 32-bit code (SDM volume 2, SYSCALL, SYSRET); SYSEXIT wants
+ * ring 3 code and data at SYSENTER_CS + 16 and + 24 for 32-bit, + 32 and + 40 for 64-bit. */
+#define RS_SEL_KERNEL_CODE 0x08
+#define RS_SEL_KERNEL_DATA 0x10
+#define RS_SEL_USER_CODE32 0x1b
+#define RS_SEL_USER_DATA 0x23
+#define RS_SEL_USER_CODE 0x2b
+#define RS_SEL_USER_DATA2 0x33
+#define RS_SEL_TSS 0x40
+#define RS_GDT_ENTRIES 32 /* the rest is the guest's to fill */
+
+/* TSS plus I/O permission bitmap: ports 0 to RS_IO_BITMAP_PORTS - 1, all denied at boot. */
+#define RS_IO_BITMAP_OFFSET 104
+#define RS_IO_BITMAP_PORTS 0x600
+#define RS_TSS_LIMIT (RS_IO_BITMAP_OFFSET + RS_IO_BITMAP_PORTS / 8)
+
+/* ---- Ports ------------------------------------------------------------------------------- */
+
+#define RS_PORT_PUTC 0x500 /* OUT AL: one byte to the console; also OUTSB */
+#define RS_PORT_EXIT 0x504 /* OUT AL or EAX: end with this status, 0 to 123 */
+#define RS_PORT_CALL 0x508 /* OUT EAX: a function of enum rs_call_function */
+#define RS_PORT_MARK 0x50c /* OUT AL: store this vCPU's state in rs_call.marks[AL] */
+#define RS_PORT_NOP 0x510  /* OUT: nothing; what an exit costs */
+
+/* ---- KPTI modes and features ------------------------------------------------------------- */
+
+#define RS_PTI_OFF 0    /* one root */
+#define RS_PTI_PCID 1   /* two roots, each with its PCID */
+#define RS_PTI_NOPCID 2 /* two roots, every switch empties the TLB */
+
+/* Bits of rs_boot.features: what the guest may use.  CPUID inside the guest is not to be asked:
+ * one KVM answers it with a mixture (leaves of the host, leaves of the table). */
+#define RS_FEATURE_PCID X86_BIT(0)
+#define RS_FEATURE_INVPCID X86_BIT(1)
+#define RS_FEATURE_SMEP X86_BIT(2)
+#define RS_FEATURE_SMAP X86_BIT(3)
+#define RS_FEATURE_UMIP X86_BIT(4)
+#define RS_FEATURE_NX X86_BIT(5)
+#define RS_FEATURE_GIB_PAGES X86_BIT(6)
+#define RS_FEATURE_LA57 X86_BIT(7)
+#define RS_FEATURE_FSGSBASE X86_BIT(8)
+#define RS_FEATURE_AMD X86_BIT(9)   /* the CPU's vendor is AMD (or Hygon) */
+#define RS_FEATURE_INTEL X86_BIT(10) /* ... Intel */
+
+/* Bits of rs_boot.quirks: what this KVM was seen to leave undone.  The VMM sets them while the guest
+ * runs; the guest may look at any time. */
+#define RS_QUIRK_NO_STAC X86_BIT(0) /* STAC and CLAC cannot run in ring 0: the VMM skips them */
+
+#ifndef __ASSEMBLER__
+
+#define RS_ENTRY_CPU(n) (RS_ENTRY_CPU_BASE + (uint64_t)(n) * RS_CPU_STRIDE)
+#define RS_KERNEL_CPU(n) (RS_KERNEL_CPU_BASE + (uint64_t)(n) * RS_CPU_STRIDE)
+
+/* ---- The note: guest to VMM -------------------------------------------------------------- */
+
+#define RS_NOTE_NAME "Ringscope"
+#define RS_NOTE_TYPE 1
+
+/* Addresses are guest-virtual and must lie in an executable segment of the image's kernel half. */
+struct rs_note {
+	uint32_t abi;              /* RS_ABI_VERSION */
+	uint32_t size;             /* sizeof(struct rs_note) */
+	uint64_t vectors;          /* stub of vector 0 */
+	uint32_t vector_stride;    /* from one stub to the next, 1 to 4096 */
+	uint32_t vector_count;     /* 32 to 256; gates beyond are not present */
+	uint64_t user_vectors[4];  /* bitmap: gates with DPL 3 */
+	uint64_t trap_gates[4];    /* bitmap: trap gates (IF kept); the others clear IF */
+	uint8_t ist[32];           /* IST index 0 to 7 of vectors 0 to 31 */
+	uint64_t syscall_entry;    /* LSTAR; 0: EFER.SCE stays clear */
+	uint64_t compat_entry;     /* CSTAR; 0: none */
+	uint64_t sysenter_entry;   /* SYSENTER_EIP; 0: SYSENTER_CS stays 0 */
+	uint64_t syscall_mask;     /* FMASK: RFLAGS bits that SYSCALL clears, bits 0 to 31 */
+};
+_Static_assert(sizeof(struct rs_note) == 160, "layout of struct rs_note is ABI");
+
+/* ---- The boot page: VMM to guest ---------------------------------------------------------- */
+
+#define RS_BOOT_MAGIC UINT64_C(0x65706f6373676e69) /* "ingscope" */
+#define RS_MAX_SEGMENTS 24
+#define RS_CMDLINE_SIZE 2048
+
+/* One PT_LOAD segment as it lies in RAM.  flags are the ELF's PF_R 4, PF_W 2, PF_X 1. */
+struct rs_segment {
+	uint64_t va;    /* page-aligned down */
+	uint64_t gpa;   /* page-aligned down */
+	uint64_t size;  /* whole pages, zero-filled beyond the file's bytes */
+	uint32_t flags;
+	uint32_t user;  /* 1: in the user half; in RAM, but mapped nowhere (ring 3 programs) */
+};
+
+struct rs_boot {
+	uint64_t magic;      /* RS_BOOT_MAGIC */
+	uint32_t abi;        /* RS_ABI_VERSION */
+	uint32_t size;       /* sizeof(struct rs_boot) */
+	uint64_t ram_size;   /* RAM is GPA 0 to ram_size - 1 */
+	uint64_t free_start; /* frames from here ... */
+	uint64_t free_end;   /* ... to here are the guest's, and zero */
+	uint64_t kernel_root; /* GPA of the top-level table that CR3 holds */
+	uint64_t features;   /* RS_FEATURE_* */
+	volatile uint64_t quirks; /* RS_QUIRK_* */
+	uint32_t levels;     /* 4 or 5 */
+	uint32_t maxphyaddr; /* physical address width in bits */
+	uint32_t pti_mode;   /* RS_PTI_*: the mode to start in */
+	uint32_t cpus;       /* 1 to RS_MAX_CPUS */
+	uint64_t tsc_khz;    /* 0: unknown */
+	uint32_t segment_count;
+	uint32_t argc;       /* words in cmdline */
+	struct rs_segment segments[RS_MAX_SEGMENTS];
+	char cmdline[RS_CMDLINE_SIZE]; /* argc words, each ended by a NUL; word 0 is the file's name */
+};
+_Static_assert(sizeof(struct rs_boot) <= PAGE_SIZE, "the boot page is one page");
+
+/* ---- The call page: hypercalls and marks, one per CPU ---------------------------------------- */
+
+/* OUT of the number to RS_PORT_CALL; arguments and result in struct rs_call.  An unknown number or
+ * a bad argument gives a negative errno value in result and is counted, never fatal. */
+enum rs_call_function {
+	RS_CALL_WRITE = 1, /* arg[0]: 1 stdout, 2 stderr; arg[1]: bytes of data; result: written */
+	RS_CALL_PANIC = 2, /* arg[0]: bytes of data, a message; arg[1]: GPA of a struct rs_regs or
+	                    * all ones; the guest is dead and never runs again */
+};
+
+#define RS_MARKS 8
+
+/* The state of a vCPU as the VMM sees it from outside, at one instruction. */
+struct rs_mark {
+	uint64_t count; /* how many marks this slot has taken; 0: empty */
+	uint64_t rip, rsp, rflags, cr3;
+	uint16_t cs, ss;
+	uint8_t cpl; /* SS.DPL, which is the CPL (SDM 5.5) */
+	uint8_t pad[3];
+	uint64_t tsc;
+};
+
+struct rs_call {
+	uint64_t arg[4];
+	int64_t result;
+	uint64_t pad[3];
+	struct rs_mark marks[RS_MARKS];
+	char data[4096];
+};
+_Static_assert(sizeof(struct rs_call) <= 2 * PAGE_SIZE, "the call area is two pages");
+
+/* Registers as the guest saved them at an entry; also what it hands over in a panic. */
+struct rs_regs {
+	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+	uint64_t error; /* error code of an exception, else the system call's number */
+	uint64_t rip, cs, rflags, rsp, ss;
+};
+_Static_assert(sizeof(struct rs_regs) == 21 * 8, "entry code pushes 21 words");
+
+/* ---- The statistics page: guest to VMM, one per CPU ------------------------------------------- */
+
+/* Plain memory: counting costs no exit.  Each field only ever grows. */
+struct rs_stats {
+	uint64_t vectors[256];     /* entries through the IDT, by vector */
+	uint64_t syscall64;        /* entries by SYSCALL from 64-bit code */
+	uint64_t syscall32;        /* ... from compatibility code (CSTAR) */
+	uint64_t sysenter;
+	uint64_t int80;            /* system calls by INT 0x80 (also counted in vectors[0x80]) */
+	uint64_t user_faults;      /* faults of ring 3 (all vectors below 32 with CPL 3) */
+	uint64_t copy_faults;      /* user copies that ended in EFAULT */
+	uint64_t context_switches; /* from one process to another */
+	uint64_t processes;        /* created */
+	uint64_t killed;           /* ended by a fault */
+	uint64_t cr3_entry;        /* CR3 writes on the way in: user root to kernel root */
+	uint64_t cr3_exit;         /* ... on the way out: kernel root to user root */
+	uint64_t cr3_switch;       /* ... to change address space */
+	uint64_t cr3_flush;        /* of all those, the ones that emptied TLB entries */
+	uint64_t invlpg;
+	uint64_t quirk_syscall;    /* SYSCALLs that arrived as a page fault at LSTAR, completed */
+	uint64_t quirk_intn;       /* INT n that arrived as #UD, completed */
+};
+_Static_assert(sizeof(struct rs_stats) <= PAGE_SIZE, "the statistics page is one page");
+
+#endif /* __ASSEMBLER__ */
+#endif
