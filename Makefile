@@ -1,0 +1,245 @@
+# Ringscope: build, run, test, measure, install.  `make help` lists the targets.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC ?= gcc
+VERSION := 0.1.0
+
+# For people who need more: EXTRA_CFLAGS="-fsanitize=address" LINK= make BUILD=build/asan
+EXTRA_CFLAGS ?=
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+	-Wmissing-prototypes -Wvla -Wundef -Werror
+HOST_CFLAGS := -std=gnu17 -O2 -g -I. -DRS_VERSION='"$(VERSION)"' -D_GNU_SOURCE $(WARNINGS) \
+	$(EXTRA_CFLAGS)
+# vmm is one static file: it starts faster than a dynamic one and runs in a box as it is.
+LINK ?= -static
+VMM_LIBS := -lelf -lz -lcapstone -ljansson
+CHECK_LIBS := -lcheck -lsubunit -lm -lrt -lpthread
+
+# Ring 0 uses integer instructions only: one KVM interprets it and knows no others.
+GUEST_CFLAGS := -std=gnu17 -O2 -g -I. -I$(BUILD)/guest $(WARNINGS) -ffreestanding -fno-builtin \
+	-fno-pic -fno-pie -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+	-mno-red-zone -mgeneral-regs-only -fno-omit-frame-pointer $(EXTRA_GUEST_CFLAGS)
+KERNEL_CFLAGS := $(GUEST_CFLAGS) -mcmodel=kernel
+# The entry path counts its instructions: frame pointers stay out of the kernel's leaf code.
+KERNEL_CFLAGS += -fomit-frame-pointer
+USER_CFLAGS := $(GUEST_CFLAGS) -mcmodel=small
+ASFLAGS := -I. -I$(BUILD)/guest -g -D__ASSEMBLER__
+
+objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
+
+SHARED_SOURCES := $(sort $(wildcard shared/*.c))
+# Words are for hosts: no snprintf in ring 0.
+SHARED_GUEST_SOURCES := $(filter-out shared/pt_text.c,$(SHARED_SOURCES))
+VMM_SOURCES := $(sort $(wildcard vmm/*.c vmm/*.S))
+KERNEL_SOURCES := $(filter-out guest/offsets.c,$(sort $(wildcard guest/*.c guest/*.S)))
+USER_SOURCES := $(sort $(wildcard guest/user/*.c guest/user/*.S))
+
+SHARED_OBJECTS := $(call objects,host,$(SHARED_SOURCES))
+VMM_OBJECTS := $(call objects,host,$(VMM_SOURCES))
+KERNEL_OBJECTS := $(call objects,kernel,$(KERNEL_SOURCES) $(SHARED_GUEST_SOURCES))
+USER_OBJECTS := $(call objects,user,$(USER_SOURCES))
+
+EXAMPLES := $(patsubst guest/examples/%.c,$(BUILD)/%.elf,$(wildcard guest/examples/*.c))
+
+.PHONY: all
+all: $(BUILD)/vmm $(BUILD)/guest.elf $(EXAMPLES) ## build vmm and guest.elf (the default)
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# ---- vmm -------------------------------------------------------------------------------------------
+
+.PHONY: vmm
+vmm: $(BUILD)/vmm
+
+$(BUILD)/vmm: $(VMM_OBJECTS) $(SHARED_OBJECTS)
+	@echo "  LINK    $@"
+	@$(CC) $(HOST_CFLAGS) $(LINK) -o $@ $^ $(VMM_LIBS)
+
+$(BUILD)/host/%.c.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) $(HOST_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/host/%.S.o: %.S
+	@mkdir -p $(@D)
+	@echo "  AS      $<"
+	@$(CC) $(ASFLAGS) -MMD -MP -c -o $@ $<
+
+# ---- guest.elf ---------------------------------------------------------------------------------------
+
+$(BUILD)/guest.elf: $(KERNEL_OBJECTS) $(BUILD)/user/programs.o guest/kernel.ld
+	@echo "  LINK    $@"
+	@$(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+		-Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -T guest/kernel.ld -o $@ \
+		$(KERNEL_OBJECTS) $(BUILD)/user/programs.o
+
+# Structure offsets that assembly needs, from the C declarations.
+$(BUILD)/guest/offsets.h: guest/offsets.c
+	@mkdir -p $(@D)
+	@echo "  GEN     $@"
+	@$(CC) $(KERNEL_CFLAGS) -MMD -MP -MT $@ -MF $@.d -S -o $@.s $<
+	@sed -n 's/^->\([A-Z0-9_]*\) [$$]*\(.*\)/#define \1 \2/p' $@.s > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/kernel/%.c.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $< (ring 0)"
+	@$(CC) $(KERNEL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/kernel/%.S.o: %.S $(BUILD)/guest/offsets.h
+	@mkdir -p $(@D)
+	@echo "  AS      $< (ring 0)"
+	@$(CC) $(ASFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/user/%.c.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $< (ring 3)"
+	@$(CC) $(USER_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/user/%.S.o: %.S
+	@mkdir -p $(@D)
+	@echo "  AS      $< (ring 3)"
+	@$(CC) $(ASFLAGS) -MMD -MP -c -o $@ $<
+
+# Ring 3 code is linked by itself first and its names get a prefix, so that neither side can
+# call the other by mistake; then its sections are what guest/kernel.ld expects.
+$(BUILD)/user/programs.o: $(USER_OBJECTS) guest/user/programs.ld
+	@echo "  LINK    $@"
+	@$(LD) -r -T guest/user/programs.ld -o $@.tmp $(USER_OBJECTS)
+	@objcopy --prefix-symbols=user_ $@.tmp $@ && rm -f $@.tmp
+
+# A guest of one's own: one C file, no kernel of ours (README).
+$(BUILD)/%.elf: guest/examples/%.c guest/examples/plain.ld
+	@mkdir -p $(@D)
+	@echo "  GUEST   $<"
+	@$(CC) $(GUEST_CFLAGS) -MMD -MP -MF $@.d -nostdlib -static -no-pie -Wl,--build-id=none \
+		-Wl,-z,max-page-size=4096 -T guest/examples/plain.ld -o $@ $<
+
+# ---- Tests -------------------------------------------------------------------------------------------
+
+TEST_CFLAGS := $(HOST_CFLAGS)
+UNIT_SOURCES := $(sort $(wildcard tests/unit/*.c))
+UNIT_VMM_SOURCES := $(sort $(wildcard tests/unit_vmm/*.c))
+VMM_PARTS := $(filter-out $(BUILD)/host/vmm/main.c.o,$(VMM_OBJECTS))
+KVM_TESTS := $(patsubst tests/kvm/%.c,$(BUILD)/tests/%,$(wildcard tests/kvm/*.c))
+TEST_GUESTS := $(patsubst tests/guests/%,$(BUILD)/tests/%.elf,$(basename $(wildcard tests/guests/*.S tests/guests/*.c)))
+TEST_PROGRAMS := $(BUILD)/tests/unit $(BUILD)/tests/unit_vmm $(BUILD)/tests/tour_test $(KVM_TESTS) $(TEST_GUESTS)
+
+$(BUILD)/tests/unit: $(call objects,host,$(UNIT_SOURCES)) $(SHARED_OBJECTS)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(HOST_CFLAGS) -o $@ $^ $(CHECK_LIBS)
+
+$(BUILD)/tests/unit_vmm: $(call objects,host,$(UNIT_VMM_SOURCES)) $(VMM_PARTS) $(SHARED_OBJECTS)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(HOST_CFLAGS) -o $@ $^ $(CHECK_LIBS) $(VMM_LIBS)
+
+# Linked statically: these run inside the boxes too.
+$(KVM_TESTS): $(BUILD)/tests/%: $(BUILD)/host/tests/kvm/%.c.o $(SHARED_OBJECTS)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(HOST_CFLAGS) $(LINK) -o $@ $^ $(CHECK_LIBS)
+
+$(BUILD)/tests/tour_test: $(BUILD)/host/tests/guest/tour_test.c.o
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(HOST_CFLAGS) -o $@ $^ $(CHECK_LIBS) -ljansson
+
+$(BUILD)/tests/%.elf: tests/guests/%.S guest/examples/plain.ld
+	@mkdir -p $(@D)
+	@echo "  GUEST   $<"
+	@$(CC) $(ASFLAGS) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+		-T guest/examples/plain.ld -o $@ $<
+
+$(BUILD)/tests/%.elf: tests/guests/%.c guest/examples/plain.ld
+	@mkdir -p $(@D)
+	@echo "  GUEST   $<"
+	@$(CC) $(GUEST_CFLAGS) -nostdlib -static -no-pie -Wl,--build-id=none \
+		-Wl,-z,max-page-size=4096 -T guest/examples/plain.ld -o $@ $<
+
+.PHONY: tests
+tests: all $(TEST_PROGRAMS) ## build everything that make test runs
+
+.PHONY: test
+test: ## install what tests need, then run all of them, here and in both boxes
+	@tools/install-deps build test
+	@$(MAKE) --no-print-directory tests
+	@BUILD=$(BUILD) tests/run
+
+.PHONY: test-asan
+test-asan: ## unit tests and command-line tests under ASan and UBSan
+	@tools/install-deps build test
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan LINK= \
+		EXTRA_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" \
+		$(BUILD)/asan/vmm $(BUILD)/asan/tests/unit $(BUILD)/asan/tests/unit_vmm \
+		$(BUILD)/asan/guest.elf $(TEST_GUESTS:$(BUILD)/%=$(BUILD)/asan/%)
+	@BUILD=$(BUILD)/asan tests/run unit unit_vmm cli
+
+.PHONY: coverage
+coverage: ## line coverage of shared/ by its unit tests; fails below 95 %
+	@tools/install-deps build test coverage
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage LINK= EXTRA_CFLAGS="--coverage -O0" \
+		$(BUILD)/coverage/tests/unit
+	@$(BUILD)/coverage/tests/unit > $(BUILD)/coverage/unit.log || { cat $(BUILD)/coverage/unit.log; exit 1; }
+	@gcovr --root . --filter shared/ --exclude tests/ --fail-under-line 95 $(BUILD)/coverage
+
+# ---- Measuring ----------------------------------------------------------------------------------------
+
+$(BUILD)/bench_floor: tests/bench/floor.c
+	@mkdir -p $(@D)
+	@$(CC) $(HOST_CFLAGS) -static -o $@ $<
+
+$(BUILD)/bench_pt: $(BUILD)/host/tests/bench/pt.c.o $(SHARED_OBJECTS)
+	@$(CC) $(HOST_CFLAGS) -o $@ $^
+
+.PHONY: bench
+bench: ## start-to-exit and exit round trip against a bare ioctl program; page-table operations
+	@tools/install-deps build
+	@$(MAKE) --no-print-directory all $(BUILD)/bench_floor $(BUILD)/bench_pt
+	@BUILD=$(BUILD) tests/bench/run
+
+# ---- For people -----------------------------------------------------------------------------------------
+
+.PHONY: run
+run: ## install what is missing, build, and run ./vmm guest.elf
+	@tools/install-deps build
+	@$(MAKE) --no-print-directory all
+	@tools/run-here-or-in-box ./vmm guest.elf
+
+.PHONY: install
+install: all ## install vmm, guest.elf and the man page below $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/ringscope \
+		$(DESTDIR)$(PREFIX)/include/ringscope/shared $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(BUILD)/vmm $(DESTDIR)$(PREFIX)/bin/ringscope
+	install -m 644 $(BUILD)/guest.elf $(DESTDIR)$(PREFIX)/lib/ringscope/guest.elf
+	install -m 644 shared/abi.h shared/x86.h $(DESTDIR)$(PREFIX)/include/ringscope/shared
+	install -m 644 vmm/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man1/ringscope.1
+
+.PHONY: compdb
+compdb: ## write compile_commands.json
+	@$(MAKE) --no-print-directory -Bnk all tests 2>/dev/null | tools/compdb > compile_commands.json
+	@echo "compile_commands.json"
+
+.PHONY: lint
+lint: ## formatting, clang-tidy, cppcheck; and a clang build
+	@tools/install-deps build test lint
+	@tests/lint
+
+.PHONY: clean
+clean: ## remove build/, but not what the boxes have downloaded
+	@rm -rf compile_commands.json
+	@if [ -d $(BUILD) ]; then find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kvmbox -exec rm -rf {} +; fi
+	@rmdir $(BUILD) 2>/dev/null || true
+
+.PHONY: distclean
+distclean: clean ## remove build/ with all downloads
+	@rm -rf $(BUILD)
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | sed 's/$$(DESTDIR)$$(PREFIX)/DESTDIR and PREFIX/' | expand -t 24
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

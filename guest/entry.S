@@ -1,0 +1,412 @@
+/*
+ * Every way into ring 0 and every way out of it.
+ *
+ * All of this file is linked into the entry area, the only kernel text that a user root maps.  Each
+ * entry begins with what it may assume and ends with what it hands on.  Common to all: interrupts are
+ * off (interrupt gates, FMASK) and stay off until IRETQ or SYSRET restores the user's RFLAGS.
+ *
+ * Under KPTI (cpu.pti) RSP0 is the CPU's small entry stack, which both roots map; the frame that the
+ * processor pushed there moves to the process's kernel stack once CR3 is the kernel root.  With one
+ * root RSP0 is the process's kernel stack itself and nothing has to move.
+ */
+#include "shared/abi.h"
+#include "offsets.h"
+
+	.section .entry.text, "ax", @progbits
+
+/* The rest of struct rs_regs below the RDI slot. */
+.macro PUSH_REGS
+	push %rsi
+	push %rdx
+	push %rcx
+	push %rax
+	push %r8
+	push %r9
+	push %r10
+	push %r11
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+.endm
+
+/* Nothing that ring 3 chose stays in a register where the kernel could speculate on it. */
+.macro CLEAR_REGS
+	xor %esi, %esi
+	xor %edx, %edx
+	xor %ecx, %ecx
+	xor %r8d, %r8d
+	xor %r9d, %r9d
+	xor %r10d, %r10d
+	xor %r11d, %r11d
+	xor %ebx, %ebx
+	xor %ebp, %ebp
+	xor %r12d, %r12d
+	xor %r13d, %r13d
+	xor %r14d, %r14d
+	xor %r15d, %r15d
+.endm
+
+/* All of struct rs_regs but RDI. */
+.macro POP_REGS
+	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %rbp
+	pop %rbx
+	pop %r11
+	pop %r10
+	pop %r9
+	pop %r8
+	pop %rax
+	pop %rcx
+	pop %rdx
+	pop %rsi
+.endm
+
+/* In: RSI free, GS the kernel's.  Out: CR3 is the kernel root; RSI destroyed. */
+.macro ENTER_KERNEL_ROOT
+	mov %gs:CPU_KERNEL_CR3, %rsi
+	mov %rsi, %cr3
+	incq %gs:STATS_CR3_ENTRY
+.endm
+
+/* In: a stack with RSI, RDI, error, RIP, CS, RFLAGS, RSP, SS on it, the kernel root in CR3.
+ * Out: the same but RSI on the process's kernel stack, and RSI as the user had it. */
+.macro MOVE_FRAME_TO_KERNEL_STACK
+	mov %rsp, %rsi
+	mov %gs:CPU_KERNEL_STACK, %rsp
+	pushq 56(%rsi)
+	pushq 48(%rsi)
+	pushq 40(%rsi)
+	pushq 32(%rsi)
+	pushq 24(%rsi)
+	pushq 16(%rsi)
+	pushq 8(%rsi)
+	mov (%rsi), %rsi
+.endm
+
+/*
+ * SYSCALL from 64-bit code.
+ * State: CPL 0, CR3 and GS the user's, RSP the user's and not to be trusted, RCX = user RIP,
+ * R11 = user RFLAGS, IF TF DF NT AC cleared by FMASK.
+ */
+	.globl syscall_entry
+syscall_entry:
+	swapgs
+	mov %rsp, %gs:CPU_USER_RSP
+	cmpl $0, %gs:CPU_PTI
+	je 1f
+	mov %gs:CPU_KERNEL_CR3, %rsp
+	mov %rsp, %cr3
+	incq %gs:STATS_CR3_ENTRY
+1:	mov %gs:CPU_KERNEL_STACK, %rsp
+	push $RS_SEL_USER_DATA
+	push %gs:CPU_USER_RSP
+	push %r11
+	push $RS_SEL_USER_CODE
+	push %rcx
+	push %rax
+	push %rdi
+	PUSH_REGS
+	CLEAR_REGS
+	incq %gs:STATS_SYSCALL64
+	mov %rsp, %rdi
+	call syscall64
+	/* Nothing a process can do sets saved registers that SYSRET cannot restore: user memory ends a
+	 * page below the canonical hole (RCX), and whoever changes saved registers sets EXIT_SLOW. */
+	cmpl $EXIT_FAST_PTI, %gs:CPU_EXIT
+	ja 3f
+	je 2f
+	POP_REGS
+	pop %rdi
+	mov %gs:CPU_USER_RSP, %rsp
+	swapgs
+	sysretq
+2:	POP_REGS
+	pop %rdi
+	incq %gs:STATS_CR3_EXIT
+	mov %gs:CPU_USER_CR3, %rsp
+	mov %rsp, %cr3
+	mov %gs:CPU_USER_RSP, %rsp
+	swapgs
+	sysretq
+3:	movl $EXIT_FAST, %gs:CPU_EXIT
+	cmpl $0, %gs:CPU_PTI
+	je user_return
+	movl $EXIT_FAST_PTI, %gs:CPU_EXIT
+	jmp user_return
+
+/*
+ * SYSCALL from 32-bit compatibility code (AMD; on Intel it is #UD).  As above; arguments as the i386
+ * convention has them, the second one in EBP since ECX holds the return address.  Leaves by IRETQ.
+ */
+	.globl compat_entry
+compat_entry:
+	swapgs
+	mov %rsp, %gs:CPU_USER_RSP
+	cmpl $0, %gs:CPU_PTI
+	je 1f
+	mov %gs:CPU_KERNEL_CR3, %rsp
+	mov %rsp, %cr3
+	incq %gs:STATS_CR3_ENTRY
+1:	mov %gs:CPU_KERNEL_STACK, %rsp
+	mov %ecx, %ecx
+	push $RS_SEL_USER_DATA
+	push %gs:CPU_USER_RSP
+	push %r11
+	push $RS_SEL_USER_CODE32
+	push %rcx
+	push %rax
+	push %rdi
+	mov %ebp, %ecx
+	PUSH_REGS
+	CLEAR_REGS
+	incq %gs:STATS_SYSCALL32
+	mov %rsp, %rdi
+	call syscall32
+	jmp user_return
+
+/*
+ * INT 0x80.
+ * State: CPL 0, CR3 and GS the user's; RIP, CS, RFLAGS, RSP, SS on the RSP0 stack.
+ */
+int80_entry:
+	cld
+	swapgs
+	push %rax
+	push %rdi
+	cmpl $0, %gs:CPU_PTI
+	je 1f
+	push %rsi
+	ENTER_KERNEL_ROOT
+	MOVE_FRAME_TO_KERNEL_STACK
+1:	PUSH_REGS
+	CLEAR_REGS
+	incq %gs:STATS_INT80
+	incq %gs:STATS_VECTOR80
+	mov %rsp, %rdi
+	call syscall32
+	/* fall through */
+
+/*
+ * Back to ring 3 by IRETQ.
+ * In: RSP = struct rs_regs of the process on its kernel stack, CR3 the kernel root, GS the kernel's.
+ */
+	.globl user_return
+user_return:
+	POP_REGS
+	cmpl $0, %gs:CPU_PTI
+	jne 1f
+	pop %rdi
+	add $8, %rsp
+	jmp 2f
+1:	mov %rsp, %rdi
+	mov %gs:CPU_ENTRY_STACK, %rsp
+	pushq 48(%rdi)
+	pushq 40(%rdi)
+	pushq 32(%rdi)
+	pushq 24(%rdi)
+	pushq 16(%rdi)
+	pushq (%rdi)
+	incq %gs:STATS_CR3_EXIT
+	mov %gs:CPU_USER_CR3, %rdi
+	mov %rdi, %cr3
+	pop %rdi
+2:	swapgs
+	/* A fault here arrives at CPL 0 with the user's GS: kernel_vector knows this address. */
+user_iret:
+	iretq
+
+/*
+ * Exceptions and interrupts without a stack of their own.
+ * State: vector, error, RIP, CS, RFLAGS, RSP, SS on the RSP0 stack or, when ring 0 was interrupted,
+ * on its stack; CR3 and GS of whoever was interrupted.
+ */
+vector_entry:
+	cld
+	testb $3, 24(%rsp)
+	jz kernel_vector
+	swapgs
+	xchg %rdi, (%rsp)
+	cmpl $0, %gs:CPU_PTI
+	je 1f
+	push %rsi
+	ENTER_KERNEL_ROOT
+	MOVE_FRAME_TO_KERNEL_STACK
+1:	PUSH_REGS
+	CLEAR_REGS
+	mov %rsp, %rsi
+	call trap
+	jmp user_return
+
+kernel_vector:
+	push %rax
+	lea user_iret(%rip), %rax
+	cmp %rax, 24(%rsp)
+	pop %rax
+	je iret_fault
+	xchg %rdi, (%rsp)
+	PUSH_REGS
+	CLEAR_REGS
+	mov %rsp, %rsi
+	call trap
+	POP_REGS
+	pop %rdi
+	add $8, %rsp
+	iretq
+
+/*
+ * IRETQ itself faulted on what a process asked it to restore.
+ * State: CPL 0, GS already the user's, CR3 already the user's under KPTI, all general registers
+ * the user's but RSP; the RSP in the frame points to the five words that IRETQ refused.
+ * Hands on: the registers of that process, as if the fault had come from ring 3.
+ */
+iret_fault:
+	swapgs
+	mov %rdi, %gs:CPU_SCRATCH0
+	mov %rsi, %gs:CPU_SCRATCH1
+	mov 8(%rsp), %rsi
+	mov %rsi, %gs:CPU_SCRATCH2
+	cmpl $0, %gs:CPU_PTI
+	je 1f
+	ENTER_KERNEL_ROOT
+1:	mov (%rsp), %rdi
+	mov 40(%rsp), %rsi
+	mov %gs:CPU_KERNEL_STACK, %rsp
+	/* With one root these five words land where they already lie. */
+	pushq 32(%rsi)
+	pushq 24(%rsi)
+	pushq 16(%rsi)
+	pushq 8(%rsi)
+	pushq (%rsi)
+	pushq %gs:CPU_SCRATCH2
+	pushq %gs:CPU_SCRATCH0
+	mov %gs:CPU_SCRATCH1, %rsi
+	PUSH_REGS
+	CLEAR_REGS
+	mov %rsp, %rsi
+	call trap_iret
+	jmp user_return
+
+/*
+ * #DB, NMI, #DF and #MC have stacks of their own (IST), because they may come at any instruction of
+ * this file: before SWAPGS, before RSP is the kernel's, between two CR3 writes.
+ * From ring 3 they go the ordinary way.  From ring 0 nothing but the registers themselves tells which
+ * GS and CR3 are live, so both are looked at, and put back as they were found.
+ */
+ist_entry:
+	cld
+	testb $3, 24(%rsp)
+	jz 2f
+	swapgs
+	xchg %rdi, (%rsp)
+	push %rsi
+	cmpl $0, %gs:CPU_PTI
+	je 1f
+	ENTER_KERNEL_ROOT
+1:	MOVE_FRAME_TO_KERNEL_STACK
+	PUSH_REGS
+	CLEAR_REGS
+	mov %rsp, %rsi
+	call trap
+	jmp user_return
+
+2:	xchg %rdi, (%rsp)
+	PUSH_REGS
+	CLEAR_REGS
+	/* Kernel addresses are negative: a GS base that is not, is the user's. */
+	mov $MSR_GS_BASE, %ecx
+	rdmsr
+	mov %edx, %ebx
+	test %ebx, %ebx
+	js 3f
+	swapgs
+3:	mov %cr3, %r12
+	cmpl $0, %gs:CPU_PTI
+	je 4f
+	mov %gs:CPU_KERNEL_CR3, %rax
+	mov %rax, %cr3
+4:	mov %rsp, %rsi
+	call trap
+	cmpl $0, %gs:CPU_PTI
+	je 5f
+	or %gs:CPU_NOFLUSH, %r12
+	mov %r12, %cr3
+5:	test %ebx, %ebx
+	js 6f
+	swapgs
+6:	POP_REGS
+	pop %rdi
+	add $8, %rsp
+	iretq
+
+/*
+ * flush_user_root(user_cr3, kernel_cr3): empties the TLB of the user root's PCID, by loading that root
+ * without CR3 bit 63.  It must lie here: between the two writes only the entry area is mapped.
+ */
+	.globl flush_user_root
+flush_user_root:
+	mov %rdi, %cr3
+	mov %rsi, %cr3
+	ret
+
+/* One stub a vector, so that the number is known; all end with vector and error on the stack. */
+#define STUB_STRIDE 16
+	.balign STUB_STRIDE
+	.globl vector_stubs
+vector_stubs:
+	.set vector, 0
+	.rept 256
+	.balign STUB_STRIDE
+	.if vector == 0x80
+	jmp int80_entry
+	.else
+	.if vector < 32
+	.if (VECTORS_WITH_ERROR_CODE >> vector) & 1
+	.else
+	push $0
+	.endif
+	.else
+	push $0
+	.endif
+	push $vector
+	.if (vector == VECTOR_DB) || (vector == VECTOR_NMI) || (vector == VECTOR_DF) || (vector == VECTOR_MC)
+	jmp ist_entry
+	.else
+	jmp vector_entry
+	.endif
+	.endif
+	.set vector, vector + 1
+	.endr
+
+	.globl entry_text_end
+entry_text_end:
+
+/* What the VMM reads before the first instruction runs (shared/abi.h, struct rs_note). */
+	.section .note.ringscope, "a", @note
+	.balign 4
+	.long 2f - 1f
+	.long 4f - 3f
+	.long 1 /* RS_NOTE_TYPE */
+1:	.asciz "Ringscope"
+2:	.balign 4
+3:	.long RS_ABI_VERSION
+	.long 4f - 3b
+	.quad vector_stubs
+	.long STUB_STRIDE
+	.long 256
+	.quad (1 << VECTOR_BP) | (1 << VECTOR_OF), 0, (1 << (0x80 - 128)), 0
+	.quad 0, 0, 0, 0
+	.byte 0, 3, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0
+	.byte 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+	.quad syscall_entry
+	.quad compat_entry
+	.quad 0
+	.quad RFLAGS_IF | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_IOPL
+4:	.balign 4
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,58 @@
+/*
+ * The kernel's C entry.  Everything is live when it is called: tables, IDT, TSS, MSRs are the VMM's work
+ * (shared/abi.h).  What is left is to make the first process and to go to ring 3.
+ */
+#include <stddef.h>
+
+#include "guest/console.h"
+#include "guest/cpu.h"
+#include "guest/frames.h"
+#include "guest/process.h"
+#include "guest/space.h"
+#include "guest/usercopy.h"
+
+_Noreturn void kernel_main(const struct rs_boot *boot);
+
+/* The ring 3 image begins with its start code. */
+static uint64_t user_entry(const struct rs_boot *boot)
+{
+	for (uint32_t i = 0; i < boot->segment_count; i++)
+		if (boot->segments[i].user && (boot->segments[i].flags & 1))
+			return boot->segments[i].va;
+	panic(NULL, "the image has no ring 3 program");
+}
+
+/* Opens RS_PORT_MARK in the I/O permission bitmap, which the VMM wrote with every port denied.  Whether a
+ * process's ring 3 gets to see the bitmap at all is decided at each switch (process.c). */
+static void open_mark_port(void)
+{
+	uint8_t *bitmap = (uint8_t *)(RS_ENTRY_CPU(0) + RS_ENTRY_TSS + RS_IO_BITMAP_OFFSET);
+
+	bitmap[RS_PORT_MARK / 8] &= (uint8_t)~(1 << RS_PORT_MARK % 8);
+}
+
+static void cpu_init(const struct rs_boot *boot)
+{
+	struct cpu *cpu = (struct cpu *)RS_ENTRY_CPU(0);
+
+	cpu->self = cpu;
+	cpu->entry_stack = RS_ENTRY_CPU(0) + RS_ENTRY_STACK_TOP;
+	/* The VMM loaded TR; loading it again makes one emulated CPU read the I/O bitmap. */
+	__asm__ volatile("ltr %w0" : : "r"(RS_SEL_TSS));
+	open_mark_port();
+	frames_init(boot);
+	usercopy_init(boot);
+}
+
+_Noreturn void kernel_main(const struct rs_boot *boot)
+{
+	cpu_init(boot);
+	if (boot->magic != RS_BOOT_MAGIC || boot->abi != RS_ABI_VERSION)
+		panic(NULL, "boot page of another version: %u, wanted %u", (uint64_t)boot->abi,
+		      (uint64_t)RS_ABI_VERSION);
+	if (!space_init(boot))
+		panic(NULL, "no memory for the kernel's tables");
+	space_set_mode(boot->pti_mode);
+	process_init(boot, user_entry(boot));
+	process_start_first();
+}

@@ -1,0 +1,46 @@
+/*
+ * Structure offsets for assembly, taken from the C declarations so that no number is typed twice.
+ * Compiled to assembly; the Makefile turns each line "->NAME value" into a #define.
+ */
+#include <stddef.h>
+
+#include "guest/cpu.h"
+
+#define EMIT(name, value) __asm__ volatile("\n->" #name " %0" : : "i"(value))
+#define STATS_FROM_GS (RS_KERNEL_CPU_BASE - RS_ENTRY_CPU_BASE + RS_KERNEL_STATS)
+
+void offsets(void);
+void offsets(void)
+{
+	EMIT(EXIT_FAST, EXIT_FAST);
+	EMIT(EXIT_FAST_PTI, EXIT_FAST_PTI);
+	EMIT(CPU_USER_RSP, offsetof(struct cpu, user_rsp));
+	EMIT(CPU_KERNEL_CR3, offsetof(struct cpu, kernel_cr3));
+	EMIT(CPU_USER_CR3, offsetof(struct cpu, user_cr3));
+	EMIT(CPU_KERNEL_STACK, offsetof(struct cpu, kernel_stack));
+	EMIT(CPU_ENTRY_STACK, offsetof(struct cpu, entry_stack));
+	EMIT(CPU_PTI, offsetof(struct cpu, pti));
+	EMIT(CPU_EXIT, offsetof(struct cpu, exit));
+	EMIT(CPU_SCRATCH0, offsetof(struct cpu, scratch[0]));
+	EMIT(CPU_SCRATCH1, offsetof(struct cpu, scratch[1]));
+	EMIT(CPU_SCRATCH2, offsetof(struct cpu, scratch[2]));
+	EMIT(CPU_NOFLUSH, offsetof(struct cpu, noflush));
+	/* Statistics lie outside the entry area, at a fixed distance below the GS base. */
+	EMIT(STATS_SYSCALL64,
+	     (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, syscall64));
+	EMIT(STATS_SYSCALL32,
+	     (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, syscall32));
+	EMIT(STATS_INT80, (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, int80));
+	EMIT(STATS_VECTOR80,
+	     (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, vectors[0x80]));
+	EMIT(STATS_CR3_ENTRY,
+	     (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, cr3_entry));
+	EMIT(STATS_CR3_EXIT, (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, cr3_exit));
+	EMIT(REGS_R15, offsetof(struct rs_regs, r15));
+	EMIT(REGS_RDI, offsetof(struct rs_regs, rdi));
+	EMIT(REGS_ERROR, offsetof(struct rs_regs, error));
+	EMIT(REGS_RIP, offsetof(struct rs_regs, rip));
+	EMIT(REGS_CS, offsetof(struct rs_regs, cs));
+	EMIT(REGS_RSP, offsetof(struct rs_regs, rsp));
+	EMIT(REGS_SS, offsetof(struct rs_regs, ss));
+}

@@ -1,0 +1,400 @@
+#include "guest/process.h"
+
+#include <stddef.h>
+
+#include "guest/console.h"
+#include "guest/cpu.h"
+#include "guest/errno.h"
+#include "guest/frames.h"
+#include "guest/string.h"
+#include "shared/desc.h"
+
+/* switch.S */
+void switch_stacks(uint64_t *save_rsp, uint64_t load_rsp);
+/* entry.S */
+extern const char user_return[];
+
+#define USER_STACK_TOP (RS_USER_END - 16 * PAGE_SIZE)
+#define USER_STACK_SIZE (4 * PAGE_SIZE)
+
+static struct process processes[MAX_PROCESSES];
+static uint32_t next_pid = 1;
+
+/* Who is ready but not running, first come first served.  The running process is in no queue. */
+static struct {
+	struct process *first, *last;
+} ready;
+
+static void make_ready(struct process *process)
+{
+	process->state = PROCESS_READY;
+	process->next_ready = NULL;
+	if (ready.first)
+		ready.last->next_ready = process;
+	else
+		ready.first = process;
+	ready.last = process;
+}
+
+static struct process *take_ready(void)
+{
+	struct process *process = ready.first;
+
+	if (process)
+		ready.first = process->next_ready;
+	return process;
+}
+
+struct process *process_current(void)
+{
+	return this_cpu()->current;
+}
+
+struct rs_regs *process_regs(struct process *process)
+{
+	return (struct rs_regs *)process->kernel_stack - 1;
+}
+
+/* ---- Making and unmaking ------------------------------------------------------------------- */
+
+static bool map_kernel_stack(struct process *process)
+{
+	uint64_t slot = (uint64_t)(process - processes);
+	uint64_t base = RS_STACKS_BASE + slot * KERNEL_STACK_STRIDE + KERNEL_STACK_SIZE;
+
+	process->kernel_stack = base + KERNEL_STACK_SIZE;
+	for (uint64_t va = base; va < process->kernel_stack; va += PAGE_SIZE) {
+		uint64_t frame;
+
+		if (!frame_alloc(&frame))
+			return false;
+		if (pt_map(space_kernel_tree(), va, frame, PAGE_SIZE, PT_WRITE | PT_GLOBAL, NULL)) {
+			frame_free_zero(frame);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void free_pages(struct process *process, const struct area *area)
+{
+	for (uint64_t va = area->va; va < area->va + area->len; va += PAGE_SIZE) {
+		struct pt_walk walk;
+
+		pt_walk(&process->space.user, va, &walk);
+		if (walk.mapped)
+			frame_free(walk.pa);
+	}
+}
+
+static void free_memory(struct process *process)
+{
+	for (uint32_t i = 0; i < process->area_count; i++) {
+		const struct area *area = &process->areas[i];
+
+		if (!area->shared)
+			free_pages(process, area);
+		space_unmap(&process->space, area->va, area->len);
+	}
+	process->area_count = 0;
+	space_destroy(&process->space);
+}
+
+/* Kernel stacks stay mapped with their slot: the next process in it finds the stack made. */
+static struct process *new_process(void)
+{
+	for (struct process *p = processes; p < processes + MAX_PROCESSES; p++) {
+		uint64_t stack = p->kernel_stack;
+
+		if (p->state != PROCESS_FREE)
+			continue;
+		*p = (struct process){.kernel_stack = stack, .fresh = true, .mark_slot = -1};
+		if (!stack && !map_kernel_stack(p)) {
+			p->kernel_stack = 0;
+			return NULL;
+		}
+		if (!space_create(&p->space, (uint16_t)(p - processes + 1)))
+			return NULL;
+		p->pid = next_pid++;
+		return p;
+	}
+	return NULL;
+}
+
+/* Maps the area and fills it: from the frames at `gpa` (shared or copied), or with zeros. */
+static bool add_area(struct process *process, struct area area, uint64_t gpa, bool zero)
+{
+	if (process->area_count == MAX_AREAS)
+		return false;
+	process->areas[process->area_count++] = area;
+	if (area.shared)
+		return space_map(&process->space, area.va, gpa, area.len, area.rights) == PT_OK;
+	for (uint64_t at = 0; at < area.len; at += PAGE_SIZE) {
+		uint64_t frame;
+
+		if (zero ? !frame_alloc(&frame) : !frame_alloc_dirty(&frame))
+			return false;
+		if (!zero)
+			memcpy(frame_at(frame), frame_at(gpa + at), PAGE_SIZE);
+		if (space_map(&process->space, area.va + at, frame, PAGE_SIZE, area.rights)) {
+			frame_free(frame);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool map_image(struct process *process, const struct rs_boot *boot)
+{
+	for (uint32_t i = 0; i < boot->segment_count; i++) {
+		const struct rs_segment *segment = &boot->segments[i];
+		struct area area = {
+		    .va = segment->va,
+		    .len = segment->size,
+		    .rights = (segment->flags & 2 ? PT_WRITE : 0) | (segment->flags & 1 ? PT_EXEC : 0),
+		    .shared = !(segment->flags & 2),
+		};
+
+		if (segment->user && !add_area(process, area, segment->gpa, false))
+			return false;
+	}
+	return add_area(process,
+	                (struct area){.va = USER_STACK_TOP - USER_STACK_SIZE,
+	                              .len = USER_STACK_SIZE,
+	                              .rights = PT_WRITE},
+	                0, true);
+}
+
+/* Where a process starts when it is first switched to: its registers are on its kernel stack, and
+ * switch_stacks pops six words and returns to the way out. */
+static void arm_first_switch(struct process *process)
+{
+	uint64_t *stack = (uint64_t *)process_regs(process);
+
+	*--stack = (uint64_t)user_return;
+	for (int i = 0; i < 6; i++)
+		*--stack = 0;
+	process->rsp = (uint64_t)stack;
+	make_ready(process);
+	cpu_stats()->processes++;
+}
+
+/* The guest's arguments onto the top page of the stack, as the System V ABI wants them at a process's
+ * start: argc, argv[], NULL, and the strings above.  Returns the address of argc. */
+static uint64_t push_arguments(const struct process *process, const struct rs_boot *boot)
+{
+	const uint64_t page = USER_STACK_TOP - PAGE_SIZE;
+	const uint64_t strings = USER_STACK_TOP - RS_CMDLINE_SIZE;
+	struct pt_walk walk;
+	uint64_t words, *word;
+	uint32_t argc = 0;
+
+	pt_walk(&process->space.user, page, &walk);
+	memcpy(frame_at(walk.pa + strings - page), boot->cmdline, RS_CMDLINE_SIZE);
+	words = (boot->argc + 2 + 1) & ~UINT64_C(1); /* keeps RSP a multiple of 16 */
+	if (words * 8 > strings - page)
+		panic(NULL, "too many arguments: %u", (uint64_t)boot->argc);
+	word = frame_at(walk.pa + strings - page - words * 8);
+	*word++ = boot->argc;
+	for (uint64_t at = 0; argc < boot->argc && at < RS_CMDLINE_SIZE; at++)
+		if (at == 0 || !boot->cmdline[at - 1])
+			word[argc++] = strings + at;
+	return strings - words * 8;
+}
+
+void process_init(const struct rs_boot *boot, uint64_t entry)
+{
+	struct process *process = new_process();
+
+	if (!process || !map_image(process, boot))
+		panic(NULL, "no memory for the first process");
+	*process_regs(process) = (struct rs_regs){
+	    .rip = entry,
+	    .cs = RS_SEL_USER_CODE,
+	    .rflags = RFLAGS_FIXED | RFLAGS_IF,
+	    .rsp = push_arguments(process, boot),
+	    .ss = RS_SEL_USER_DATA,
+	};
+	arm_first_switch(process);
+}
+
+static bool copy_memory(struct process *child, const struct process *parent)
+{
+	for (uint32_t i = 0; i < parent->area_count; i++) {
+		struct area area = parent->areas[i];
+
+		/* Page by page: the parent's frames need not lie side by side. */
+		for (uint64_t at = 0; at < area.len; at += PAGE_SIZE) {
+			struct area page = {area.va + at, PAGE_SIZE, area.rights, area.shared};
+			struct pt_walk walk;
+
+			pt_walk(&parent->space.user, page.va, &walk);
+			child->area_count = i;
+			if (!walk.mapped || !add_area(child, page, walk.pa, false))
+				return false;
+		}
+		child->areas[i] = area;
+	}
+	return true;
+}
+
+int64_t process_fork(void)
+{
+	struct process *parent = process_current();
+	struct process *child = new_process();
+
+	if (!child)
+		return -EAGAIN;
+	if (!copy_memory(child, parent)) {
+		/* The area that failed counts whole: pages that were not mapped are skipped. */
+		if (child->area_count)
+			child->areas[child->area_count - 1] = parent->areas[child->area_count - 1];
+		free_memory(child);
+		return -ENOMEM;
+	}
+	child->parent = parent;
+	child->fault_handler = parent->fault_handler;
+	*process_regs(child) = *process_regs(parent);
+	process_regs(child)->rax = 0;
+	arm_first_switch(child);
+	return child->pid;
+}
+
+/* ---- Switching ------------------------------------------------------------------------------- */
+
+static void set_io_permission(const struct process *process)
+{
+	struct desc_tss *tss = (struct desc_tss *)(RS_ENTRY_CPU(this_cpu()->number) + RS_ENTRY_TSS);
+
+	/* Beyond the limit: no port is allowed. */
+	tss->iomap_base = process->mark_slot >= 0 ? RS_IO_BITMAP_OFFSET : RS_TSS_LIMIT + 1;
+}
+
+static void set_kernel_stack(uint64_t top)
+{
+	struct cpu *cpu = this_cpu();
+	struct desc_tss *tss = (struct desc_tss *)(RS_ENTRY_CPU(cpu->number) + RS_ENTRY_TSS);
+
+	cpu->kernel_stack = top;
+	desc_tss_set_rsp(tss, 0, cpu->pti ? cpu->entry_stack : top);
+}
+
+static void load(struct process *process)
+{
+	struct cpu *cpu = this_cpu();
+
+	cpu->current = process;
+	/* cpu.user_rsp is the other process's: leave by IRETQ, from the saved registers. */
+	cpu->exit = EXIT_SLOW;
+	set_kernel_stack(process->kernel_stack);
+	set_io_permission(process);
+	space_load(&process->space, process->fresh);
+	process->fresh = false;
+}
+
+/* The caller has seen to it that somebody wakes the current process up again, if it is to run again. */
+static void switch_away(void)
+{
+	struct process *from = process_current();
+	struct process *to = take_ready();
+
+	if (!to)
+		panic(NULL, "deadlock: every process waits");
+	if (to == from)
+		return;
+	cpu_stats()->context_switches++;
+	load(to);
+	if (to->mark_slot >= 0)
+		out8(RS_PORT_MARK, (uint8_t)to->mark_slot);
+	switch_stacks(&from->rsp, to->rsp);
+}
+
+void process_yield(void)
+{
+	make_ready(process_current());
+	switch_away();
+}
+
+_Noreturn void process_start_first(void)
+{
+	uint64_t boot_rsp;
+
+	load(take_ready());
+	switch_stacks(&boot_rsp, processes[0].rsp);
+	__builtin_unreachable();
+}
+
+/* ---- Ending ---------------------------------------------------------------------------------- */
+
+_Noreturn void process_exit(uint32_t status)
+{
+	struct process *current = process_current();
+
+	if (current == &processes[0])
+		for (;;)
+			out32(RS_PORT_EXIT, status & 0x7f ? 120 : (status >> 8) & 0xff);
+	for (struct process *p = processes; p < processes + MAX_PROCESSES; p++)
+		if (p->parent == current)
+			p->parent = &processes[0];
+	current->exit_status = status;
+	current->state = PROCESS_ZOMBIE;
+	if (current->parent->state == PROCESS_WAITING)
+		make_ready(current->parent);
+	switch_away();
+	__builtin_unreachable();
+}
+
+static int64_t reap(struct process *child, uint32_t *status)
+{
+	int64_t pid = child->pid;
+
+	*status = child->exit_status;
+	free_memory(child);
+	child->state = PROCESS_FREE;
+	child->parent = NULL;
+	return pid;
+}
+
+int64_t process_wait(int64_t pid, uint32_t *status, bool no_hang)
+{
+	struct process *current = process_current();
+
+	for (;;) {
+		bool any = false;
+
+		for (struct process *p = processes; p < processes + MAX_PROCESSES; p++) {
+			if (p->state == PROCESS_FREE || p->parent != current ||
+			    (pid != -1 && pid != p->pid))
+				continue;
+			if (p->state == PROCESS_ZOMBIE)
+				return reap(p, status);
+			any = true;
+		}
+		if (!any)
+			return -ECHILD;
+		if (no_hang)
+			return 0;
+		current->state = PROCESS_WAITING;
+		switch_away();
+	}
+}
+
+/* ---- Modes -------------------------------------------------------------------------------------- */
+
+void process_set_pti_mode(uint32_t mode)
+{
+	struct process *current = process_current();
+
+	space_set_mode(mode);
+	for (struct process *p = processes; p < processes + MAX_PROCESSES; p++)
+		if (p->state != PROCESS_FREE)
+			space_apply_mode(&p->space);
+	current->fresh = true;
+	load(current);
+}
+
+void process_allow_marks(struct process *process, int64_t slot)
+{
+	process->mark_slot = slot;
+	set_io_permission(process);
+}

@@ -1,0 +1,66 @@
+/*
+ * Processes: an address space, a kernel stack, a place in the round of the scheduler.
+ *
+ * Scheduling is cooperative: a process runs until it yields, waits or ends.
+ */
+#ifndef GUEST_PROCESS_H
+#define GUEST_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guest/space.h"
+#include "shared/abi.h"
+
+#define MAX_PROCESSES 64
+#define MAX_AREAS 8
+#define KERNEL_STACK_SIZE 8192
+#define KERNEL_STACK_STRIDE 16384 /* the lower half is the guard: never mapped */
+
+/* A range of user memory.  shared: the frames are the image's, not the process's. */
+struct area {
+	uint64_t va, len;
+	uint32_t rights;
+	bool shared;
+};
+
+enum process_state { PROCESS_FREE, PROCESS_READY, PROCESS_WAITING, PROCESS_ZOMBIE };
+
+struct process {
+	enum process_state state;
+	uint32_t pid;
+	struct process *parent;
+	struct process *next_ready; /* in the queue of those that wait for the CPU */
+	struct space space;
+	uint64_t kernel_stack; /* top */
+	uint64_t rsp;          /* in ring 0, while another process runs */
+	bool fresh;            /* never ran: its PCIDs may hold a dead process's translations */
+	struct area areas[MAX_AREAS];
+	uint32_t area_count;
+	uint32_t exit_status;  /* in wait4's encoding: status << 8, or a signal number */
+	uint64_t fault_handler; /* RS_SYS_FAULT_HANDLER; 0: none */
+	int64_t mark_slot;      /* RS_SYS_MARK_SLOT: slot, or -1 */
+};
+
+/* The first process, from the image's user segments, ready to run at `entry`.  Panics when it cannot
+ * be made. */
+void process_init(const struct rs_boot *boot, uint64_t entry);
+/* Leaves the boot stack for ever. */
+_Noreturn void process_start_first(void);
+
+struct process *process_current(void);
+/* The registers the current process entered the kernel with. */
+struct rs_regs *process_regs(struct process *process);
+
+/* As Linux's calls; negative errno on failure. */
+int64_t process_fork(void);
+int64_t process_wait(int64_t pid, uint32_t *status, bool no_hang);
+_Noreturn void process_exit(uint32_t status);
+void process_yield(void);
+
+/* Changes the KPTI mode for all. */
+void process_set_pti_mode(uint32_t mode);
+/* Whether ring 3 of this process may write RS_PORT_MARK, from now on. */
+void process_allow_marks(struct process *process, int64_t slot);
+
+#endif

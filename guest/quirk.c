@@ -1,0 +1,66 @@
+#include "guest/quirk.h"
+
+#include "guest/cpu.h"
+#include "guest/syscall.h"
+#include "guest/trap.h"
+#include "guest/usercopy.h"
+
+#define OPCODE_SYSCALL 0x050f /* 0F 05, as two bytes in memory read */
+#define OPCODE_INT 0xcd       /* and the vector behind it */
+
+/* In the first word of an IDT gate (SDM 6.14.1). */
+#define GATE_DPL3 (X86_BIT(45) | X86_BIT(46))
+#define GATE_PRESENT X86_BIT(47)
+
+/* entry.S */
+extern const char syscall_entry[];
+
+/* A jump to the address of syscall_entry faults in the same way, and so RCX must point behind a
+ * SYSCALL.  A process that forges even that only asks for the call it could have made. */
+bool quirk_syscall(struct rs_regs *regs, uint64_t cr2)
+{
+	uint16_t opcode;
+
+	if (cr2 != (uint64_t)syscall_entry || regs->rip != cr2 ||
+	    regs->error != (PF_P | PF_U | PF_ID))
+		return false;
+	smap_close();
+	if (!get_user16(regs->rcx - 2, &opcode) || opcode != OPCODE_SYSCALL)
+		return false;
+	cpu_stats()->quirk_syscall++;
+	cpu_stats()->syscall64++;
+	regs->rip = regs->rcx;
+	regs->rflags = regs->r11;
+	regs->error = regs->rax;
+	syscall64(regs);
+	return true;
+}
+
+bool quirk_intn(struct rs_regs *regs)
+{
+	const uint64_t *idt = (const uint64_t *)RS_ENTRY_IDT;
+	uint64_t gate, vector;
+	uint16_t opcode;
+
+	if (!(regs->cs & 3) || !get_user16(regs->rip, &opcode) || (opcode & 0xff) != OPCODE_INT)
+		return false;
+	cpu_stats()->quirk_intn++;
+	vector = opcode >> 8;
+	gate = idt[2 * vector];
+	if (!(gate & GATE_PRESENT) || (gate & GATE_DPL3) != GATE_DPL3) {
+		/* SDM 6.13: the error code names the IDT entry. */
+		regs->error = vector * 8 + 2;
+		trap(gate & GATE_PRESENT ? VECTOR_GP : VECTOR_NP, regs);
+		return true;
+	}
+	regs->rip += 2;
+	if (vector == 0x80) {
+		regs->error = regs->rax;
+		cpu_stats()->int80++;
+		cpu_stats()->vectors[vector]++;
+		syscall32(regs);
+	} else {
+		trap(vector, regs);
+	}
+	return true;
+}

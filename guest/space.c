@@ -1,0 +1,254 @@
+#include "guest/space.h"
+
+#include "guest/cpu.h"
+#include "guest/frames.h"
+
+/* entry.S: must run there, since nothing else is mapped between its two CR3 writes. */
+void flush_user_root(uint64_t user_cr3, uint64_t kernel_cr3);
+
+#define USER_PCID 0x800 /* set in the user root's PCID */
+
+static struct pt kernel_tree;    /* the VMM's: boots the guest, owns the kernel half */
+static struct pt entry_template; /* a user root's kernel half; its tables serve every process */
+static uint64_t features;
+static uint32_t mode;
+
+/* The kernel half in pieces that each fill whole top-level slots, so that sharing copies entries of
+ * the top level and costs no table. */
+struct piece {
+	uint64_t va, len;
+};
+static const struct piece pieces4[] = {
+    {RS_DIRECT_BASE, UINT64_C(1) << 39},
+    {RS_STACKS_BASE, UINT64_C(1) << 39},
+    {RS_IMAGE_BASE & ~((UINT64_C(1) << 39) - 1), UINT64_C(1) << 39},
+};
+static const struct piece pieces5[] = {{UINT64_C(0xffff) << 48, UINT64_C(1) << 48}};
+
+static uint64_t slot_size(void)
+{
+	return kernel_tree.geo.levels == 5 ? UINT64_C(1) << 48 : UINT64_C(1) << 39;
+}
+
+bool space_init(const struct rs_boot *boot)
+{
+	struct pt_geometry geo = {
+	    .levels = (uint8_t)boot->levels,
+	    .maxphyaddr = (uint8_t)boot->maxphyaddr,
+	    .nx = boot->features & RS_FEATURE_NX,
+	    .gib_pages = boot->features & RS_FEATURE_GIB_PAGES,
+	    .pcid = boot->features & RS_FEATURE_PCID,
+	};
+
+	features = boot->features;
+	mode = boot->pti_mode;
+	kernel_tree = pt_attach(geo, frames_pt_memory(), boot->kernel_root);
+	if (features & RS_FEATURE_PCID)
+		write_cr4(read_cr4() | CR4_PCIDE); /* CR3 bits 11:0 are zero at boot, as it demands */
+	return pt_init(&entry_template, geo, frames_pt_memory()) == PT_OK &&
+	       pt_share(&entry_template, &kernel_tree, RS_ENTRY_BASE, -RS_ENTRY_BASE, 0, NULL) ==
+	           PT_OK;
+}
+
+struct pt *space_kernel_tree(void)
+{
+	return &kernel_tree;
+}
+
+static bool share_kernel_half(struct space *space)
+{
+	const struct piece *piece = kernel_tree.geo.levels == 5 ? pieces5 : pieces4;
+	size_t count = kernel_tree.geo.levels == 5 ? 1 : sizeof(pieces4) / sizeof(pieces4[0]);
+
+	for (size_t i = 0; i < count; i++)
+		if (pt_share(&space->kernel, &kernel_tree, piece[i].va, piece[i].len, 0, NULL))
+			return false;
+	/* The entry area lies in the last piece. */
+	return pt_share(&space->user, &entry_template, piece[count - 1].va, piece[count - 1].len, 0,
+	                NULL) == PT_OK;
+}
+
+static void set_cr3_values(struct space *space)
+{
+	const bool pcid = mode == RS_PTI_PCID;
+
+	space->kernel_cr3 = pt_cr3(&space->kernel, pcid ? space->pcid : 0, pcid);
+	space->user_cr3 = mode == RS_PTI_OFF
+	                      ? space->kernel_cr3
+	                      : pt_cr3(&space->user, pcid ? space->pcid | USER_PCID : 0, pcid);
+}
+
+bool space_create(struct space *space, uint16_t pcid)
+{
+	space->pcid = pcid;
+	if (pt_init(&space->user, kernel_tree.geo, frames_pt_memory()))
+		return false;
+	if (pt_init(&space->kernel, kernel_tree.geo, frames_pt_memory())) {
+		pt_destroy(&space->user);
+		return false;
+	}
+	if (!share_kernel_half(space)) {
+		space_destroy(space);
+		return false;
+	}
+	set_cr3_values(space);
+	return true;
+}
+
+void space_destroy(struct space *space)
+{
+	pt_destroy(&space->kernel);
+	pt_destroy(&space->user);
+}
+
+/* Gives the kernel root the top-level slots of the user half that [va, va + len) lies in. */
+static enum pt_status mirror(struct space *space, uint64_t va, uint64_t len)
+{
+	uint64_t first = va & ~(slot_size() - 1);
+	uint64_t end = (va + len + slot_size() - 1) & ~(slot_size() - 1);
+
+	return pt_share(&space->kernel, &space->user, first, end - first,
+	                mode == RS_PTI_OFF ? 0 : PT_SHARE_NX, NULL);
+}
+
+/* Both roots cache translations of the user half, each under its own PCID. */
+static void flush(const struct space *space, const struct pt_change *change)
+{
+	struct cpu *cpu = this_cpu();
+	struct rs_stats *stats = cpu_stats();
+
+	if (!change->flush || (read_cr3() & CR3_FRAME) != space->kernel.root)
+		return;
+	for (uint64_t va = change->flush_start; va < change->flush_end; va += PAGE_SIZE) {
+		invlpg(va);
+		stats->invlpg++;
+	}
+	if (mode == RS_PTI_PCID) {
+		flush_user_root(cpu->user_cr3 & ~CR3_NOFLUSH, cpu->kernel_cr3);
+		stats->cr3_switch += 2;
+		stats->cr3_flush++;
+	}
+}
+
+enum pt_status space_map(struct space *space, uint64_t va, uint64_t pa, uint64_t len,
+                         uint32_t rights)
+{
+	enum pt_status status = pt_map(&space->user, va, pa, len, rights | PT_USER, NULL);
+
+	if (status == PT_OK)
+		status = mirror(space, va, len);
+	return status;
+}
+
+enum pt_status space_unmap(struct space *space, uint64_t va, uint64_t len)
+{
+	struct pt_change change;
+	enum pt_status status = pt_unmap(&space->user, va, len, &change);
+
+	if (status == PT_OK)
+		status = mirror(space, va, len);
+	if (status == PT_OK)
+		flush(space, &change);
+	return status;
+}
+
+void space_load(const struct space *space, bool fresh)
+{
+	struct cpu *cpu = this_cpu();
+	struct rs_stats *stats = cpu_stats();
+
+	cpu->kernel_cr3 = space->kernel_cr3;
+	cpu->user_cr3 = space->user_cr3;
+	stats->cr3_switch++;
+	if (mode != RS_PTI_PCID) {
+		write_cr3(space->kernel_cr3);
+		stats->cr3_flush++;
+	} else if (fresh) {
+		write_cr3(space->kernel_cr3 & ~CR3_NOFLUSH);
+		flush_user_root(space->user_cr3 & ~CR3_NOFLUSH, space->kernel_cr3);
+		stats->cr3_switch += 2;
+		stats->cr3_flush += 2;
+	} else {
+		write_cr3(space->kernel_cr3);
+	}
+}
+
+uint32_t space_mode(void)
+{
+	return mode;
+}
+
+bool space_mode_possible(uint32_t wanted)
+{
+	return wanted == RS_PTI_OFF || wanted == RS_PTI_NOPCID ||
+	       (wanted == RS_PTI_PCID && (features & RS_FEATURE_PCID));
+}
+
+/* Kernel pages are global, which must not outlive a switch to a user root: the processor would
+ * answer #PF 5 from a stale entry where the tables say 4.  So PGE is on only without KPTI; writing
+ * CR4.PGE also empties the TLB of all PCIDs (SDM 4.10.4.1). */
+void space_set_mode(uint32_t wanted)
+{
+	struct cpu *cpu = this_cpu();
+	uint64_t cr4 = read_cr4();
+
+	mode = wanted;
+	write_cr4(cr4 ^ CR4_PGE);
+	write_cr4(wanted == RS_PTI_OFF ? cr4 | CR4_PGE : cr4 & ~CR4_PGE);
+	cpu->pti = wanted != RS_PTI_OFF;
+	cpu->exit = wanted == RS_PTI_OFF ? EXIT_FAST : EXIT_FAST_PTI;
+	cpu->noflush = wanted == RS_PTI_PCID ? CR3_NOFLUSH : 0;
+}
+
+void space_apply_mode(struct space *space)
+{
+	/* What a process maps lies in the first slot (the image) and the last (its stack). */
+	mirror(space, 0, PAGE_SIZE);
+	mirror(space, USER_TOP - PAGE_SIZE, PAGE_SIZE);
+	set_cr3_values(space);
+}
+
+static uint64_t kernel_half(void)
+{
+	return kernel_tree.geo.levels == 5 ? UINT64_C(0xff) << 56 : UINT64_C(0xffff8) << 44;
+}
+
+void space_count(const struct space *space, struct rs_page_counts *counts)
+{
+	struct pt_counts kernel, user;
+
+	pt_count(&space->kernel, kernel_half(), UINT64_MAX, &kernel);
+	pt_count(&space->user, kernel_half(), UINT64_MAX, &user);
+	*counts = (struct rs_page_counts){.kernel_root = kernel.pages, .user_root = user.pages};
+}
+
+struct range_list {
+	struct rs_range *ranges;
+	uint32_t count, room;
+};
+
+static bool add_range(void *ctx, const struct pt_run *run)
+{
+	struct range_list *list = ctx;
+	const uint32_t rights = run->rights & (PT_WRITE | PT_EXEC | PT_USER);
+	struct rs_range *last = &list->ranges[list->count - 1];
+
+	/* Runs end where physical addresses jump, which does not matter here. */
+	if (list->count && list->count <= list->room && last->va + last->len == run->va &&
+	    last->rights == rights) {
+		last->len += run->len;
+		return true;
+	}
+	if (list->count < list->room)
+		list->ranges[list->count] = (struct rs_range){run->va, run->len, rights};
+	list->count++;
+	return true;
+}
+
+uint32_t space_user_root(const struct space *space, struct rs_range *ranges, uint32_t room)
+{
+	struct range_list list = {.ranges = ranges, .room = room};
+
+	pt_each(&space->user, kernel_half(), UINT64_MAX, add_range, &list);
+	return list.count;
+}

@@ -1,0 +1,63 @@
+/*
+ * Address spaces under KPTI: two roots over one user half.
+ *
+ *     user root                             kernel root
+ *     user half: its own tables      <----  the same tables (no-execute while KPTI is on)
+ *     kernel half: the entry area           kernel half: all of it
+ *
+ * The kernel half below the top level is the same tables in every process, so that what the kernel maps
+ * later is seen by all.  With KPTI off only the kernel root is used.
+ */
+#ifndef GUEST_SPACE_H
+#define GUEST_SPACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guest/uapi.h"
+#include "shared/abi.h"
+#include "shared/pt.h"
+
+/* User memory ends a page below the canonical hole: a SYSCALL as the last instruction there would
+ * return to a non-canonical RCX, on which SYSRET faults in ring 0 on Intel (CVE-2012-0217). */
+#define USER_TOP (RS_USER_END - PAGE_SIZE)
+
+struct space {
+	struct pt user;   /* owns the user half's tables */
+	struct pt kernel; /* owns only its top-level table */
+	uint16_t pcid;    /* of the kernel root; the user root's has bit 11 set */
+	uint64_t kernel_cr3, user_cr3; /* what to write in the mode in force */
+};
+
+/* The tree the VMM built, and the user root's kernel half made from it.  False: no memory. */
+bool space_init(const struct rs_boot *boot);
+/* The kernel's own tree: kernel mappings are made here. */
+struct pt *space_kernel_tree(void);
+
+/* An empty space; pcid 1 to 2047, ignored where there are none.  False: no memory. */
+bool space_create(struct space *space, uint16_t pcid);
+/* Frees all tables.  The space must be loaded on no CPU, and its pages unmapped. */
+void space_destroy(struct space *space);
+/* Maps, unmaps and flushes, in both roots.  rights: PT_WRITE, PT_EXEC; PT_USER is added. */
+enum pt_status space_map(struct space *space, uint64_t va, uint64_t pa, uint64_t len,
+                         uint32_t rights);
+enum pt_status space_unmap(struct space *space, uint64_t va, uint64_t len);
+
+/* Writes CR3 and the CPU's two CR3 words.  Interrupts off.  fresh: the space's PCIDs may have
+ * stale translations of a dead process, and are flushed. */
+void space_load(const struct space *space, bool fresh);
+
+/* The KPTI mode in force (RS_PTI_*), whether this machine can do another, and the change to it.
+ * After a change every space must be brought to it by space_apply_mode. */
+uint32_t space_mode(void);
+bool space_mode_possible(uint32_t mode);
+void space_set_mode(uint32_t mode);
+void space_apply_mode(struct space *space);
+
+/* How many 4 KiB pages of the kernel half each root maps. */
+void space_count(const struct space *space, struct rs_page_counts *counts);
+/* The ranges of the kernel half that the user root maps: at most `room` of them into ranges, and how many
+ * there are. */
+uint32_t space_user_root(const struct space *space, struct rs_range *ranges, uint32_t room);
+
+#endif

@@ -1,0 +1,282 @@
+#include "guest/syscall.h"
+
+#include <stddef.h>
+
+#include "guest/cpu.h"
+#include "guest/crash.h"
+#include "guest/errno.h"
+#include "guest/frames.h"
+#include "guest/process.h"
+#include "guest/uapi.h"
+#include "guest/usercopy.h"
+
+/* entry.S */
+extern const char entry_text_end[];
+
+/* What boot told and a process may know. */
+static const struct rs_boot *boot_info(void)
+{
+	return (const struct rs_boot *)RS_BOOT_PAGE;
+}
+
+/* ---- Linux's ---------------------------------------------------------------------------------- */
+
+SYSCALL_DEFINE3(write, uint32_t, fd, uint64_t, buffer, uint64_t, count)
+{
+	struct rs_call *call = cpu_call();
+
+	if (fd != 1 && fd != 2)
+		return -EBADF;
+	if (count > sizeof(call->data))
+		count = sizeof(call->data); /* a short write; the caller goes on */
+	if (!copy_from_user(call->data, buffer, count))
+		return -EFAULT;
+	call->arg[0] = fd;
+	call->arg[1] = count;
+	out32(RS_PORT_CALL, RS_CALL_WRITE);
+	return call->result;
+}
+
+SYSCALL_DEFINE0(getpid)
+{
+	return process_current()->pid;
+}
+
+SYSCALL_DEFINE0(getppid)
+{
+	const struct process *parent = process_current()->parent;
+
+	return parent ? parent->pid : 0;
+}
+
+SYSCALL_DEFINE0(sched_yield)
+{
+	process_yield();
+	return 0;
+}
+
+SYSCALL_DEFINE0(fork)
+{
+	return process_fork();
+}
+
+SYSCALL_DEFINE1(exit, uint32_t, status)
+{
+	process_exit((status & 0xff) << 8);
+}
+
+#define WNOHANG 1
+
+SYSCALL_DEFINE4(wait4, int32_t, pid, uint64_t, status, uint32_t, options, uint64_t, rusage)
+{
+	uint32_t value;
+	int64_t result;
+
+	if ((options & ~(uint32_t)WNOHANG) || rusage)
+		return -EINVAL;
+	/* Process groups do not exist: everybody is in one. */
+	result = process_wait(pid > 0 ? pid : -1, &value, options & WNOHANG);
+	if (result > 0 && status && !copy_to_user(status, &value, sizeof(value)))
+		return -EFAULT;
+	return result;
+}
+
+/* ---- Ringscope's (guest/uapi.h) ---------------------------------------------------------------- */
+
+SYSCALL_DEFINE1(fault_handler, uint64_t, address)
+{
+	if (address >= USER_TOP)
+		return -EINVAL;
+	process_current()->fault_handler = address;
+	return 0;
+}
+
+SYSCALL_DEFINE1(pti_mode, int32_t, wanted)
+{
+	int64_t before = space_mode();
+
+	if (wanted == -1)
+		return before;
+	if (wanted < 0 || !space_mode_possible((uint32_t)wanted))
+		return -EINVAL;
+	process_set_pti_mode((uint32_t)wanted);
+	return before;
+}
+
+SYSCALL_DEFINE1(mark, uint32_t, slot)
+{
+	if (slot >= RS_MARKS)
+		return -EINVAL;
+	out8(RS_PORT_MARK, (uint8_t)slot);
+	return 0;
+}
+
+SYSCALL_DEFINE1(marks, uint64_t, buffer)
+{
+	const struct rs_call *call = cpu_call();
+
+	return copy_to_user(buffer, call->marks, sizeof(call->marks)) ? 0 : -EFAULT;
+}
+
+SYSCALL_DEFINE1(mark_slot, int32_t, slot)
+{
+	if (slot < -1 || slot >= RS_MARKS)
+		return -EINVAL;
+	process_allow_marks(process_current(), slot);
+	return 0;
+}
+
+SYSCALL_DEFINE1(count_pages, uint64_t, buffer)
+{
+	struct rs_page_counts counts;
+
+	space_count(&process_current()->space, &counts);
+	return copy_to_user(buffer, &counts, sizeof(counts)) ? 0 : -EFAULT;
+}
+
+SYSCALL_DEFINE1(ring0_loop, uint64_t, turns)
+{
+	uint64_t start = rdtsc();
+
+	if (turns > 1000000)
+		return -EINVAL;
+	while (turns) {
+		turns--;
+		__asm__ volatile("" : "+r"(turns));
+	}
+	return (int64_t)(rdtsc() - start);
+}
+
+SYSCALL_DEFINE2(user_root, uint64_t, buffer, uint32_t, room)
+{
+	struct rs_range ranges[RS_MAX_RANGES];
+	uint32_t count;
+
+	if (room > RS_MAX_RANGES)
+		return -EINVAL;
+	count = space_user_root(&process_current()->space, ranges, room);
+	if (room > count)
+		room = count;
+	return copy_to_user(buffer, ranges, room * sizeof(ranges[0])) ? (int64_t)count : -EFAULT;
+}
+
+SYSCALL_DEFINE1(crash, uint32_t, kind)
+{
+	return crash(kind) ? 0 : -EINVAL;
+}
+
+SYSCALL_DEFINE1(info, uint64_t, buffer)
+{
+	const struct rs_boot *boot = boot_info();
+	const struct rs_info info = {
+	    .features = boot->features,
+	    .quirks = boot->quirks,
+	    .levels = boot->levels,
+	    .pti_mode = boot->pti_mode,
+	    .ram_size = boot->ram_size,
+	    .tsc_khz = boot->tsc_khz,
+	    .kernel_text = (uint64_t)process_current,
+	    .entry_text = RS_ENTRY_BASE,
+	    .entry_text_size = (uint64_t)(entry_text_end - (const char *)RS_ENTRY_BASE),
+	    .frames_free = frames_free(),
+	};
+
+	return copy_to_user(buffer, &info, sizeof(info)) ? 0 : -EFAULT;
+}
+
+/* ---- The tables ---------------------------------------------------------------------------------- */
+
+/* number for SYSCALL, number for INT 0x80, name */
+#define SYSCALLS(X) \
+	X(1, 4, write) \
+	X(24, 158, sched_yield) \
+	X(39, 20, getpid) \
+	X(57, 2, fork) \
+	X(60, 1, exit) \
+	X(61, 114, wait4) \
+	X(110, 64, getppid) \
+	X(231, 252, exit)
+
+#define OWN_SYSCALLS(X) \
+	X(RS_SYS_FAULT_HANDLER, fault_handler) \
+	X(RS_SYS_PTI_MODE, pti_mode) \
+	X(RS_SYS_MARK, mark) \
+	X(RS_SYS_MARKS, marks) \
+	X(RS_SYS_MARK_SLOT, mark_slot) \
+	X(RS_SYS_COUNT_PAGES, count_pages) \
+	X(RS_SYS_RING0_LOOP, ring0_loop) \
+	X(RS_SYS_INFO, info) \
+	X(RS_SYS_USER_ROOT, user_root) \
+	X(RS_SYS_CRASH, crash)
+
+static int64_t no_such_call(const struct rs_regs *regs)
+{
+	(void)regs;
+	return -ENOSYS;
+}
+
+#define TABLE_SIZE 256
+
+/* Every number that is not listed is no_such_call's; the designated entries override the range. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+#pragma GCC diagnostic ignored "-Woverride-init"
+#ifdef __clang__
+#pragma GCC diagnostic ignored "-Winitializer-overrides"
+#endif
+static syscall_fn *const table64[TABLE_SIZE] = {
+    [0 ... TABLE_SIZE - 1] = no_such_call,
+#define X(number64, number32, name) [number64] = sys64_##name,
+    SYSCALLS(X)
+#undef X
+};
+
+static syscall_fn *const table32[TABLE_SIZE] = {
+    [0 ... TABLE_SIZE - 1] = no_such_call,
+#define X(number64, number32, name) [number32] = sys32_##name,
+    SYSCALLS(X)
+#undef X
+};
+
+static syscall_fn *const own64[RS_SYS_COUNT] = {
+    [0 ... RS_SYS_COUNT - 1] = no_such_call,
+#define X(number, name) [number - RS_SYS_BASE] = sys64_##name,
+    OWN_SYSCALLS(X)
+#undef X
+};
+
+static syscall_fn *const own32[RS_SYS_COUNT] = {
+    [0 ... RS_SYS_COUNT - 1] = no_such_call,
+#define X(number, name) [number - RS_SYS_BASE] = sys32_##name,
+    OWN_SYSCALLS(X)
+#undef X
+};
+#pragma GCC diagnostic pop
+
+/* The index is masked after the check: a mispredicted check must not read past the table
+ * (CVE-2017-5753). */
+static inline __attribute__((always_inline)) void
+dispatch(struct rs_regs *regs, uint64_t number, syscall_fn *const *table, syscall_fn *const *own)
+{
+	if (number < TABLE_SIZE)
+		regs->rax = (uint64_t)table[number & (TABLE_SIZE - 1)](regs);
+	else if (number - RS_SYS_BASE < RS_SYS_COUNT)
+		regs->rax = (uint64_t)own[(number - RS_SYS_BASE) & (RS_SYS_COUNT - 1)](regs);
+	else
+		regs->rax = (uint64_t)-ENOSYS;
+}
+_Static_assert((TABLE_SIZE & (TABLE_SIZE - 1)) == 0 && (RS_SYS_COUNT & (RS_SYS_COUNT - 1)) == 0,
+               "masks need powers of two");
+
+void syscall64(struct rs_regs *regs)
+{
+	dispatch(regs, regs->rax, table64, own64);
+}
+
+/* i386 numbers are 32 bits wide: what ring 3 left above them is not part of the number
+ * (CVE-2007-4573). */
+void syscall32(struct rs_regs *regs)
+{
+	smap_close();
+	dispatch(regs, (uint32_t)regs->rax, table32, own32);
+}

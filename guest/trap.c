@@ -1,0 +1,121 @@
+/*
+ * What C does with an exception: complete what this KVM left undone, hand a fault to the process that
+ * asked for it, end a process, recover a user copy, or panic.  Called by entry.S with the registers
+ * saved, on the process's kernel stack or on an IST stack.
+ */
+#include "guest/trap.h"
+
+#include "guest/console.h"
+#include "guest/cpu.h"
+#include "guest/process.h"
+#include "guest/quirk.h"
+#include "guest/usercopy.h"
+
+#define ARITHMETIC_FLAGS \
+	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
+#define SIGNAL_SEGV 11 /* what wait4 reports of a process that a fault ended */
+
+static const char *const names[32] = {
+    [0] = "#DE divide error",      [1] = "#DB debug",
+    [2] = "NMI",                   [3] = "#BP breakpoint",
+    [4] = "#OF overflow",          [5] = "#BR bound range",
+    [6] = "#UD invalid opcode",    [7] = "#NM device not available",
+    [8] = "#DF double fault",      [10] = "#TS invalid TSS",
+    [11] = "#NP segment not present", [12] = "#SS stack fault",
+    [13] = "#GP general protection", [14] = "#PF page fault",
+    [16] = "#MF x87 error",        [17] = "#AC alignment check",
+    [18] = "#MC machine check",    [19] = "#XM SIMD error",
+    [20] = "#VE virtualization",   [21] = "#CP control protection",
+};
+
+static const char *name_of(uint64_t vector)
+{
+	return vector < 32 && names[vector] ? names[vector] : "unexpected interrupt";
+}
+
+static bool from_user(const struct rs_regs *regs)
+{
+	return regs->cs & 3;
+}
+
+/* The process goes on in its fault handler, with what it needs to know in registers. */
+static void deliver(struct process *process, struct rs_regs *regs, uint64_t vector, uint64_t cr2)
+{
+	regs->rdi = vector;
+	regs->rsi = regs->error;
+	regs->rdx = cr2;
+	regs->rcx = regs->rip;
+	regs->rip = process->fault_handler;
+	regs->cs = RS_SEL_USER_CODE;
+	regs->ss = RS_SEL_USER_DATA;
+	/* What a handler must not start with: TF, NT, DF, AC, RF. */
+	regs->rflags &= ARITHMETIC_FLAGS;
+	regs->rflags |= RFLAGS_FIXED | RFLAGS_IF;
+}
+
+static void user_fault(struct rs_regs *regs, uint64_t vector, uint64_t cr2)
+{
+	struct process *process = process_current();
+
+	cpu_stats()->user_faults++;
+	if (process->mark_slot >= 0)
+		out8(RS_PORT_MARK, (uint8_t)process->mark_slot);
+	if (process->fault_handler) {
+		deliver(process, regs, vector, cr2);
+		return;
+	}
+	cpu_stats()->killed++;
+	print("process %u ended: %s, error code %x, at rip %x, address %x, rsp %x\n",
+	      (uint64_t)process->pid, name_of(vector), regs->error, regs->rip,
+	      vector == VECTOR_PF ? cr2 : 0, regs->rsp);
+	process_exit(SIGNAL_SEGV);
+}
+
+static void kernel_fault(struct rs_regs *regs, uint64_t vector, uint64_t cr2)
+{
+	uint64_t fixup = vector == VECTOR_PF ? usercopy_fixup(regs->rip) : 0;
+
+	if (fixup) {
+		regs->rip = fixup;
+		return;
+	}
+	switch (vector) {
+	case VECTOR_NMI:
+		return; /* counted; nobody here asks for more */
+	case VECTOR_DB:
+		regs->rflags &= ~RFLAGS_TF; /* a trap flag that ring 3 smuggled in */
+		return;
+	case VECTOR_DF:
+		panic(regs, "#DF double fault in ring 0 at rip %x, rsp %x, cr2 %x%s", regs->rip,
+		      regs->rsp, cr2,
+		      regs->rsp - RS_STACKS_BASE < MAX_PROCESSES * KERNEL_STACK_STRIDE
+		          ? ": the kernel stack overflowed into its guard"
+		          : "");
+	default:
+		panic(regs, "%s in ring 0: error code %x, rip %x, cr2 %x", name_of(vector),
+		      regs->error, regs->rip, cr2);
+	}
+}
+
+void trap(uint64_t vector, struct rs_regs *regs)
+{
+	/* Before anything else can fault. */
+	uint64_t cr2 = vector == VECTOR_PF || vector == VECTOR_DF ? read_cr2() : 0;
+
+	if (vector == VECTOR_PF && quirk_syscall(regs, cr2))
+		return;
+	smap_close();
+	if (vector == VECTOR_UD && quirk_intn(regs))
+		return;
+	cpu_stats()->vectors[vector]++;
+	if (from_user(regs))
+		user_fault(regs, vector, cr2);
+	else
+		kernel_fault(regs, vector, cr2);
+}
+
+void trap_iret(uint64_t vector, struct rs_regs *regs)
+{
+	cpu_stats()->vectors[vector]++;
+	user_fault(regs, vector, 0);
+}

@@ -1,0 +1,199 @@
+#include "guest/user/lib.h"
+
+#include <stdarg.h>
+
+int errno;
+
+/* ---- System calls ---------------------------------------------------------------------------- */
+
+long raw_syscall(long number, long a, long b, long c, long d)
+{
+	register long r10 __asm__("r10") = d;
+
+	__asm__ volatile("syscall"
+	                 : "+a"(number)
+	                 : "D"(a), "S"(b), "d"(c), "r"(r10)
+	                 : "rcx", "r11", "memory");
+	return number;
+}
+
+long raw_int80(long number, long a, long b, long c, long d)
+{
+	__asm__ volatile("int $0x80"
+	                 : "+a"(number)
+	                 : "b"(a), "c"(b), "d"(c), "S"(d)
+	                 : "memory");
+	return number;
+}
+
+/* Linux keeps the last page of negative numbers for errors. */
+static long with_errno(long result)
+{
+	if (result < 0 && result >= -4095) {
+		errno = (int)-result;
+		return -1;
+	}
+	return result;
+}
+
+long syscall(long number, ...)
+{
+	va_list args;
+	long a, b, c, d;
+
+	va_start(args, number);
+	a = va_arg(args, long);
+	b = va_arg(args, long);
+	c = va_arg(args, long);
+	d = va_arg(args, long);
+	va_end(args);
+	return with_errno(raw_syscall(number, a, b, c, d));
+}
+
+long syscall_int80(long number, ...)
+{
+	va_list args;
+	long a, b, c, d;
+
+	va_start(args, number);
+	a = va_arg(args, long);
+	b = va_arg(args, long);
+	c = va_arg(args, long);
+	d = va_arg(args, long);
+	va_end(args);
+	return with_errno(raw_int80(number, a, b, c, d));
+}
+
+void exit(int status)
+{
+	flush();
+	for (;;)
+		syscall(SYS_exit, (long)status, 0L, 0L, 0L);
+}
+
+/* ---- Output -------------------------------------------------------------------------------------- */
+
+static char out[2048];
+static size_t out_used;
+
+void flush(void)
+{
+	size_t done = 0;
+
+	while (done < out_used) {
+		long n = syscall(SYS_write, 1L, out + done, out_used - done, 0L);
+
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	out_used = 0;
+}
+
+static void put(char c)
+{
+	if (out_used == sizeof(out))
+		flush();
+	out[out_used++] = c;
+}
+
+struct field {
+	bool left, zero, grouped;
+	int width;
+};
+
+static void put_text(const char *text, int length, struct field field)
+{
+	int pad = field.width - length;
+
+	for (; !field.left && pad > 0; pad--)
+		put(field.zero ? '0' : ' ');
+	for (int i = 0; i < length; i++)
+		put(text[i]);
+	for (; field.left && pad > 0; pad--)
+		put(' ');
+}
+
+static void put_number(uint64_t value, bool negative, unsigned base, struct field field)
+{
+	char text[32], *at = text + sizeof(text);
+	int digits = 0;
+
+	do {
+		if (field.grouped && digits && digits % 3 == 0)
+			*--at = ',';
+		*--at = "0123456789abcdef"[value % base];
+		value /= base;
+		digits++;
+	} while (value);
+	if (negative)
+		*--at = '-';
+	put_text(at, (int)(text + sizeof(text) - at), field);
+}
+
+static const char *parse_field(const char *format, struct field *field)
+{
+	*field = (struct field){0};
+	for (;; format++) {
+		if (*format == '-')
+			field->left = true;
+		else if (*format == '0')
+			field->zero = true;
+		else if (*format == '\'')
+			field->grouped = true;
+		else
+			break;
+	}
+	for (; *format >= '0' && *format <= '9'; format++)
+		field->width = field->width * 10 + (*format - '0');
+	return format;
+}
+
+void printf(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	for (; *format; format++) {
+		struct field field;
+
+		if (*format != '%') {
+			put(*format);
+			continue;
+		}
+		format = parse_field(format + 1, &field);
+		switch (*format) {
+		case 's': {
+			const char *text = va_arg(args, const char *);
+			int length = 0;
+
+			while (text[length])
+				length++;
+			put_text(text, length, field);
+			break;
+		}
+		case 'c': {
+			char c = (char)va_arg(args, int);
+
+			put_text(&c, 1, field);
+			break;
+		}
+		case 'd': {
+			long value = va_arg(args, long);
+
+			put_number(value < 0 ? -(uint64_t)value : (uint64_t)value, value < 0, 10,
+			           field);
+			break;
+		}
+		case 'u':
+			put_number(va_arg(args, uint64_t), false, 10, field);
+			break;
+		case 'x':
+			put_number(va_arg(args, uint64_t), false, 16, field);
+			break;
+		default:
+			put(*format);
+		}
+	}
+	va_end(args);
+}

@@ -1,0 +1,54 @@
+/*
+ * The ring 3 library: system calls as a C program knows them, formatted output, faults as return values.
+ */
+#ifndef GUEST_USER_LIB_H
+#define GUEST_USER_LIB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guest/uapi.h"
+
+/* Linux's numbers for SYSCALL and, second, for INT 0x80. */
+#define SYS_write 1
+#define SYS_sched_yield 24
+#define SYS_getpid 39
+#define SYS_fork 57
+#define SYS_exit 60
+#define SYS_wait4 61
+#define SYS32_fork 2
+#define SYS32_getpid 20
+
+/* Set by a call that failed; never cleared. */
+extern int errno;
+
+/* By SYSCALL: the result, or -1 with errno set. */
+long syscall(long number, ...);
+/* By INT 0x80, with the i386 numbers and 32-bit arguments: likewise. */
+long syscall_int80(long number, ...);
+/* Both without the library's turn: the kernel's own -errno. */
+long raw_syscall(long number, long a, long b, long c, long d);
+long raw_int80(long number, long a, long b, long c, long d);
+
+/* %s %c %d %u %x %% with '-', '0', ' and a width; all integers are long.  ' groups digits by three. */
+void printf(const char *format, ...);
+/* Writes what printf has gathered: before fork and exit, or it is written twice or never. */
+void flush(void);
+_Noreturn void exit(int status);
+
+struct fault {
+	uint64_t vector, error, cr2, rip;
+};
+/* Calls attempt(arg).  True: it faulted, and how; what it was doing is abandoned. */
+bool catch_fault(void (*attempt)(void *arg), void *arg, struct fault *fault);
+
+static inline uint64_t rdtsc(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (uint64_t)high << 32 | low;
+}
+
+#endif

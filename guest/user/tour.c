@@ -1,0 +1,316 @@
+/*
+ * The tour: what each crossing changes, seen from outside by the VMM; what KPTI hides; what each
+ * crossing costs in each KPTI mode.
+ */
+#include "guest/user/cross.h"
+#include "guest/user/lib.h"
+#include "guest/user/programs.h"
+
+
+
+#define TURNS 2000 /* crossings measured of each kind in each mode */
+#define ROUNDS 5   /* the best of so many parts is reported */
+
+static struct rs_info info;
+
+static void section(const char *title)
+{
+	printf("\n%s\n", title);
+}
+
+/* The better of the two modes with KPTI. */
+static uint32_t pti_on(void)
+{
+	return info.features & RS_FEATURE_PCID ? RS_PTI_PCID : RS_PTI_NOPCID;
+}
+
+/* ---- Anatomy -------------------------------------------------------------------------------- */
+
+static struct rs_mark marks[RS_MARKS];
+
+static void row(const char *name, bool hex, uint64_t before, uint64_t inside, uint64_t after)
+{
+	const uint64_t values[] = {before, inside, after};
+
+	printf("    %-8s", name);
+	for (int i = 0; i < 3; i++) {
+		if (hex)
+			printf("  %016x", values[i]);
+		else
+			printf("  %-16u", values[i]);
+	}
+	printf("%s\n", before != inside || inside != after ? "  *" : "");
+}
+
+static void show_marks(const char *title)
+{
+	const struct rs_mark *b = &marks[MARK_BEFORE], *i = &marks[MARK_INSIDE],
+	                     *a = &marks[MARK_AFTER];
+
+	syscall(RS_SYS_MARKS, marks, 0L, 0L, 0L);
+	printf("  %-10s  %-16s  %-16s  %-16s\n", title, "before", "inside", "after");
+	row("CPL", false, b->cpl, i->cpl, a->cpl);
+	row("CS", true, b->cs, i->cs, a->cs);
+	row("SS", true, b->ss, i->ss, a->ss);
+	row("RSP", true, b->rsp, i->rsp, a->rsp);
+	row("CR3", true, b->cr3, i->cr3, a->cr3);
+	row("RFLAGS", true, b->rflags, i->rflags, a->rflags);
+}
+
+static void anatomy_of_fault(const char *title, fault_fn *insn, uint64_t address)
+{
+	syscall(RS_SYS_FAULT_HANDLER, mark_fault_resume, 0L, 0L, 0L);
+	mark_fault(insn, address);
+	syscall(RS_SYS_FAULT_HANDLER, 0L, 0L, 0L, 0L);
+	show_marks(title);
+}
+
+/* The other process is switched to by a yield and marks where it wakes up. */
+static void anatomy_of_switch(void)
+{
+	uint32_t status;
+
+	flush();
+	if (syscall(SYS_fork, 0L, 0L, 0L, 0L) == 0) {
+		syscall(RS_SYS_MARK_SLOT, (long)MARK_INSIDE, 0L, 0L, 0L);
+		syscall(SYS_sched_yield, 0L, 0L, 0L, 0L);
+		mark(MARK_AFTER);
+		exit(0);
+	}
+	syscall(SYS_sched_yield, 0L, 0L, 0L, 0L);
+	mark(MARK_BEFORE);
+	syscall(SYS_sched_yield, 0L, 0L, 0L, 0L);
+	syscall(SYS_wait4, -1L, &status, 0L, 0L);
+	show_marks("CR3 switch");
+}
+
+static void anatomy(void)
+{
+	section("What a crossing changes, KPTI on (seen by the VMM from outside; * where it differs)");
+	syscall(RS_SYS_PTI_MODE, (long)pti_on(), 0L, 0L, 0L);
+	syscall(RS_SYS_MARK_SLOT, (long)MARK_INSIDE, 0L, 0L, 0L);
+	mark_syscall();
+	show_marks("SYSCALL");
+	mark_int80();
+	show_marks("INT 0x80");
+	anatomy_of_fault("#PF", fault_pf, info.kernel_text);
+	anatomy_of_fault("#UD", fault_ud, 0);
+	anatomy_of_fault("#GP", fault_gp, 0);
+	anatomy_of_switch();
+	syscall(RS_SYS_MARK_SLOT, -1L, 0L, 0L, 0L);
+	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode, 0L, 0L, 0L);
+}
+
+/* ---- Isolation ---------------------------------------------------------------------------------- */
+
+static void read_at(void *address)
+{
+	*(volatile const char *)address;
+}
+
+static const char *const mode_names[] = {
+    [RS_PTI_OFF] = "KPTI off",
+    [RS_PTI_PCID] = "KPTI on, PCID",
+    [RS_PTI_NOPCID] = "KPTI on",
+};
+
+static void try_kernel_read(const char *what, uint64_t address)
+{
+	struct fault fault = {0};
+
+	if (catch_fault(read_at, (void *)address, &fault))
+		printf("    ring 3 reads %s %016x: %s error code %u, %s\n", what, address,
+		       fault.vector == VECTOR_PF ? "#PF" : "another fault", fault.error,
+		       fault.error & PF_P ? "mapped, but not for ring 3" : "not mapped at all");
+	else
+		printf("    ring 3 reads %s %016x: ALLOWED\n", what, address);
+}
+
+static void isolation(void)
+{
+	const uint32_t modes[] = {RS_PTI_OFF, pti_on()};
+	struct rs_page_counts counts;
+
+	section("What ring 3 can see of the kernel");
+	syscall(RS_SYS_COUNT_PAGES, &counts, 0L, 0L, 0L);
+	for (int i = 0; i < 2; i++) {
+		syscall(RS_SYS_PTI_MODE, (long)modes[i], 0L, 0L, 0L);
+		printf("  %s: ring 3 runs on the %s root, which maps %'u pages of the kernel half\n",
+		       mode_names[modes[i]], modes[i] == RS_PTI_OFF ? "kernel" : "user",
+		       modes[i] == RS_PTI_OFF ? counts.kernel_root : counts.user_root);
+		try_kernel_read("kernel text", info.kernel_text);
+		try_kernel_read("entry text ", info.entry_text);
+	}
+	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode, 0L, 0L, 0L);
+}
+
+/* ---- Processes ----------------------------------------------------------------------------------- */
+
+static volatile uint64_t own_variable = 1;
+
+static void child(const char *by)
+{
+	own_variable = 2;
+	printf("  process %d (forked by %s) sets the variable at %x to %u\n",
+	       syscall(SYS_getpid, 0L, 0L, 0L, 0L), by, (uint64_t)&own_variable, own_variable);
+	exit(7);
+}
+
+static void wait_for_child(void)
+{
+	uint32_t status = 0;
+	long pid = syscall(SYS_wait4, -1L, &status, 0L, 0L);
+
+	if (status & 0x7f)
+		printf("  process %d was ended by signal %u\n", pid, (uint64_t)(status & 0x7f));
+	else
+		printf("  process %d exited with %u; here the variable is still %u\n", pid,
+		       (uint64_t)(status >> 8), own_variable);
+}
+
+static void processes(void)
+{
+	long result;
+
+	section("Processes: address spaces of their own over one kernel");
+	flush();
+	if (syscall(SYS_fork, 0L, 0L, 0L, 0L) == 0)
+		child("SYSCALL 57");
+	wait_for_child();
+	flush();
+	if (syscall_int80(SYS32_fork, 0L, 0L, 0L, 0L) == 0)
+		child("INT 0x80 number 2");
+	wait_for_child();
+	flush();
+	if (syscall(SYS_fork, 0L, 0L, 0L, 0L) == 0) {
+		read_at((void *)info.kernel_text);
+		exit(0);
+	}
+	wait_for_child();
+	result = syscall(999, 0L, 0L, 0L, 0L);
+	printf("  a call that does not exist: syscall(999) = %d, errno %d (ENOSYS)\n", result,
+	       (long)errno);
+}
+
+/* ---- Costs --------------------------------------------------------------------------------------- */
+
+struct crossing {
+	const char *name;
+	void (*loop)(uint64_t turns);
+	fault_fn *insn;    /* for faults, instead of loop */
+	uint64_t per_turn; /* crossings in a turn of the loop */
+};
+
+static const struct crossing crossings[] = {
+    {"SYSCALL getpid", loop_syscall, NULL, 1},
+    {"INT 0x80 getpid", loop_int80, NULL, 1},
+    {"#PF to a ring 3 handler", NULL, fault_pf, 1},
+    {"#UD to a ring 3 handler", NULL, fault_ud, 1},
+    {"#GP to a ring 3 handler", NULL, fault_gp, 1},
+    {"CR3 switch by sched_yield", loop_yield, NULL, 2}, /* away and back */
+};
+#define CROSSINGS (sizeof(crossings) / sizeof(crossings[0]))
+
+static void run_turns(const struct crossing *crossing, uint64_t turns)
+{
+	if (crossing->loop)
+		crossing->loop(turns);
+	else
+		loop_fault(crossing->insn, info.kernel_text, turns);
+}
+
+/* Ticks a crossing, tenths. */
+static uint64_t measure(const struct crossing *crossing)
+{
+	const uint64_t turns = TURNS / ROUNDS / crossing->per_turn;
+	uint64_t best = UINT64_MAX;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		uint64_t start = rdtsc(), ticks;
+
+		run_turns(crossing, turns);
+		ticks = rdtsc() - start;
+		if (ticks < best)
+			best = ticks;
+	}
+	return best * 10 / (TURNS / ROUNDS);
+}
+
+/* The other process yields as often, and once more, to be there for the last one. */
+static uint64_t measure_switch(const struct crossing *crossing)
+{
+	uint64_t ticks;
+
+	flush();
+	if (syscall(SYS_fork, 0L, 0L, 0L, 0L) == 0) {
+		crossing->loop(TURNS / crossing->per_turn + 1);
+		exit(0);
+	}
+	ticks = measure(crossing);
+	syscall(SYS_wait4, -1L, 0L, 0L, 0L);
+	return ticks;
+}
+
+static void costs(void)
+{
+	/* Without PCIDs the second column repeats the third: the counts stay the same on every host. */
+	const bool pcid = info.features & RS_FEATURE_PCID;
+	const uint32_t modes[] = {RS_PTI_OFF, pti_on(), RS_PTI_NOPCID};
+	uint64_t ticks[CROSSINGS][3];
+	uint64_t start, ring0, ring3;
+
+	section("Cycles per crossing");
+	for (int m = 0; m < 3; m++) {
+		syscall(RS_SYS_PTI_MODE, (long)modes[m], 0L, 0L, 0L);
+		for (size_t c = 0; c < CROSSINGS; c++) {
+			if (crossings[c].insn)
+				syscall(RS_SYS_FAULT_HANDLER, loop_fault_resume, 0L, 0L, 0L);
+			ticks[c][m] = crossings[c].loop == loop_yield ? measure_switch(&crossings[c])
+			                                              : measure(&crossings[c]);
+		}
+		syscall(RS_SYS_FAULT_HANDLER, 0L, 0L, 0L, 0L);
+	}
+	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode, 0L, 0L, 0L);
+
+	printf("  %-26s  %12s  %12s  %12s\n", "", "KPTI off", "on, PCID", "on, no PCID");
+	for (size_t c = 0; c < CROSSINGS; c++) {
+		printf("  %-26s", crossings[c].name);
+		for (int m = 0; m < 3; m++) {
+			if (m == 1 && !pcid)
+				printf("  %12s", "-");
+			else
+				printf("  %'10u.%u", ticks[c][m] / 10, ticks[c][m] % 10);
+		}
+		printf("\n");
+	}
+	printf("  RDTSC ticks, there and back; the best of %u parts of %u\n", (uint64_t)ROUNDS,
+	       (uint64_t)(TURNS / ROUNDS));
+
+	ring0 = (uint64_t)syscall(RS_SYS_RING0_LOOP, 10000L, 0L, 0L, 0L);
+	start = rdtsc();
+	loop_nothing(10000);
+	ring3 = rdtsc() - start;
+	if (ring0 > 20 * ring3)
+		printf("  Ring 0 runs a loop %'u times slower than ring 3 here: this KVM interprets ring 0,\n"
+		       "  and these cycles are not the hardware's.\n",
+		       ring0 / ring3);
+	else if (ring3 >= 20000 && ring3 < 20100)
+		printf("  This TSC counts instructions: read the figures as instructions.\n");
+	else if (!pcid)
+		printf("  This CPU has no PCID.\n");
+}
+
+int tour_main(void)
+{
+	static const char *const start_modes[] = {"off", "on, with PCID", "on, without PCID"};
+
+	syscall(RS_SYS_INFO, &info, 0L, 0L, 0L);
+	printf("Ringscope tour: ring 3 and ring 0 on %u-level paging, %u MiB of RAM, KPTI %s\n",
+	       (uint64_t)info.levels, info.ram_size >> 20, start_modes[info.pti_mode]);
+	anatomy();
+	isolation();
+	processes();
+	costs();
+	flush();
+	return 0;
+}
