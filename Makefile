@@ -20,10 +20,9 @@ CHECK_LIBS := -lcheck -lsubunit -lm -lrt -lpthread
 # Ring 0 uses integer instructions only: one KVM interprets it and knows no others.
 GUEST_CFLAGS := -std=gnu17 -O2 -g -I. -I$(BUILD)/guest $(WARNINGS) -ffreestanding -fno-builtin \
 	-fno-pic -fno-pie -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
-	-mno-red-zone -mgeneral-regs-only -fno-omit-frame-pointer $(EXTRA_GUEST_CFLAGS)
-KERNEL_CFLAGS := $(GUEST_CFLAGS) -mcmodel=kernel
-# The entry path counts its instructions: frame pointers stay out of the kernel's leaf code.
-KERNEL_CFLAGS += -fomit-frame-pointer
+	-mno-red-zone -mgeneral-regs-only
+# Nothing in ring 0 needs a 16-byte aligned stack: no SSE.
+KERNEL_CFLAGS := $(GUEST_CFLAGS) -mcmodel=kernel -mpreferred-stack-boundary=3
 USER_CFLAGS := $(GUEST_CFLAGS) -mcmodel=small
 ASFLAGS := -I. -I$(BUILD)/guest -g -D__ASSEMBLER__
 

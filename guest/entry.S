@@ -32,9 +32,9 @@
 	push %r15
 .endm
 
-/* Nothing that ring 3 chose stays in a register where the kernel could speculate on it. */
+/* Nothing that ring 3 chose stays in a register where the kernel could speculate on it; RDI and RSI are
+ * about to be arguments. */
 .macro CLEAR_REGS
-	xor %esi, %esi
 	xor %edx, %edx
 	xor %ecx, %ecx
 	xor %r8d, %r8d
@@ -115,7 +115,9 @@ syscall_entry:
 	CLEAR_REGS
 	incq %gs:STATS_SYSCALL64
 	mov %rsp, %rdi
+	mov %rax, %rsi
 	call syscall64
+	mov %rax, REGS_RAX(%rsp)
 	/* Nothing a process can do sets saved registers that SYSRET cannot restore: user memory ends a
 	 * page below the canonical hole (RCX), and whoever changes saved registers sets EXIT_SLOW. */
 	cmpl $EXIT_FAST_PTI, %gs:CPU_EXIT
@@ -167,7 +169,9 @@ compat_entry:
 	CLEAR_REGS
 	incq %gs:STATS_SYSCALL32
 	mov %rsp, %rdi
+	mov %eax, %esi
 	call syscall32
+	mov %rax, REGS_RAX(%rsp)
 	jmp user_return
 
 /*
@@ -189,7 +193,9 @@ int80_entry:
 	incq %gs:STATS_INT80
 	incq %gs:STATS_VECTOR80
 	mov %rsp, %rdi
+	mov %eax, %esi
 	call syscall32
+	mov %rax, REGS_RAX(%rsp)
 	/* fall through */
 
 /*

@@ -36,11 +36,5 @@ void offsets(void)
 	EMIT(STATS_CR3_ENTRY,
 	     (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, cr3_entry));
 	EMIT(STATS_CR3_EXIT, (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, cr3_exit));
-	EMIT(REGS_R15, offsetof(struct rs_regs, r15));
-	EMIT(REGS_RDI, offsetof(struct rs_regs, rdi));
-	EMIT(REGS_ERROR, offsetof(struct rs_regs, error));
-	EMIT(REGS_RIP, offsetof(struct rs_regs, rip));
-	EMIT(REGS_CS, offsetof(struct rs_regs, cs));
-	EMIT(REGS_RSP, offsetof(struct rs_regs, rsp));
-	EMIT(REGS_SS, offsetof(struct rs_regs, ss));
+	EMIT(REGS_RAX, offsetof(struct rs_regs, rax));
 }

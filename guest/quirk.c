@@ -32,7 +32,7 @@ bool quirk_syscall(struct rs_regs *regs, uint64_t cr2)
 	regs->rip = regs->rcx;
 	regs->rflags = regs->r11;
 	regs->error = regs->rax;
-	syscall64(regs);
+	regs->rax = (uint64_t)syscall64(regs, regs->rax);
 	return true;
 }
 
@@ -58,7 +58,7 @@ bool quirk_intn(struct rs_regs *regs)
 		regs->error = regs->rax;
 		cpu_stats()->int80++;
 		cpu_stats()->vectors[vector]++;
-		syscall32(regs);
+		regs->rax = (uint64_t)syscall32(regs, (uint32_t)regs->rax);
 	} else {
 		trap(vector, regs);
 	}

@@ -253,30 +253,36 @@ static syscall_fn *const own32[RS_SYS_COUNT] = {
 };
 #pragma GCC diagnostic pop
 
-/* The index is masked after the check: a mispredicted check must not read past the table
- * (CVE-2017-5753). */
-static inline __attribute__((always_inline)) void
-dispatch(struct rs_regs *regs, uint64_t number, syscall_fn *const *table, syscall_fn *const *own)
+/* A mispredicted bounds check must not read past the table (CVE-2017-5753): the index is masked too, where
+ * the compiler cannot see that the check made it needless. */
+static inline uint64_t bounded(uint64_t index, uint64_t size)
 {
-	if (number < TABLE_SIZE)
-		regs->rax = (uint64_t)table[number & (TABLE_SIZE - 1)](regs);
-	else if (number - RS_SYS_BASE < RS_SYS_COUNT)
-		regs->rax = (uint64_t)own[(number - RS_SYS_BASE) & (RS_SYS_COUNT - 1)](regs);
-	else
-		regs->rax = (uint64_t)-ENOSYS;
+	__asm__("" : "+r"(index));
+	return index & (size - 1);
 }
 _Static_assert((TABLE_SIZE & (TABLE_SIZE - 1)) == 0 && (RS_SYS_COUNT & (RS_SYS_COUNT - 1)) == 0,
                "masks need powers of two");
 
-void syscall64(struct rs_regs *regs)
+static inline __attribute__((always_inline)) int64_t dispatch(const struct rs_regs *regs,
+                                                              uint64_t number,
+                                                              syscall_fn *const *table,
+                                                              syscall_fn *const *own)
 {
-	dispatch(regs, regs->rax, table64, own64);
+	if (number < TABLE_SIZE)
+		return table[bounded(number, TABLE_SIZE)](regs);
+	number -= RS_SYS_BASE;
+	if (number < RS_SYS_COUNT)
+		return own[bounded(number, RS_SYS_COUNT)](regs);
+	return -ENOSYS;
 }
 
-/* i386 numbers are 32 bits wide: what ring 3 left above them is not part of the number
- * (CVE-2007-4573). */
-void syscall32(struct rs_regs *regs)
+int64_t syscall64(const struct rs_regs *regs, uint64_t number)
+{
+	return dispatch(regs, number, table64, own64);
+}
+
+int64_t syscall32(const struct rs_regs *regs, uint32_t number)
 {
 	smap_close();
-	dispatch(regs, (uint32_t)regs->rax, table32, own32);
+	return dispatch(regs, number, table32, own32);
 }

@@ -16,9 +16,10 @@
 
 #include "shared/abi.h"
 
-/* One dispatcher, two tables; the number is in RAX, the result goes there. */
-void syscall64(struct rs_regs *regs);
-void syscall32(struct rs_regs *regs);
+/* One dispatcher, two tables.  Returns what goes to the caller's RAX.  i386 numbers are 32 bits wide: what
+ * ring 3 left above them in RAX is not part of the number (CVE-2007-4573). */
+int64_t syscall64(const struct rs_regs *regs, uint64_t number);
+int64_t syscall32(const struct rs_regs *regs, uint32_t number);
 
 typedef int64_t syscall_fn(const struct rs_regs *regs);
 
