@@ -1,0 +1,428 @@
+/*
+ * Judges what tests/guest/collect kept of each host: the tour's words, its figures, the statistics.
+ *
+ *     tour_test NAME=DIRECTORY...            each host by itself
+ *     tour_test --compare NAME=DIRECTORY...  the same guest must count the same on all of them
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <check.h>
+#include <jansson.h>
+
+#define MAX_HOSTS 4
+
+static struct {
+	const char *name, *directory;
+} hosts[MAX_HOSTS];
+static int host_count;
+
+/* ---- Reading ------------------------------------------------------------------------------------- */
+
+static const char *path_of(int host, const char *name, const char *suffix)
+{
+	static char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%s.%s", hosts[host].directory, name, suffix);
+	return path;
+}
+
+/* The whole file, terminated; the caller frees it.  Fails the test when it is not there. */
+static char *read_text(int host, const char *name, const char *suffix)
+{
+	const char *path = path_of(host, name, suffix);
+	FILE *file = fopen(path, "r");
+	char *text = calloc(1, 1 << 20);
+	size_t length;
+
+	ck_assert_msg(file, "%s: cannot be read", path);
+	ck_assert_ptr_nonnull(text);
+	length = fread(text, 1, (1 << 20) - 1, file);
+	ck_assert_msg(length < (1 << 20) - 1, "%s: larger than a megabyte", path);
+	fclose(file);
+	return text;
+}
+
+static int status_of(int host, const char *name)
+{
+	char *text = read_text(host, name, "status");
+	int status = atoi(text);
+
+	free(text);
+	return status;
+}
+
+static json_t *read_json(int host, const char *name, const char *suffix)
+{
+	json_error_t error;
+	json_t *json = json_load_file(path_of(host, name, suffix), 0, &error);
+
+	ck_assert_msg(json, "%s: %s", path_of(host, name, suffix), error.text);
+	return json;
+}
+
+static json_int_t number_at(const json_t *json, const char *object, const char *key)
+{
+	const json_t *value = json_object_get(json_object_get(json, object), key);
+
+	ck_assert_msg(json_is_integer(value), "no number %s.%s", object, key);
+	return json_integer_value(value);
+}
+
+static bool has_feature(const json_t *json, const char *feature)
+{
+	const json_t *features = json_object_get(json_object_get(json, "guest"), "features"), *value;
+	size_t i;
+
+	json_array_foreach(features, i, value)
+	{
+		if (!strcasecmp(json_string_value(value), feature))
+			return true;
+	}
+	return false;
+}
+
+static void must_say(int host, const char *name, const char *suffix, const char *words)
+{
+	char *text = read_text(host, name, suffix);
+
+	ck_assert_msg(strstr(text, words), "%s: %s.%s does not say '%s'; it says:\n%.2000s",
+	              hosts[host].name, name, suffix, words, text);
+	free(text);
+}
+
+/* ---- The statistics ------------------------------------------------------------------------------- */
+
+static const char *const runs[] = {"tour", "tour_off", "tour_on", "tour_nopcid", "check"};
+#define RUNS ((int)(sizeof(runs) / sizeof(runs[0])))
+
+START_TEST(run_succeeds_and_exits_add_up)
+{
+	const int host = _i / RUNS;
+	const char *name = runs[_i % RUNS];
+	json_t *json, *reason, *exits;
+	json_int_t sum = 0, vmm = 0;
+	const char *key;
+
+	ck_assert_msg(status_of(host, name) == 0, "%s: %s: status %d", hosts[host].name, name,
+	              status_of(host, name));
+	json = read_json(host, name, "json");
+	exits = json_object_get(json, "exits");
+	json_object_foreach(json_object_get(exits, "by_reason"), key, reason)
+	{
+		const json_int_t count = json_integer_value(json_object_get(reason, "count"));
+		const json_int_t min = json_integer_value(json_object_get(reason, "min"));
+		const json_int_t p50 = json_integer_value(json_object_get(reason, "p50"));
+		const json_int_t p99 = json_integer_value(json_object_get(reason, "p99"));
+		const json_int_t max = json_integer_value(json_object_get(reason, "max"));
+
+		ck_assert_int_gt(count, 0);
+		ck_assert_msg(min <= p50 && p50 <= p99 && p99 <= max, "%s: min %lld p50 %lld p99 %lld max %lld",
+		              key, (long long)min, (long long)p50, (long long)p99, (long long)max);
+		sum += count;
+		vmm += json_integer_value(json_object_get(reason, "total"));
+	}
+	ck_assert_int_eq(number_at(json, "exits", "total"), sum);
+	ck_assert_int_gt(sum, 0);
+	ck_assert_int_eq(number_at(json, "time", "run"),
+	                 number_at(json, "time", "guest") + number_at(json, "time", "vmm"));
+	ck_assert_int_le(vmm, number_at(json, "time", "vmm"));
+	ck_assert_int_eq(number_at(json, "guest", "status"), 0);
+	json_decref(json);
+}
+END_TEST
+
+/* Each way into the kernel under KPTI writes CR3 once, and each way out. */
+START_TEST(cr3_writes_pair)
+{
+	json_t *json = read_json(_i, "tour_on", "json");
+	const json_int_t entry = number_at(json, "cr3", "entry"), exit = number_at(json, "cr3", "exit");
+
+	ck_assert_int_gt(entry, 1000);
+	/* Mode changes happen inside a call: it enters under one mode and leaves under the other. */
+	ck_assert_msg(llabs((long long)(entry - exit)) <= 16, "%lld in, %lld out", (long long)entry,
+	              (long long)exit);
+	json_decref(json);
+}
+END_TEST
+
+START_TEST(pcid_keeps_translations)
+{
+	json_t *pcid = read_json(_i, "tour_on", "json"), *none = read_json(_i, "tour_nopcid", "json");
+
+	if (has_feature(pcid, "pcid")) {
+		ck_assert_str_eq(json_string_value(json_object_get(json_object_get(pcid, "guest"), "pti")),
+		                 "pcid");
+		ck_assert_int_lt(number_at(pcid, "cr3", "flush"), number_at(none, "cr3", "flush"));
+	} else {
+		ck_assert_str_eq(json_string_value(json_object_get(json_object_get(pcid, "guest"), "pti")),
+		                 "nopcid");
+	}
+	json_decref(pcid);
+	json_decref(none);
+}
+END_TEST
+
+/* A KVM that behaves as the manuals say needs nothing completed. */
+START_TEST(faithful_kvm_needs_no_quirk)
+{
+	json_t *json = read_json(_i, "tour", "json");
+
+	if (strcmp(hosts[_i].name, "local")) {
+		ck_assert_int_eq(number_at(json, "quirks", "syscall"), 0);
+		ck_assert_int_eq(number_at(json, "quirks", "int_n"), 0);
+		ck_assert_int_eq(number_at(json, "quirks", "stac"), 0);
+		ck_assert_int_eq(number_at(json, "quirks", "ud_injected"), 0);
+	}
+	json_decref(json);
+}
+END_TEST
+
+/* ---- The tour's words ------------------------------------------------------------------------------ */
+
+struct values {
+	unsigned long long before, inside, after;
+};
+
+/* The row `name` of the block `title` in the tour's anatomy. */
+static struct values row_of(const char *tour, const char *title, const char *name, bool hex)
+{
+	char wanted[64];
+	const char *at;
+	struct values v;
+
+	snprintf(wanted, sizeof(wanted), "\n  %-10s", title);
+	at = strstr(tour, wanted);
+	ck_assert_msg(at, "the tour has no block '%s'", title);
+	snprintf(wanted, sizeof(wanted), "\n    %-8s", name);
+	at = strstr(at, wanted);
+	ck_assert_msg(at, "block '%s' has no row '%s'", title, name);
+	ck_assert_int_eq(sscanf(at + strlen(wanted), hex ? "%llx %llx %llx" : "%llu %llu %llu",
+	                        &v.before, &v.inside, &v.after),
+	                 3);
+	return v;
+}
+
+static const char *const blocks[] = {"SYSCALL", "INT 0x80", "#PF", "#UD", "#GP", "CR3 switch"};
+#define BLOCKS ((int)(sizeof(blocks) / sizeof(blocks[0])))
+
+START_TEST(crossing_changes_what_it_must)
+{
+	const char *title = blocks[_i % BLOCKS];
+	const bool is_switch = !strcmp(title, "CR3 switch");
+	char *tour = read_text(_i / BLOCKS, "tour", "out");
+	struct values cpl = row_of(tour, title, "CPL", false), cs = row_of(tour, title, "CS", true);
+	struct values ss = row_of(tour, title, "SS", true), rsp = row_of(tour, title, "RSP", true);
+	struct values cr3 = row_of(tour, title, "CR3", true);
+	struct values flags = row_of(tour, title, "RFLAGS", true);
+
+	ck_assert(cpl.before == 3 && cpl.inside == 0 && cpl.after == 3);
+	ck_assert(cs.before == 0x2b && cs.inside == 0x08 && cs.after == 0x2b);
+	ck_assert(ss.before == 0x23 && ss.inside != 0x23 && ss.after == 0x23);
+	ck_assert(rsp.before < 0x800000000000 && rsp.after == rsp.before);
+	ck_assert(rsp.inside >> 40 == 0xffffc9);
+	/* Two roots: another table inside; back to the same one, or to another process's. */
+	ck_assert_uint_ne(cr3.before, cr3.inside);
+	ck_assert(is_switch ? cr3.after != cr3.before && cr3.after != cr3.inside
+	                    : cr3.after == cr3.before);
+	ck_assert(flags.before & 0x200 && !(flags.inside & 0x200) && flags.after & 0x200);
+	free(tour);
+}
+END_TEST
+
+START_TEST(tour_proves_isolation)
+{
+	char *tour = read_text(_i, "tour", "out");
+	const char *off = strstr(tour, "  KPTI off: ring 3 runs on the kernel root");
+	const char *on = off ? strstr(off, "  KPTI on") : NULL;
+	const char *fault;
+	char *end;
+	long kernel_pages, user_pages;
+
+	ck_assert_msg(off && on, "no section on isolation");
+	fault = strstr(off, "ring 3 reads kernel text");
+	ck_assert(fault && fault < on && strstr(fault, "#PF error code 5") < on);
+	fault = strstr(on, "ring 3 reads kernel text");
+	ck_assert(fault && !strncmp(strstr(fault, "#PF"), "#PF error code 4", 16));
+	fault = strstr(on, "ring 3 reads entry text");
+	ck_assert(fault && !strncmp(strstr(fault, "#PF"), "#PF error code 5", 16));
+	ck_assert(!strstr(tour, "ALLOWED"));
+	kernel_pages = strtol(strstr(off, "maps ") + 5, &end, 10) * 1000 + strtol(end + 1, NULL, 10);
+	user_pages = strtol(strstr(on, "maps ") + 5, NULL, 10);
+	/* 64 MiB of direct map and the image; entry text (2), IDT, words, GDT, TSS, entry stack, 7 ISTs. */
+	ck_assert_int_gt(kernel_pages, 16384);
+	ck_assert_int_eq(user_pages, 2 + 1 + 3 + 1 + 14);
+	free(tour);
+}
+END_TEST
+
+START_TEST(tour_runs_processes)
+{
+	must_say(_i, "tour", "out", "(forked by SYSCALL 57)");
+	must_say(_i, "tour", "out", "(forked by INT 0x80 number 2)");
+	must_say(_i, "tour", "out", "exited with 7; here the variable is still 1");
+	must_say(_i, "tour", "out", "was ended by signal 11");
+	must_say(_i, "tour", "out", "syscall(999) = -1, errno 38");
+}
+END_TEST
+
+START_TEST(tour_prints_costs)
+{
+	static const char *const rows[] = {"SYSCALL getpid",         "INT 0x80 getpid",
+	                                   "#PF to a ring 3 handler", "#UD to a ring 3 handler",
+	                                   "#GP to a ring 3 handler", "CR3 switch by sched_yield"};
+	char *tour = read_text(_i, "tour", "out"), *table = strstr(tour, "\nCycles per crossing");
+
+	ck_assert_ptr_nonnull(table);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *row = strstr(table, rows[i]);
+
+		ck_assert_msg(row, "no row '%s'", rows[i]);
+		ck_assert_msg(strtod(row + strlen(rows[i]), NULL) > 10, "row '%s' costs nothing", rows[i]);
+	}
+	free(tour);
+}
+END_TEST
+
+START_TEST(pti_option_is_obeyed)
+{
+	must_say(_i, "tour_off", "out", "KPTI off\n");
+	must_say(_i, "tour_nopcid", "out", "KPTI on, without PCID\n");
+	must_say(_i, "tour_on", "out", "KPTI on, with");
+}
+END_TEST
+
+/* ---- The other programs -------------------------------------------------------------------------------- */
+
+START_TEST(guest_checks_pass)
+{
+	char *out = read_text(_i, "check", "out");
+	int passed = 0;
+
+	for (const char *at = out; (at = strstr(at, "\nok ")); at++)
+		passed++;
+	ck_assert_msg(!strstr(out, "\nnot ok"), "%s: %.3000s", hosts[_i].name, strstr(out, "\nnot ok"));
+	ck_assert_int_ge(passed, 85);
+	must_say(_i, "check", "out", " 0 failed\n");
+	free(out);
+}
+END_TEST
+
+START_TEST(death_is_explained)
+{
+	ck_assert_int_eq(status_of(_i, "crash_stack"), 126);
+	must_say(_i, "crash_stack", "err", "#DF double fault");
+	must_say(_i, "crash_stack", "err", "overflowed into its guard");
+	ck_assert_int_eq(status_of(_i, "crash_fault"), 126);
+	must_say(_i, "crash_fault", "err", "#PF page fault in ring 0");
+	must_say(_i, "crash_fault", "err", "movq   $0x0, 0x10");
+	ck_assert_int_eq(status_of(_i, "crash_triple"), 126);
+	must_say(_i, "crash_triple", "err", "riple fault");
+}
+END_TEST
+
+START_TEST(plain_guest_runs)
+{
+	ck_assert_int_eq(status_of(_i, "hello"), 7);
+	must_say(_i, "hello", "out", "Hello from ring 0.");
+}
+END_TEST
+
+START_TEST(probe_answers)
+{
+	json_t *json = read_json(_i, "probe", "out");
+
+	ck_assert_int_eq(status_of(_i, "probe"), 0);
+	ck_assert(json_is_object(json));
+	json_decref(json);
+}
+END_TEST
+
+START_TEST(walk_agrees_with_kvm)
+{
+	char *out = read_text(_i, "translate", "out");
+
+	ck_assert_msg(status_of(_i, "translate") == 0, "%s: %s", hosts[_i].name, out);
+	ck_assert_msg(strstr(out, "100%: Checks: "), "%s", out);
+	free(out);
+}
+END_TEST
+
+/* ---- Between hosts ---------------------------------------------------------------------------------------- */
+
+static const char *const compared[] = {"tour", "tour_off", "tour_on", "tour_nopcid"};
+#define COMPARED ((int)(sizeof(compared) / sizeof(compared[0])))
+
+START_TEST(hosts_count_the_same)
+{
+	const char *name = compared[_i % COMPARED];
+	const int host = 1 + _i / COMPARED;
+	json_t *a = read_json(0, name, "json"), *b = read_json(host, name, "json");
+	json_t *ca = json_object_get(a, "crossings"), *cb = json_object_get(b, "crossings");
+
+	ck_assert(json_is_object(ca) && json_is_object(cb));
+	if (!json_equal(ca, cb))
+		ck_abort_msg("%s: %s counts %s,\nbut %s counts %s", name, hosts[0].name,
+		             json_dumps(ca, JSON_COMPACT), hosts[host].name,
+		             json_dumps(cb, JSON_COMPACT));
+	json_decref(a);
+	json_decref(b);
+}
+END_TEST
+
+static Suite *suite(bool compare)
+{
+	Suite *s = suite_create(compare ? "hosts compared" : hosts[0].name);
+	TCase *tc = tcase_create("all");
+
+	tcase_set_timeout(tc, 60);
+	if (compare) {
+		tcase_add_loop_test(tc, hosts_count_the_same, 0, (host_count - 1) * COMPARED);
+	} else {
+		tcase_add_loop_test(tc, run_succeeds_and_exits_add_up, 0, host_count * RUNS);
+		tcase_add_loop_test(tc, cr3_writes_pair, 0, host_count);
+		tcase_add_loop_test(tc, pcid_keeps_translations, 0, host_count);
+		tcase_add_loop_test(tc, faithful_kvm_needs_no_quirk, 0, host_count);
+		tcase_add_loop_test(tc, crossing_changes_what_it_must, 0, host_count * BLOCKS);
+		tcase_add_loop_test(tc, tour_proves_isolation, 0, host_count);
+		tcase_add_loop_test(tc, tour_runs_processes, 0, host_count);
+		tcase_add_loop_test(tc, tour_prints_costs, 0, host_count);
+		tcase_add_loop_test(tc, pti_option_is_obeyed, 0, host_count);
+		tcase_add_loop_test(tc, guest_checks_pass, 0, host_count);
+		tcase_add_loop_test(tc, death_is_explained, 0, host_count);
+		tcase_add_loop_test(tc, plain_guest_runs, 0, host_count);
+		tcase_add_loop_test(tc, probe_answers, 0, host_count);
+		tcase_add_loop_test(tc, walk_agrees_with_kvm, 0, host_count);
+	}
+	suite_add_tcase(s, tc);
+	return s;
+}
+
+int main(int argc, char **argv)
+{
+	const bool compare = argc > 1 && !strcmp(argv[1], "--compare");
+	SRunner *runner;
+	int failed;
+
+	for (int i = 1 + compare; i < argc && host_count < MAX_HOSTS; i++) {
+		char *equals = strchr(argv[i], '=');
+
+		if (!equals)
+			break;
+		*equals = '\0';
+		hosts[host_count].name = argv[i];
+		hosts[host_count++].directory = equals + 1;
+	}
+	if (host_count < 1 + compare || host_count != argc - 1 - compare) {
+		fprintf(stderr, "usage: tour_test [--compare] NAME=DIRECTORY...\n");
+		return 2;
+	}
+	runner = srunner_create(suite(compare));
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
