@@ -375,8 +375,10 @@ static void check_turns(const char *mode)
 	check(mode, "... and in the other process", status, 0);
 }
 
-int check_main(void)
+int check_main(int argc, char **argv)
 {
+	(void)argc;
+	(void)argv;
 	call(RS_SYS_INFO, (long)&info, 0, 0);
 	for (long mode = RS_PTI_OFF; mode <= RS_PTI_NOPCID; mode++) {
 		if (mode == RS_PTI_PCID && !(info.features & RS_FEATURE_PCID)) {

@@ -71,6 +71,26 @@ void exit(int status)
 		syscall(SYS_exit, (long)status, 0L, 0L, 0L);
 }
 
+/* ---- Strings ------------------------------------------------------------------------------------ */
+
+bool same(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+uint64_t number(const char *text)
+{
+	uint64_t value = 0;
+
+	for (; *text >= '0' && *text <= '9'; text++)
+		value = value * 10 + (uint64_t)(*text - '0');
+	return value;
+}
+
 /* ---- Output -------------------------------------------------------------------------------------- */
 
 static char out[2048];

@@ -37,6 +37,11 @@ void printf(const char *format, ...);
 void flush(void);
 _Noreturn void exit(int status);
 
+/* Whether two strings are equal. */
+bool same(const char *a, const char *b);
+/* The decimal number a string begins with; 0 when there is none. */
+uint64_t number(const char *text);
+
 struct fault {
 	uint64_t vector, error, cr2, rip;
 };

@@ -1,41 +1,34 @@
 /*
- * Chooses the program: ./vmm guest.elf -- [tour | check | crash stack|fault|triple]
+ * Chooses the program.
  */
 #include "guest/user/lib.h"
 #include "guest/user/programs.h"
 
 int main(int argc, char **argv);
 
-static bool same(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return *a == *b;
-}
-
-int crash_main(const char *how)
-{
-	static const char *const kinds[] = {
-	    [RS_CRASH_STACK] = "stack", [RS_CRASH_FAULT] = "fault", [RS_CRASH_TRIPLE] = "triple"};
-
-	for (long kind = 0; kind < 3; kind++)
-		if (same(how, kinds[kind]))
-			syscall(RS_SYS_CRASH, kind, 0L, 0L, 0L);
-	printf("guest: crash how? stack, fault or triple\n");
-	return 2;
-}
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} programs[] = {
+    {"tour", tour_main},
+    {"check", check_main},
+    {"crash", crash_main},
+};
+#define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 
 int main(int argc, char **argv)
 {
-	if (argc < 2 || same(argv[1], "tour"))
-		return tour_main();
-	if (same(argv[1], "check"))
-		return check_main();
-	if (same(argv[1], "crash"))
-		return crash_main(argc > 2 ? argv[2] : "");
-	printf("guest: no program '%s': tour (the default), check, crash stack|fault|triple\n",
-	       argv[1]);
-	return 2;
+	char *tour[] = {(char *)"tour", NULL};
+
+	/* argv[0] is the guest's file. */
+	if (argc < 2)
+		return tour_main(1, tour);
+	for (size_t i = 0; i < PROGRAMS; i++)
+		if (same(argv[1], programs[i].name))
+			return programs[i].run(argc - 1, argv + 1);
+	printf("guest: no program '%s'; there are:", argv[1]);
+	for (size_t i = 0; i < PROGRAMS; i++)
+		printf(" %s", programs[i].name);
+	printf("\n");
+	exit(2);
 }

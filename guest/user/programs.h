@@ -1,12 +1,12 @@
 /*
- * The ring 3 programs.  Each returns its exit status.
+ * The ring 3 programs: ./vmm guest.elf -- NAME [ARGUMENT...].  Each is given its name and arguments and
+ * returns its exit status: 0 good, 1 not all was as it should be, 2 wrong arguments.
  */
 #ifndef GUEST_USER_PROGRAMS_H
 #define GUEST_USER_PROGRAMS_H
 
-int tour_main(void);
-int check_main(void);
-/* how: "stack", "fault", "triple". */
-int crash_main(const char *how);
+int tour_main(int argc, char **argv);  /* [TURNS]: crossings measured of each kind */
+int check_main(int argc, char **argv);
+int crash_main(int argc, char **argv); /* stack | fault | triple */
 
 #endif

@@ -8,8 +8,9 @@
 
 
 
-#define TURNS 2000 /* crossings measured of each kind in each mode */
-#define ROUNDS 5   /* the best of so many parts is reported */
+#define ROUNDS 5 /* the best of so many parts is reported */
+
+static uint64_t turns; /* crossings measured of each kind in each mode */
 
 static struct rs_info info;
 
@@ -211,29 +212,29 @@ static const struct crossing crossings[] = {
 };
 #define CROSSINGS (sizeof(crossings) / sizeof(crossings[0]))
 
-static void run_turns(const struct crossing *crossing, uint64_t turns)
+static void run_turns(const struct crossing *crossing, uint64_t count)
 {
 	if (crossing->loop)
-		crossing->loop(turns);
+		crossing->loop(count);
 	else
-		loop_fault(crossing->insn, info.kernel_text, turns);
+		loop_fault(crossing->insn, info.kernel_text, count);
 }
 
 /* Ticks a crossing, tenths. */
 static uint64_t measure(const struct crossing *crossing)
 {
-	const uint64_t turns = TURNS / ROUNDS / crossing->per_turn;
+	const uint64_t part = turns / ROUNDS / crossing->per_turn;
 	uint64_t best = UINT64_MAX;
 
 	for (int round = 0; round < ROUNDS; round++) {
 		uint64_t start = rdtsc(), ticks;
 
-		run_turns(crossing, turns);
+		run_turns(crossing, part);
 		ticks = rdtsc() - start;
 		if (ticks < best)
 			best = ticks;
 	}
-	return best * 10 / (TURNS / ROUNDS);
+	return best * 10 / (turns / ROUNDS);
 }
 
 /* The other process yields as often, and once more, to be there for the last one. */
@@ -243,7 +244,7 @@ static uint64_t measure_switch(const struct crossing *crossing)
 
 	flush();
 	if (syscall(SYS_fork, 0L, 0L, 0L, 0L) == 0) {
-		crossing->loop(TURNS / crossing->per_turn + 1);
+		crossing->loop(ROUNDS * (turns / ROUNDS / crossing->per_turn) + 1);
 		exit(0);
 	}
 	ticks = measure(crossing);
@@ -284,7 +285,7 @@ static void costs(void)
 		printf("\n");
 	}
 	printf("  RDTSC ticks, there and back; the best of %u parts of %u\n", (uint64_t)ROUNDS,
-	       (uint64_t)(TURNS / ROUNDS));
+	       turns / ROUNDS);
 
 	ring0 = (uint64_t)syscall(RS_SYS_RING0_LOOP, 10000L, 0L, 0L, 0L);
 	start = rdtsc();
@@ -300,10 +301,15 @@ static void costs(void)
 		printf("  This CPU has no PCID.\n");
 }
 
-int tour_main(void)
+#define TURNS 2000 /* unless the argument says otherwise */
+
+int tour_main(int argc, char **argv)
 {
 	static const char *const start_modes[] = {"off", "on, with PCID", "on, without PCID"};
 
+	turns = argc > 1 ? number(argv[1]) : TURNS;
+	if (turns < 2 * ROUNDS)
+		turns = 2 * ROUNDS;
 	syscall(RS_SYS_INFO, &info, 0L, 0L, 0L);
 	printf("Ringscope tour: ring 3 and ring 0 on %u-level paging, %u MiB of RAM, KPTI %s\n",
 	       (uint64_t)info.levels, info.ram_size >> 20, start_modes[info.pti_mode]);
