@@ -2,7 +2,6 @@
 
 #include "guest/cpu.h"
 #include "guest/syscall.h"
-#include "guest/trap.h"
 #include "guest/usercopy.h"
 
 #define OPCODE_SYSCALL 0x050f /* 0F 05, as two bytes in memory read */
@@ -36,31 +35,22 @@ bool quirk_syscall(struct rs_regs *regs, uint64_t cr2)
 	return true;
 }
 
-bool quirk_intn(struct rs_regs *regs)
+uint64_t quirk_intn(struct rs_regs *regs)
 {
 	const uint64_t *idt = (const uint64_t *)RS_ENTRY_IDT;
 	uint64_t gate, vector;
 	uint16_t opcode;
 
-	if (!(regs->cs & 3) || !get_user16(regs->rip, &opcode) || (opcode & 0xff) != OPCODE_INT)
-		return false;
+	if (!get_user16(regs->rip, &opcode) || (opcode & 0xff) != OPCODE_INT)
+		return VECTOR_UD;
 	cpu_stats()->quirk_intn++;
 	vector = opcode >> 8;
 	gate = idt[2 * vector];
 	if (!(gate & GATE_PRESENT) || (gate & GATE_DPL3) != GATE_DPL3) {
 		/* SDM 6.13: the error code names the IDT entry. */
 		regs->error = vector * 8 + 2;
-		trap(gate & GATE_PRESENT ? VECTOR_GP : VECTOR_NP, regs);
-		return true;
+		return gate & GATE_PRESENT ? VECTOR_GP : VECTOR_NP;
 	}
 	regs->rip += 2;
-	if (vector == 0x80) {
-		regs->error = regs->rax;
-		cpu_stats()->int80++;
-		cpu_stats()->vectors[vector]++;
-		regs->rax = (uint64_t)syscall32(regs, (uint32_t)regs->rax);
-	} else {
-		trap(vector, regs);
-	}
-	return true;
+	return vector;
 }

@@ -13,7 +13,9 @@
 /* SYSCALL that loaded RIP from LSTAR but left CPL at 3: the fetch of a supervisor page faults.  True:
  * it was one, and the system call is done. */
 bool quirk_syscall(struct rs_regs *regs, uint64_t cr2);
-/* INT n that came as #UD: judged by the gate's DPL as the manual says, and carried out.  True: done. */
-bool quirk_intn(struct rs_regs *regs);
+/* #UD of ring 3: when it stands for an INT n, *regs becomes what the processor should have pushed, judged
+ * by the gate's DPL as the manual says.  Returns the vector that should have been delivered: n, #GP, #NP,
+ * or #UD when it was no INT n. */
+uint64_t quirk_intn(struct rs_regs *regs);
 
 #endif

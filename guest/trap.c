@@ -9,6 +9,7 @@
 #include "guest/cpu.h"
 #include "guest/process.h"
 #include "guest/quirk.h"
+#include "guest/syscall.h"
 #include "guest/usercopy.h"
 
 #define ARITHMETIC_FLAGS \
@@ -97,6 +98,14 @@ static void kernel_fault(struct rs_regs *regs, uint64_t vector, uint64_t cr2)
 	}
 }
 
+/* INT 0x80 has an entry of its own (entry.S); only quirk_intn brings it here. */
+static void late_int80(struct rs_regs *regs)
+{
+	cpu_stats()->int80++;
+	regs->error = regs->rax;
+	regs->rax = (uint64_t)syscall32(regs, (uint32_t)regs->rax);
+}
+
 void trap(uint64_t vector, struct rs_regs *regs)
 {
 	/* Before anything else can fault. */
@@ -105,10 +114,12 @@ void trap(uint64_t vector, struct rs_regs *regs)
 	if (vector == VECTOR_PF && quirk_syscall(regs, cr2))
 		return;
 	smap_close();
-	if (vector == VECTOR_UD && quirk_intn(regs))
-		return;
+	if (vector == VECTOR_UD && from_user(regs))
+		vector = quirk_intn(regs);
 	cpu_stats()->vectors[vector]++;
-	if (from_user(regs))
+	if (vector == 0x80)
+		late_int80(regs);
+	else if (from_user(regs))
 		user_fault(regs, vector, cr2);
 	else
 		kernel_fault(regs, vector, cr2);
