@@ -22,7 +22,9 @@ GUEST_CFLAGS := -std=gnu17 -O2 -g -I. -I$(BUILD)/guest $(WARNINGS) -ffreestandin
 	-fno-pic -fno-pie -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	-mno-red-zone -mgeneral-regs-only
 # Nothing in ring 0 needs a 16-byte aligned stack: no SSE.
-KERNEL_CFLAGS := $(GUEST_CFLAGS) -mcmodel=kernel -mpreferred-stack-boundary=3
+STACK_ALIGNMENT := $(if $(findstring clang,$(shell $(CC) --version)),-mstack-alignment=8,\
+	-mpreferred-stack-boundary=3)
+KERNEL_CFLAGS := $(GUEST_CFLAGS) -mcmodel=kernel $(STACK_ALIGNMENT)
 USER_CFLAGS := $(GUEST_CFLAGS) -mcmodel=small
 ASFLAGS := -I. -I$(BUILD)/guest -g -D__ASSEMBLER__
 
@@ -71,7 +73,7 @@ $(BUILD)/host/%.S.o: %.S
 
 $(BUILD)/guest.elf: $(KERNEL_OBJECTS) $(BUILD)/user/programs.o guest/kernel.ld
 	@echo "  LINK    $@"
-	@$(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+	@$(CC) -nostdlib -static -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
 		-Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -T guest/kernel.ld -o $@ \
 		$(KERNEL_OBJECTS) $(BUILD)/user/programs.o
 
@@ -80,7 +82,7 @@ $(BUILD)/guest/offsets.h: guest/offsets.c
 	@mkdir -p $(@D)
 	@echo "  GEN     $@"
 	@$(CC) $(KERNEL_CFLAGS) -MMD -MP -MT $@ -MF $@.d -S -o $@.s $<
-	@sed -n 's/^->\([A-Z0-9_]*\) [$$]*\(.*\)/#define \1 \2/p' $@.s > $@.tmp && mv $@.tmp $@
+	@sed -n 's/.*"->\([A-Z0-9_]*\) \(.*\)"/#define \1 \2/p' $@.s > $@.tmp && mv $@.tmp $@
 
 $(BUILD)/kernel/%.c.o: %.c
 	@mkdir -p $(@D)
@@ -113,7 +115,7 @@ $(BUILD)/user/programs.o: $(USER_OBJECTS) guest/user/programs.ld
 $(BUILD)/%.elf: guest/examples/%.c guest/examples/plain.ld
 	@mkdir -p $(@D)
 	@echo "  GUEST   $<"
-	@$(CC) $(GUEST_CFLAGS) -MMD -MP -MF $@.d -nostdlib -static -no-pie -Wl,--build-id=none \
+	@$(CC) $(GUEST_CFLAGS) -MMD -MP -MF $@.d -nostdlib -static -Wl,--build-id=none \
 		-Wl,-z,max-page-size=4096 -T guest/examples/plain.ld -o $@ $<
 
 # ---- Tests -------------------------------------------------------------------------------------------
@@ -150,13 +152,13 @@ $(BUILD)/tests/tour_test: $(BUILD)/host/tests/guest/tour_test.c.o
 $(BUILD)/tests/%.elf: tests/guests/%.S guest/examples/plain.ld
 	@mkdir -p $(@D)
 	@echo "  GUEST   $<"
-	@$(CC) $(ASFLAGS) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+	@$(CC) $(ASFLAGS) -nostdlib -static -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
 		-T guest/examples/plain.ld -o $@ $<
 
 $(BUILD)/tests/%.elf: tests/guests/%.c guest/examples/plain.ld
 	@mkdir -p $(@D)
 	@echo "  GUEST   $<"
-	@$(CC) $(GUEST_CFLAGS) -nostdlib -static -no-pie -Wl,--build-id=none \
+	@$(CC) $(GUEST_CFLAGS) -nostdlib -static -Wl,--build-id=none \
 		-Wl,-z,max-page-size=4096 -T guest/examples/plain.ld -o $@ $<
 
 .PHONY: tests
@@ -208,13 +210,13 @@ $(BUILD)/bench_pt: $(BUILD)/host/tests/bench/pt.c.o $(SHARED_OBJECTS)
 $(BUILD)/bench_%_pvh.elf: tests/bench/guests.S
 	@mkdir -p $(@D)
 	@echo "  GUEST   $@"
-	@$(CC) $(ASFLAGS) -DPVH=bench_$* -m32 -nostdlib -static -no-pie -Wl,--build-id=none \
+	@$(CC) $(ASFLAGS) -DPVH=bench_$* -m32 -nostdlib -static -Wl,--build-id=none \
 		-Wl,-Ttext-segment=0x100000 -Wl,-e,bench_$* -o $@ $<
 
 $(BUILD)/bench_%.elf: tests/bench/guests.S guest/examples/plain.ld
 	@mkdir -p $(@D)
 	@echo "  GUEST   $@"
-	@$(CC) $(ASFLAGS) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+	@$(CC) $(ASFLAGS) -nostdlib -static -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
 		-T guest/examples/plain.ld -Wl,-e,bench_$* -o $@ $<
 
 .PHONY: bench

@@ -1,12 +1,12 @@
 /*
  * Structure offsets for assembly, taken from the C declarations so that no number is typed twice.
- * Compiled to assembly; the Makefile turns each line "->NAME value" into a #define.
+ * Compiled to assembly; the Makefile turns each string "->NAME value" into a #define.
  */
 #include <stddef.h>
 
 #include "guest/cpu.h"
 
-#define EMIT(name, value) __asm__ volatile("\n->" #name " %0" : : "i"(value))
+#define EMIT(name, value) __asm__ volatile("\n.ascii \"->" #name " %c0\"" : : "i"(value))
 #define STATS_FROM_GS (RS_KERNEL_CPU_BASE - RS_ENTRY_CPU_BASE + RS_KERNEL_STATS)
 
 void offsets(void);
