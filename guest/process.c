@@ -121,22 +121,35 @@ static struct process *new_process(void)
 	return NULL;
 }
 
-/* Maps the area and fills it: from the frames at `gpa` (shared or copied), or with zeros. */
-static bool add_area(struct process *process, struct area area, uint64_t gpa, bool zero)
+/* A frame for the page at `va`, filled from the parent's page, from the image, or with zeros. */
+static bool own_frame(const struct area *area, uint64_t va, const struct process *parent,
+                      uint64_t *frame)
 {
-	if (process->area_count == MAX_AREAS)
+	struct pt_walk walk;
+	uint64_t source;
+
+	if (!parent && !area->gpa)
+		return frame_alloc(frame);
+	source = area->gpa + (va - area->va);
+	if (parent) {
+		pt_walk(&parent->space.user, va, &walk);
+		source = walk.pa;
+	}
+	if (!frame_alloc_dirty(frame))
 		return false;
-	process->areas[process->area_count++] = area;
-	if (area.shared)
-		return space_map(&process->space, area.va, gpa, area.len, area.rights) == PT_OK;
-	for (uint64_t at = 0; at < area.len; at += PAGE_SIZE) {
+	memcpy(frame_at(*frame), frame_at(source), PAGE_SIZE);
+	return true;
+}
+
+static bool map_own_pages(struct process *process, const struct area *area,
+                          const struct process *parent)
+{
+	for (uint64_t va = area->va; va < area->va + area->len; va += PAGE_SIZE) {
 		uint64_t frame;
 
-		if (zero ? !frame_alloc(&frame) : !frame_alloc_dirty(&frame))
+		if (!own_frame(area, va, parent, &frame))
 			return false;
-		if (!zero)
-			memcpy(frame_at(frame), frame_at(gpa + at), PAGE_SIZE);
-		if (space_map(&process->space, area.va + at, frame, PAGE_SIZE, area.rights)) {
+		if (space_map(&process->space, va, frame, PAGE_SIZE, area->rights)) {
 			frame_free(frame);
 			return false;
 		}
@@ -144,25 +157,42 @@ static bool add_area(struct process *process, struct area area, uint64_t gpa, bo
 	return true;
 }
 
+/* Gives the process the area; its contents are the parent's, where there is one.  False: no memory,
+ * and what was mapped until then is the area's to free. */
+static bool add_area(struct process *process, const struct area *area,
+                     const struct process *parent)
+{
+	if (process->area_count == MAX_AREAS)
+		return false;
+	process->areas[process->area_count++] = *area;
+	if (area->shared ? space_map(&process->space, area->va, area->gpa, area->len, area->rights)
+	                 : !map_own_pages(process, area, parent))
+		return false;
+	return space_mirror(&process->space, area->va, area->len) == PT_OK;
+}
+
 static bool map_image(struct process *process, const struct rs_boot *boot)
 {
+	const struct area stack = {
+	    .va = USER_STACK_TOP - USER_STACK_SIZE,
+	    .len = USER_STACK_SIZE,
+	    .rights = PT_WRITE,
+	};
+
 	for (uint32_t i = 0; i < boot->segment_count; i++) {
 		const struct rs_segment *segment = &boot->segments[i];
-		struct area area = {
+		const struct area area = {
 		    .va = segment->va,
 		    .len = segment->size,
+		    .gpa = segment->gpa,
 		    .rights = (segment->flags & 2 ? PT_WRITE : 0) | (segment->flags & 1 ? PT_EXEC : 0),
 		    .shared = !(segment->flags & 2),
 		};
 
-		if (segment->user && !add_area(process, area, segment->gpa, false))
+		if (segment->user && !add_area(process, &area, NULL))
 			return false;
 	}
-	return add_area(process,
-	                (struct area){.va = USER_STACK_TOP - USER_STACK_SIZE,
-	                              .len = USER_STACK_SIZE,
-	                              .rights = PT_WRITE},
-	                0, true);
+	return add_area(process, &stack, NULL);
 }
 
 /* Where a process starts when it is first switched to: its registers are on its kernel stack, and
@@ -220,21 +250,9 @@ void process_init(const struct rs_boot *boot, uint64_t entry)
 
 static bool copy_memory(struct process *child, const struct process *parent)
 {
-	for (uint32_t i = 0; i < parent->area_count; i++) {
-		struct area area = parent->areas[i];
-
-		/* Page by page: the parent's frames need not lie side by side. */
-		for (uint64_t at = 0; at < area.len; at += PAGE_SIZE) {
-			struct area page = {area.va + at, PAGE_SIZE, area.rights, area.shared};
-			struct pt_walk walk;
-
-			pt_walk(&parent->space.user, page.va, &walk);
-			child->area_count = i;
-			if (!walk.mapped || !add_area(child, page, walk.pa, false))
-				return false;
-		}
-		child->areas[i] = area;
-	}
+	for (uint32_t i = 0; i < parent->area_count; i++)
+		if (!add_area(child, &parent->areas[i], parent))
+			return false;
 	return true;
 }
 
@@ -246,9 +264,6 @@ int64_t process_fork(void)
 	if (!child)
 		return -EAGAIN;
 	if (!copy_memory(child, parent)) {
-		/* The area that failed counts whole: pages that were not mapped are skipped. */
-		if (child->area_count)
-			child->areas[child->area_count - 1] = parent->areas[child->area_count - 1];
 		free_memory(child);
 		return -ENOMEM;
 	}

@@ -17,11 +17,12 @@
 #define KERNEL_STACK_SIZE 8192
 #define KERNEL_STACK_STRIDE 16384 /* the lower half is the guard: never mapped */
 
-/* A range of user memory.  shared: the frames are the image's, not the process's. */
+/* A range of user memory, in whole pages. */
 struct area {
 	uint64_t va, len;
-	uint32_t rights;
-	bool shared;
+	uint64_t gpa;    /* of the image's segment it shows; 0: none, it starts as zeros */
+	uint32_t rights; /* PT_WRITE, PT_EXEC */
+	bool shared;     /* the frames are the image's; else copies, and the process's own */
 };
 
 enum process_state { PROCESS_FREE, PROCESS_READY, PROCESS_WAITING, PROCESS_ZOMBIE };

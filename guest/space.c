@@ -101,8 +101,8 @@ void space_destroy(struct space *space)
 	pt_destroy(&space->user);
 }
 
-/* Gives the kernel root the top-level slots of the user half that [va, va + len) lies in. */
-static enum pt_status mirror(struct space *space, uint64_t va, uint64_t len)
+/* The top-level slots that the range lies in are shared whole. */
+enum pt_status space_mirror(struct space *space, uint64_t va, uint64_t len)
 {
 	uint64_t first = va & ~(slot_size() - 1);
 	uint64_t end = (va + len + slot_size() - 1) & ~(slot_size() - 1);
@@ -133,11 +133,7 @@ static void flush(const struct space *space, const struct pt_change *change)
 enum pt_status space_map(struct space *space, uint64_t va, uint64_t pa, uint64_t len,
                          uint32_t rights)
 {
-	enum pt_status status = pt_map(&space->user, va, pa, len, rights | PT_USER, NULL);
-
-	if (status == PT_OK)
-		status = mirror(space, va, len);
-	return status;
+	return pt_map(&space->user, va, pa, len, rights | PT_USER, NULL);
 }
 
 enum pt_status space_unmap(struct space *space, uint64_t va, uint64_t len)
@@ -146,7 +142,7 @@ enum pt_status space_unmap(struct space *space, uint64_t va, uint64_t len)
 	enum pt_status status = pt_unmap(&space->user, va, len, &change);
 
 	if (status == PT_OK)
-		status = mirror(space, va, len);
+		status = space_mirror(space, va, len);
 	if (status == PT_OK)
 		flush(space, &change);
 	return status;
@@ -203,8 +199,8 @@ void space_set_mode(uint32_t wanted)
 void space_apply_mode(struct space *space)
 {
 	/* What a process maps lies in the first slot (the image) and the last (its stack). */
-	mirror(space, 0, PAGE_SIZE);
-	mirror(space, USER_TOP - PAGE_SIZE, PAGE_SIZE);
+	space_mirror(space, 0, PAGE_SIZE);
+	space_mirror(space, USER_TOP - PAGE_SIZE, PAGE_SIZE);
 	set_cr3_values(space);
 }
 

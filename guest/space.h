@@ -38,9 +38,12 @@ struct pt *space_kernel_tree(void);
 bool space_create(struct space *space, uint16_t pcid);
 /* Frees all tables.  The space must be loaded on no CPU, and its pages unmapped. */
 void space_destroy(struct space *space);
-/* Maps, unmaps and flushes, in both roots.  rights: PT_WRITE, PT_EXEC; PT_USER is added. */
+/* Maps in the user root.  rights: PT_WRITE, PT_EXEC; PT_USER is added. */
 enum pt_status space_map(struct space *space, uint64_t va, uint64_t pa, uint64_t len,
                          uint32_t rights);
+/* Lets the kernel root see what the user root maps there: due once after space_map. */
+enum pt_status space_mirror(struct space *space, uint64_t va, uint64_t len);
+/* Unmaps in both roots, and flushes. */
 enum pt_status space_unmap(struct space *space, uint64_t va, uint64_t len);
 
 /* Writes CR3 and the CPU's two CR3 words.  Interrupts off.  fresh: the space's PCIDs may have

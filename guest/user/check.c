@@ -8,6 +8,8 @@
 #include "guest/user/programs.h"
 #include "shared/pt.h"
 
+#define KERNEL_STACK_FRAMES 2
+
 static unsigned long checks, failures;
 static struct rs_info info;
 
@@ -347,6 +349,30 @@ static void check_processes(const char *mode)
 	check(mode, "dead processes gave back every frame", info.frames_free, frames);
 }
 
+/* Children do not run before their parent waits: they pile up until a table or RAM is full. */
+static void check_exhaustion(const char *mode)
+{
+	uint64_t made = 0, ended = 0, frames;
+	long result;
+
+	call(RS_SYS_INFO, (long)&info, 0, 0);
+	frames = info.frames_free;
+	flush();
+	while ((result = call(SYS_fork, 0, 0, 0)) > 0)
+		made++;
+	if (result == 0)
+		exit(0);
+	check(mode, "fork without end ends with EAGAIN or ENOMEM",
+	      result == -EAGAIN || result == -ENOMEM, true);
+	while (call(SYS_wait4, -1, 0, 0) > 0)
+		ended++;
+	check(mode, "... and every child made can be waited for", ended, made);
+	call(RS_SYS_INFO, (long)&info, 0, 0);
+	/* Kernel stacks stay with their slots of the process table, for whoever comes next. */
+	check(mode, "... and gives back its frames but for its kernel stack",
+	      frames - info.frames_free <= made * (KERNEL_STACK_FRAMES + 1), true);
+}
+
 /* Two processes take turns; each sees only its own memory, whichever root and PCID is live. */
 static void check_turns(const char *mode)
 {
@@ -395,6 +421,7 @@ int check_main(int argc, char **argv)
 		check_isolation(mode_names[mode], mode != RS_PTI_OFF);
 		check_processes(mode_names[mode]);
 		check_turns(mode_names[mode]);
+		check_exhaustion(mode_names[mode]);
 	}
 	check_user_root();
 	printf("1..%u\n# %u passed, %u failed\n", checks, checks - failures, failures);

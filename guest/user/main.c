@@ -13,6 +13,7 @@ static const struct {
     {"tour", tour_main},
     {"check", check_main},
     {"crash", crash_main},
+    {"counts", counts_main},
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 

@@ -8,5 +8,6 @@
 int tour_main(int argc, char **argv);  /* [TURNS]: crossings measured of each kind */
 int check_main(int argc, char **argv);
 int crash_main(int argc, char **argv); /* stack | fault | triple */
+int counts_main(int argc, char **argv);
 
 #endif
