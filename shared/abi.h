@@ -144,7 +144,7 @@ struct rs_note {
 	uint64_t sysenter_entry;   /* SYSENTER_EIP; 0: SYSENTER_CS stays 0 */
 	uint64_t syscall_mask;     /* FMASK: RFLAGS bits that SYSCALL clears, bits 0 to 31 */
 };
-_Static_assert(sizeof(struct rs_note) == 160, "layout of struct rs_note is ABI");
+_Static_assert(sizeof(struct rs_note) == 152, "layout of struct rs_note is ABI");
 
 /* ---- The boot page: VMM to guest ---------------------------------------------------------- */
 
