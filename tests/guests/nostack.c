@@ -1,0 +1,9 @@
+/* Pushes to a stack that is not mapped. */
+#include "tests/guests/guest.h"
+
+void start(const struct rs_boot *boot)
+{
+	(void)boot;
+	__asm__ volatile("mov %0, %%rsp; push %0" : : "r"(UINT64_C(0x123456789000)));
+	end(1);
+}

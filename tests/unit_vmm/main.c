@@ -1,0 +1,19 @@
+/* Unit tests of the VMM's pure parts: statistics, reports, diagnosis, boot.  No KVM is needed. */
+#include <stdlib.h>
+
+#include "tests/unit_vmm/suites.h"
+
+int main(void)
+{
+	SRunner *runner = srunner_create(stats_suite());
+	int failed;
+
+	srunner_add_suite(runner, report_suite());
+	srunner_add_suite(runner, diagnose_suite());
+	srunner_add_suite(runner, symbols_suite());
+	srunner_add_suite(runner, boot_suite());
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,16 @@
+/* The suites of this program; each file has one. */
+#ifndef TESTS_UNIT_VMM_SUITES_H
+#define TESTS_UNIT_VMM_SUITES_H
+
+#include <check.h>
+
+Suite *stats_suite(void);
+Suite *report_suite(void);
+Suite *diagnose_suite(void);
+Suite *symbols_suite(void);
+Suite *boot_suite(void);
+
+/* Writes a small ELF file with a symbol "start" at ffffffff80008000; its path, to be unlinked. */
+const char *test_elf_file(void);
+
+#endif

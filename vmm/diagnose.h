@@ -1,0 +1,55 @@
+/*
+ * Why a guest died, in words, with what is needed to find the place: registers, the code around
+ * RIP, the page-table walks of the addresses that matter, whether an exception could have been
+ * delivered at all, and the last exits.
+ *
+ * Pure: registers and guest memory come in as values, so a unit test needs no KVM.  Everything in
+ * guest memory, the guest's file and its messages is hostile: any content gives some text and
+ * nothing else.
+ */
+#ifndef VMM_DIAGNOSE_H
+#define VMM_DIAGNOSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <linux/kvm.h>
+
+#include "shared/abi.h"
+#include "shared/pt.h"
+#include "vmm/memory.h"
+#include "vmm/outcome.h"
+#include "vmm/stats.h"
+
+/* All pointers stay the caller's; all but memory may be NULL. */
+struct diagnose_input {
+	enum end_reason reason;
+	const struct kvm_run *run;     /* of the last exit: exit_reason and its details */
+	const struct kvm_regs *regs;   /* the vCPU's, read after the end ... */
+	const struct kvm_sregs *sregs; /* ... both or none */
+	/* The same as last seen before the end (a mark, a hypercall, boot), for a KVM that resets
+	 * the vCPU at a SHUTDOWN. */
+	const struct kvm_regs *last_regs;
+	const struct kvm_sregs *last_sregs;
+	const char *last_when; /* "at boot", "at the last mark" */
+	/* END_PANIC: what the guest said (any bytes), and the registers it handed over. */
+	const char *message;
+	size_t message_size;
+	const struct rs_regs *panic_regs;
+	const struct memory *memory;
+	struct pt_geometry geometry; /* levels are taken from CR4 where it is known */
+	const struct stats *stats;   /* for its ring of exits */
+	const char *elf;             /* path of the guest's file, for symbol names */
+	bool color;
+};
+
+/* Writes the whole account, some 40 to 90 lines. */
+void diagnose_death(FILE *out, const struct diagnose_input *in);
+
+/* Whether registers are those of a processor just reset (SDM volume 3, table 10-1: CS:RIP
+ * f000:fff0 in real mode), which is what AMD's KVM leaves after a SHUTDOWN. */
+bool diagnose_is_reset(const struct kvm_regs *regs, const struct kvm_sregs *sregs);
+
+#endif

@@ -1,0 +1,123 @@
+#include "vmm/exits.h"
+
+#include <string.h>
+
+#include "vmm/hypercall.h"
+#include "vmm/quirks.h"
+
+/* For the last exits in a report: what was accessed, and what was written. */
+static void record(struct machine *machine, unsigned size, bool write, uint64_t address,
+                   uint64_t value)
+{
+	const struct exit_record exit = {
+	    .reason = machine->vcpu.run->exit_reason,
+	    .size = (uint8_t)size,
+	    .write = write,
+	    .address = address,
+	    .value = value,
+	    .time = machine->stats.last,
+	};
+
+	exit_ring_add(&machine->stats.ring, exit);
+}
+
+/* String instructions may bring several elements with one exit.  Nothing answers reads: all
+ * ones, as from a bus without a device. */
+static bool exit_io(struct machine *machine)
+{
+	struct kvm_run *run = machine->vcpu.run;
+	const unsigned size = run->io.size;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+	if (run->io.direction == KVM_EXIT_IO_IN) {
+		memset(data, 0xff, (size_t)size * run->io.count);
+		machine->stats.unknown_io += run->io.count;
+		record(machine, size, false, run->io.port, 0);
+		return true;
+	}
+	for (uint32_t i = 0; i < run->io.count; i++, data += size) {
+		uint32_t value = 0;
+		bool known;
+
+		memcpy(&value, data, size < sizeof(value) ? size : sizeof(value));
+		record(machine, size, true, run->io.port, value);
+		if (!hypercall_out(machine, run->io.port, size, value, &known))
+			return false;
+		if (!known)
+			machine->stats.unknown_io++;
+	}
+	return true;
+}
+
+/* A guest-physical address outside RAM: reads give all ones, writes are dropped. */
+static bool exit_mmio(struct machine *machine)
+{
+	struct kvm_run *run = machine->vcpu.run;
+	uint64_t value = 0;
+
+	if (run->mmio.is_write)
+		memcpy(&value, run->mmio.data, sizeof(value));
+	else
+		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
+	machine->stats.unknown_mmio++;
+	record(machine, run->mmio.len, run->mmio.is_write, run->mmio.phys_addr, value);
+	return true;
+}
+
+/* MSRs that KVM hands to us: the guest gets the #GP of an MSR that does not exist. */
+static bool exit_msr(struct machine *machine, bool write)
+{
+	struct kvm_run *run = machine->vcpu.run;
+
+	record(machine, 8, write, run->msr.index, write ? run->msr.data : 0);
+	run->msr.error = 1;
+	return true;
+}
+
+static bool exit_internal_error(struct machine *machine)
+{
+	record(machine, 0, false, machine->vcpu.run->internal.suberror, 0);
+	return quirk_complete(machine) || machine_end(machine, END_INTERNAL_ERROR);
+}
+
+static bool exit_end(struct machine *machine, uint64_t detail, enum end_reason reason)
+{
+	record(machine, 0, false, detail, 0);
+	return machine_end(machine, reason);
+}
+
+bool exit_dispatch(struct machine *machine)
+{
+	struct kvm_run *run = machine->vcpu.run;
+
+	machine->outcome.exit_reason = run->exit_reason;
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		return exit_io(machine);
+	case KVM_EXIT_MMIO:
+		return exit_mmio(machine);
+	case KVM_EXIT_HLT:
+		/* Nothing can wake it: no interrupt controller, and nobody injects. */
+		return exit_end(machine, 0, END_HALTED);
+	case KVM_EXIT_SHUTDOWN:
+		return exit_end(machine, 0, END_SHUTDOWN);
+	case KVM_EXIT_INTERNAL_ERROR:
+		return exit_internal_error(machine);
+	case KVM_EXIT_FAIL_ENTRY:
+		return exit_end(machine, run->fail_entry.hardware_entry_failure_reason,
+		                END_FAIL_ENTRY);
+	case KVM_EXIT_X86_RDMSR:
+		return exit_msr(machine, false);
+	case KVM_EXIT_X86_WRMSR:
+		return exit_msr(machine, true);
+	case KVM_EXIT_INTR:            /* a signal, which stop_requested knows more about */
+	case KVM_EXIT_NMI:             /* the host's own business */
+	case KVM_EXIT_IRQ_WINDOW_OPEN: /* nothing waits for it */
+	case KVM_EXIT_SET_TPR:         /* the guest lowered CR8: no interrupt is held back */
+		record(machine, 0, false, 0, 0);
+		return true;
+	case KVM_EXIT_DEBUG: /* comes only after KVM_SET_GUEST_DEBUG, which nobody did */
+	default:             /* after a KVM_ENABLE_CAP, or on another architecture: the same */
+		return exit_end(machine, 0, END_UNEXPECTED_EXIT);
+	}
+}

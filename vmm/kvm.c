@@ -1,0 +1,342 @@
+#include "vmm/kvm.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/ioctl.h>
+#include <sys/utsname.h>
+
+#include "shared/abi.h"
+#include "vmm/message.h"
+
+/* ---- Calls and their errors ---------------------------------------------------------------- */
+
+/* What a user can do about an ioctl's errno; "" where the errno says it all. */
+static const char *cure(int error)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM:
+		return "; the host's security policy forbids it";
+	case EBUSY:
+		return "; another hypervisor (VirtualBox?) holds the CPU's virtualisation: stop it";
+	case EMFILE:
+	case ENFILE:
+		return "; too many files are open: raise the limit (ulimit -n)";
+	case ENOMEM:
+		return "; the host is out of memory, or a limit forbids more: give less with --mem";
+	case ENOTTY:
+		return "; this is not KVM, or a KVM that is older than this program";
+	case EEXIST:
+		return "; KVM keeps some guest addresses below 4 GiB for itself: give less with "
+		       "--mem";
+	default:
+		return "";
+	}
+}
+
+int kvm_ioctl(int fd, unsigned long request, const char *name, void *arg)
+{
+	int result;
+
+	do
+		result = ioctl(fd, request, arg);
+	while (result < 0 && errno == EINTR);
+	if (result < 0)
+		message_error("KVM: ioctl %s: %s%s", name, strerror(errno), cure(errno));
+	return result;
+}
+
+int kvm_msrs(int fd, unsigned long request, struct kvm_msr_entry *entries, unsigned count)
+{
+	union {
+		struct kvm_msrs list;
+		uint8_t room[sizeof(struct kvm_msrs) + KVM_MSRS_MAX * sizeof(*entries)];
+	} buffer;
+
+	if (count > KVM_MSRS_MAX) {
+		errno = E2BIG;
+		return -1;
+	}
+	memset(buffer.room, 0, sizeof(buffer.room));
+	buffer.list.nmsrs = count;
+	memcpy(buffer.list.entries, entries, count * sizeof(*entries));
+
+	int done = ioctl(fd, request, &buffer);
+
+	if (done > 0)
+		memcpy(entries, buffer.list.entries, (size_t)done * sizeof(*entries));
+	return done;
+}
+
+static bool open_device(struct kvm *kvm)
+{
+	kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm->fd >= 0)
+		return true;
+	switch (errno) {
+	case ENOENT:
+	case ENXIO:
+	case ENODEV:
+		return message_error(
+		    "/dev/kvm: %s; load the module (modprobe kvm_intel or kvm_amd), enable "
+		    "virtualisation in the firmware, or, inside a virtual machine, ask "
+		    "its host for nested virtualisation; tools/kvmbox runs this "
+		    "program where there is no KVM",
+		    strerror(errno));
+	case EACCES:
+	case EPERM:
+		return message_error(
+		    "/dev/kvm: %s; join the group that owns it (sudo usermod -aG kvm "
+		    "$USER, then log in again) or run as root",
+		    strerror(errno));
+	default:
+		return message_error("/dev/kvm: %s%s", strerror(errno), cure(errno));
+	}
+}
+
+/* ---- Capabilities -------------------------------------------------------------------------- */
+
+static const struct {
+	int capability;
+	const char *name;
+	const char *purpose;
+} required[] = {
+    {KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY", "guest RAM"},
+    {KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID", "the guest's CPUID table"},
+    {KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS", "giving exceptions to the guest"},
+    {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT", "stopping the guest (Linux 4.13)"},
+};
+
+static bool check_capabilities(struct kvm *kvm)
+{
+	int version = KVM_IOCTL(kvm->fd, KVM_GET_API_VERSION, NULL);
+
+	if (version < 0)
+		return false;
+	if (version != KVM_API_VERSION)
+		return message_error("KVM: API version is %d: must be %d", version,
+		                     KVM_API_VERSION);
+	kvm->host.kvm_api = version;
+	for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
+		if (ioctl(kvm->fd, KVM_CHECK_EXTENSION, required[i].capability) <= 0)
+			return message_error(
+			    "KVM: no %s, which is needed for %s: this kernel is too old, or "
+			    "its KVM too small",
+			    required[i].name, required[i].purpose);
+	}
+
+	const int all = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
+	int fields = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS);
+
+	kvm->host.sync_regs = fields > 0 && (fields & all) == all;
+
+	int run_size = KVM_IOCTL(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, NULL);
+
+	if (run_size < 0)
+		return false;
+	if ((size_t)run_size < sizeof(struct kvm_run))
+		return message_error("KVM: KVM_GET_VCPU_MMAP_SIZE is %d: must be %zu at least",
+		                     run_size, sizeof(struct kvm_run));
+	kvm->run_size = (size_t)run_size;
+	return true;
+}
+
+/* ---- CPUID --------------------------------------------------------------------------------- */
+
+const struct kvm_cpuid_entry2 *cpuid_find(const struct kvm_cpuid2 *table, uint32_t leaf,
+                                          uint32_t subleaf)
+{
+	for (uint32_t i = 0; i < table->nent; i++) {
+		const struct kvm_cpuid_entry2 *entry = &table->entries[i];
+
+		if (entry->function != leaf)
+			continue;
+		if (!(entry->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || entry->index == subleaf)
+			return entry;
+	}
+	return NULL;
+}
+
+static bool read_cpuid(struct kvm *kvm)
+{
+	/* 75 entries on one KVM, some 120 on the largest servers.  The call is dear (266 us on a
+	 * KVM without hardware support), so guess high at once rather than ask twice. */
+	uint32_t room = 256;
+
+	for (;;) {
+		free(kvm->cpuid);
+		kvm->cpuid = calloc(1, sizeof(*kvm->cpuid) + room * sizeof(kvm->cpuid->entries[0]));
+		if (!kvm->cpuid)
+			return message_error("no memory for a CPUID table of %u entries", room);
+		kvm->cpuid->nent = room;
+		if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->cpuid) == 0)
+			return true;
+		if (errno != E2BIG || room >= 4096)
+			return message_error("KVM: ioctl KVM_GET_SUPPORTED_CPUID: %s%s",
+			                     strerror(errno), cure(errno));
+		room *= 2;
+	}
+}
+
+enum cpuid_register { EAX, EBX, ECX, EDX };
+
+static uint32_t cpuid_value(const struct kvm_cpuid2 *table, uint32_t leaf, enum cpuid_register reg)
+{
+	const struct kvm_cpuid_entry2 *entry = cpuid_find(table, leaf, 0);
+
+	if (!entry)
+		return 0;
+	switch (reg) {
+	case EAX:
+		return entry->eax;
+	case EBX:
+		return entry->ebx;
+	case ECX:
+		return entry->ecx;
+	default:
+		return entry->edx;
+	}
+}
+
+/* Where CPUID says what (SDM volume 2, CPUID; APM volume 3, appendix E). */
+static const struct {
+	uint64_t feature;
+	uint32_t leaf;
+	uint8_t reg, bit;
+} feature_bits[] = {
+    {RS_FEATURE_PCID, 0x1, ECX, 17},
+    {RS_FEATURE_FSGSBASE, 0x7, EBX, 0},
+    {RS_FEATURE_SMEP, 0x7, EBX, 7},
+    {RS_FEATURE_INVPCID, 0x7, EBX, 10},
+    {RS_FEATURE_SMAP, 0x7, EBX, 20},
+    {RS_FEATURE_UMIP, 0x7, ECX, 2},
+    {RS_FEATURE_LA57, 0x7, ECX, 16},
+    {RS_FEATURE_NX, 0x80000001, EDX, 20},
+    {RS_FEATURE_GIB_PAGES, 0x80000001, EDX, 26},
+};
+
+static void read_vendor(struct host *host, const struct kvm_cpuid2 *table)
+{
+	uint32_t word[3] = {cpuid_value(table, 0, EBX), cpuid_value(table, 0, EDX),
+	                    cpuid_value(table, 0, ECX)};
+
+	memcpy(host->vendor, word, 12);
+	if (!strcmp(host->vendor, "GenuineIntel"))
+		host->cpuid_features |= RS_FEATURE_INTEL;
+	if (!strcmp(host->vendor, "AuthenticAMD") || !strcmp(host->vendor, "HygonGenuine"))
+		host->cpuid_features |= RS_FEATURE_AMD;
+
+	uint32_t signature = cpuid_value(table, 1, EAX);
+
+	host->stepping = signature & 0xf;
+	host->model = (signature >> 4 & 0xf) | (signature >> 12 & 0xf0);
+	host->family = signature >> 8 & 0xf;
+	if (host->family == 0xf)
+		host->family += signature >> 20 & 0xff;
+}
+
+static bool describe_cpu(struct kvm *kvm)
+{
+	struct host *host = &kvm->host;
+
+	read_vendor(host, kvm->cpuid);
+	for (size_t i = 0; i < sizeof(feature_bits) / sizeof(feature_bits[0]); i++) {
+		uint32_t value = cpuid_value(kvm->cpuid, feature_bits[i].leaf, feature_bits[i].reg);
+
+		if (value >> feature_bits[i].bit & 1)
+			host->cpuid_features |= feature_bits[i].feature;
+	}
+	host->features = host->cpuid_features;
+	host->maxphyaddr = cpuid_value(kvm->cpuid, 0x80000008, EAX) & 0xff;
+	if (host->maxphyaddr < 32 || host->maxphyaddr > 52)
+		host->maxphyaddr = 36; /* SDM 4.1.4: without the leaf */
+
+	/* Long mode, and NX, without which a page table cannot say W^X. */
+	if (!(cpuid_value(kvm->cpuid, 0x80000001, EDX) & X86_BIT(29)))
+		return message_error(
+		    "KVM: its CPUID table has no long mode (80000001H:EDX.29): a 64-bit "
+		    "host is needed");
+	if (!(host->features & RS_FEATURE_NX))
+		return message_error(
+		    "KVM: its CPUID table has no execute-disable bit (80000001H:EDX.20): "
+		    "enable it in the firmware");
+	return true;
+}
+
+void host_describe(struct host *host)
+{
+	struct utsname name;
+	uint32_t word[12] = {0};
+
+	if (uname(&name) == 0)
+		memcpy(host->kernel, name.release, strnlen(name.release, sizeof(host->kernel) - 1));
+	/* The processor's own words: KVM's table may leave the brand out. */
+	for (uint32_t i = 0; i < 3; i++) {
+		uint32_t *w = word + 4 * (size_t)i;
+
+		__get_cpuid(0x80000002 + i, &w[0], &w[1], &w[2], &w[3]);
+	}
+
+	const char *brand = (const char *)word;
+	size_t first = 0, last = strnlen(brand, sizeof(word));
+
+	while (first < last && brand[first] == ' ')
+		first++;
+	while (last > first && brand[last - 1] == ' ')
+		last--;
+	memcpy(host->brand, brand + first, last - first);
+	host->brand[last - first] = '\0';
+}
+
+bool kvm_rdcl_no(struct kvm *kvm)
+{
+	enum { ARCH_CAPABILITIES = 0x10a, RDCL_NO = 1 };
+	struct host *host = &kvm->host;
+	struct kvm_msr_entry msr = {.index = ARCH_CAPABILITIES};
+
+	if (host->rdcl_no_known)
+		return host->rdcl_no;
+	host->rdcl_no_known = true;
+	/* Affected are Intel's processors; AMD's and Hygon's never were, and say nothing. */
+	if (host->features & RS_FEATURE_AMD)
+		host->rdcl_no = true;
+	else if (kvm_msrs(kvm->fd, KVM_GET_MSRS, &msr, 1) == 1)
+		host->rdcl_no = msr.data & RDCL_NO;
+	return host->rdcl_no;
+}
+
+/* ---- Opening and closing ------------------------------------------------------------------- */
+
+bool kvm_open(struct kvm *kvm)
+{
+	*kvm = KVM_CLOSED;
+	return open_device(kvm) && check_capabilities(kvm) && read_cpuid(kvm) && describe_cpu(kvm);
+}
+
+bool kvm_create_vm(struct kvm *kvm, const struct memory *memory)
+{
+	struct kvm_userspace_memory_region slot = {
+	    .slot = 0,
+	    .guest_phys_addr = 0,
+	    .memory_size = memory->size,
+	    .userspace_addr = (uintptr_t)memory->base,
+	};
+
+	kvm->vm = KVM_IOCTL(kvm->fd, KVM_CREATE_VM, NULL);
+	return kvm->vm >= 0 && KVM_IOCTL(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot) == 0;
+}
+
+void kvm_close(struct kvm *kvm)
+{
+	if (kvm->vm >= 0)
+		close(kvm->vm);
+	if (kvm->fd >= 0)
+		close(kvm->fd);
+	free(kvm->cpuid);
+	*kvm = KVM_CLOSED;
+}

@@ -1,0 +1,55 @@
+/*
+ * The host's side of a virtual machine: /dev/kvm, what it can do, and the VM (Linux,
+ * Documentation/virt/kvm/api.rst).  All ioctls but KVM_RUN go through kvm_ioctl, so that a failure
+ * names the call, the cause, and what can be done about it.
+ */
+#ifndef VMM_KVM_H
+#define VMM_KVM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/kvm.h>
+
+#include "vmm/host.h"
+#include "vmm/memory.h"
+
+struct kvm {
+	int fd;                   /* /dev/kvm; -1: closed */
+	int vm;                   /* the VM; -1: none */
+	size_t run_size;          /* bytes of a vCPU's struct kvm_run mapping */
+	struct kvm_cpuid2 *cpuid; /* KVM_GET_SUPPORTED_CPUID, unchanged; owned */
+	struct host host;
+};
+
+/* A struct kvm that kvm_close accepts. */
+#define KVM_CLOSED ((struct kvm){.fd = -1, .vm = -1})
+
+/* Opens /dev/kvm, checks version and capabilities, reads the CPUID table and fills kvm->host.
+ * False after a message; kvm_close is due in both cases. */
+bool kvm_open(struct kvm *kvm);
+/* Makes the VM, with all of `memory` as its slot 0.  The memory must outlive it. */
+bool kvm_create_vm(struct kvm *kvm, const struct memory *memory);
+void kvm_close(struct kvm *kvm);
+
+/* Whether the CPU can do without KPTI (pti=auto): AMD and Hygon, or Intel with RDCL_NO in
+ * IA32_ARCH_CAPABILITIES (SDM volume 4, table 2-2).  Asks KVM once; the answer stays in kvm->host.
+ */
+bool kvm_rdcl_no(struct kvm *kvm);
+
+/* ioctl on one of KVM's file descriptors: its result, or -1 after a message that begins with
+ * `name`.  An interrupted call is repeated. */
+int kvm_ioctl(int fd, unsigned long request, const char *name, void *arg);
+#define KVM_IOCTL(fd, request, arg) kvm_ioctl(fd, request, #request, arg)
+
+/* KVM_SET_MSRS or KVM_GET_MSRS for up to KVM_MSRS_MAX entries, on a vCPU, or on /dev/kvm for what
+ * the host's CPU offers: how many KVM took before the first that it refuses, or -1 and errno. */
+enum { KVM_MSRS_MAX = 16 };
+int kvm_msrs(int fd, unsigned long request, struct kvm_msr_entry *entries, unsigned count);
+
+/* The entry of a CPUID table for a leaf and subleaf; NULL when it has none. */
+const struct kvm_cpuid_entry2 *cpuid_find(const struct kvm_cpuid2 *table, uint32_t leaf,
+                                          uint32_t subleaf);
+
+#endif

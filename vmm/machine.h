@@ -1,0 +1,64 @@
+/* All of one run, in the order in which the parts are made and the reverse of which they go. */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/boot.h"
+#include "vmm/console.h"
+#include "vmm/kvm.h"
+#include "vmm/loader.h"
+#include "vmm/memory.h"
+#include "vmm/options.h"
+#include "vmm/outcome.h"
+#include "vmm/stats.h"
+#include "vmm/vcpu.h"
+
+/* What the guest said when it panicked, copied out of its memory. */
+struct panic {
+	char message[4096];
+	size_t message_size;
+	bool has_regs;
+	struct rs_regs regs;
+};
+
+struct machine {
+	const struct options *options;
+	struct image image;
+	struct kvm kvm;
+	struct memory memory;
+	struct boot boot;
+	struct vcpu vcpu;
+	uint32_t pti_mode; /* RS_PTI_*: what the guest starts in */
+
+	struct console console;
+	struct stats stats;
+	struct outcome outcome;
+
+	bool mark_due; /* RS_PORT_MARK: the state goes to this slot once the OUT is complete */
+	unsigned mark_slot;
+	uint64_t quirks;         /* RS_QUIRK_* met in this run */
+	struct kvm_regs ud_regs; /* at the last #UD given to ring 3 in KVM's stead ... */
+	unsigned ud_runs;        /* ... and how often in a row they were the same */
+	struct panic panic;
+
+	/* The registers when they were last known: some KVMs reset them when the guest dies. */
+	struct vcpu_state last;
+	const char *last_when; /* NULL: not yet */
+};
+
+/* Makes everything up to a vCPU that can run, from a machine that is all zero.  False after a
+ * message; machine_destroy is due in both cases. */
+bool machine_create(struct machine *machine, const struct options *options);
+void machine_destroy(struct machine *machine);
+
+/* Ends the run for this reason.  Always false, for `return machine_end(...)` in what says whether
+ * to go on. */
+static inline bool machine_end(struct machine *machine, enum end_reason reason)
+{
+	machine->outcome.reason = reason;
+	return false;
+}
+
+#endif

@@ -1,0 +1,222 @@
+/*
+ * vmm: options -> machine -> run loop -> report.  Each stage hands its result on; none looks back.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/diagnose.h"
+#include "vmm/machine.h"
+#include "vmm/message.h"
+#include "vmm/options.h"
+#include "vmm/outfile.h"
+#include "vmm/probe.h"
+#include "vmm/report.h"
+#include "vmm/run.h"
+#include "vmm/stop.h"
+
+/* A standard stream that is closed must not become /dev/kvm: whatever is opened next takes its
+ * number.  Opened the wrong way round, so that using it still fails. */
+static void hold_standard_streams(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+	}
+}
+
+/* ---- How it ended -------------------------------------------------------------------------- */
+
+/* One line about where a guest was that did not end by itself. */
+static void say_where(struct machine *machine, const char *why)
+{
+	struct vcpu_state now;
+
+	if (vcpu_get_state(&machine->vcpu, &now))
+		message_error("%s; the guest was in ring %u at RIP 0x%llx", why, now.sregs.ss.dpl,
+		              now.regs.rip);
+	else
+		message_error("%s", why);
+}
+
+static void diagnose(struct machine *machine)
+{
+	struct vcpu_state now;
+	bool have = vcpu_get_state(&machine->vcpu, &now);
+	const struct panic *panic = &machine->panic;
+	const struct diagnose_input in = {
+	    .reason = machine->outcome.reason,
+	    .run = machine->vcpu.run,
+	    .regs = have ? &now.regs : NULL,
+	    .sregs = have ? &now.sregs : NULL,
+	    .last_regs = machine->last_when ? &machine->last.regs : NULL,
+	    .last_sregs = machine->last_when ? &machine->last.sregs : NULL,
+	    .last_when = machine->last_when,
+	    .message = panic->message,
+	    .message_size = panic->message_size,
+	    .panic_regs = panic->has_regs ? &panic->regs : NULL,
+	    .memory = &machine->memory,
+	    .geometry = machine->boot.kernel.geo,
+	    .stats = &machine->stats,
+	    .elf = machine->image.path,
+	    .color = options_color(machine->options, STDERR_FILENO),
+	};
+
+	diagnose_death(stderr, &in);
+}
+
+static void say_end(struct machine *machine)
+{
+	const struct outcome *outcome = &machine->outcome;
+	char why[80];
+
+	switch (outcome->reason) {
+	case END_HALTED:
+		if (!machine->options->quiet)
+			message_error("the guest halted, and nothing can wake it: status 0");
+		break;
+	case END_BAD_STATUS:
+		message_error("the guest ended with status %" PRIu32
+		              ": only 0 to %d are its to give",
+		              outcome->guest_status, STATUS_GUEST_MAX);
+		break;
+	case END_TIMEOUT:
+		snprintf(why, sizeof(why), "time-out after %g s",
+		         (double)machine->options->timeout_ns / 1e9);
+		say_where(machine, why);
+		break;
+	case END_SIGNAL:
+		snprintf(why, sizeof(why), "stopped by signal %d (%s)", outcome->signal,
+		         strsignal(outcome->signal));
+		say_where(machine, why);
+		break;
+	case END_PANIC:
+	case END_SHUTDOWN:
+	case END_INTERNAL_ERROR:
+	case END_FAIL_ENTRY:
+	case END_UNEXPECTED_EXIT:
+		diagnose(machine);
+		break;
+	case END_RUNNING:
+	case END_EXITED:
+	case END_VMM_FAILED:
+	case END_REASONS:
+		break;
+	}
+}
+
+/* ---- The report ---------------------------------------------------------------------------- */
+
+static bool write_report(FILE *out, const struct report_input *in, bool color)
+{
+	if (in->options->stats == STATS_JSON)
+		return report_json(out, in);
+	report_text(out, in, color);
+	return true;
+}
+
+static bool report_to_file(const struct report_input *in)
+{
+	const char *path = in->options->stats_file;
+	struct outfile out;
+
+	if (!outfile_open(&out, path))
+		return false;
+	if (write_report(out.stream, in, in->options->color == COLOR_ALWAYS))
+		return outfile_commit(&out);
+	outfile_abandon(&out);
+	return message_error("%s: cannot write the report", path);
+}
+
+static bool report_to_stdout(const struct report_input *in)
+{
+	errno = 0;
+	if (write_report(stdout, in, options_color(in->options, STDOUT_FILENO)) &&
+	    fflush(stdout) == 0)
+		return true;
+	return message_error("cannot write the report to standard output: %s", strerror(errno));
+}
+
+/* False after a message. */
+static bool report(struct machine *machine)
+{
+	const struct options *options = machine->options;
+	const struct rs_stats counts = *machine->boot.stats[0];
+	const struct report_input in = {
+	    .stats = &machine->stats,
+	    .outcome = &machine->outcome,
+	    .options = options,
+	    .host = &machine->kvm.host,
+	    .counts = machine->image.noted ? &counts : NULL,
+	    .features = machine->kvm.host.features,
+	    .quirks = machine->quirks,
+	    .pti_mode = machine->pti_mode,
+	    .levels = machine->boot.kernel.geo.levels,
+	    .noted = machine->image.noted,
+	};
+
+	if (options->stats == STATS_NONE)
+		return true;
+	host_describe(&machine->kvm.host);
+	if (options->stats_file)
+		return report_to_file(&in);
+	/* Where the guest's output could not go, the report cannot either: that was said. */
+	return machine->console.failed || report_to_stdout(&in);
+}
+
+/* ---- The way of the data ------------------------------------------------------------------- */
+
+static int run(struct machine *machine, const struct options *options)
+{
+	/* Before the guest runs: a report that cannot be written is not worth the wait. */
+	if (options->stats_file && !outfile_check(options->stats_file))
+		return STATUS_VMM_FAILED;
+	if (!machine_create(machine, options) ||
+	    !stop_install(machine->vcpu.run, options->timeout_ns))
+		return STATUS_VMM_FAILED;
+	run_guest(machine);
+	say_end(machine);
+
+	int status = outcome_status(&machine->outcome);
+
+	/* A missing report turns success into failure, and nothing else. */
+	if (!report(machine) && status == 0)
+		status = STATUS_VMM_FAILED;
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+
+	hold_standard_streams();
+	signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write */
+	switch (options_parse(&options, argc, argv)) {
+	case OPTIONS_WRONG:
+		return STATUS_USAGE;
+	case OPTIONS_DONE:
+		return fflush(stdout) == 0 ? 0 : STATUS_VMM_FAILED;
+	case OPTIONS_RUN:
+		break;
+	}
+	if (options.probe)
+		return probe_main(&options);
+
+	struct machine *machine = calloc(1, sizeof(*machine));
+
+	if (!machine) {
+		message_error("no memory");
+		return STATUS_VMM_FAILED;
+	}
+
+	int status = run(machine, &options);
+
+	machine_destroy(machine);
+	free(machine);
+	return status;
+}

@@ -1,0 +1,290 @@
+#include "vmm/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shared/abi.h"
+#include "vmm/message.h"
+
+static const char help[] =
+    "Usage: vmm [options] GUEST.ELF [-- guest arguments]\n"
+    "       vmm --probe [options]\n"
+    "Runs a 64-bit guest under KVM and reports how it crossed the ring 3 / ring 0 boundary.\n"
+    "\n"
+    "Options, before GUEST.ELF:\n"
+    "  --mem SIZE           guest RAM, with K, M or G (default 64M, 1M to 64G)\n"
+    "  --pti auto|on|off    kernel page-table isolation; auto: where the CPU needs it\n"
+    "  --no-pcid            do not use PCIDs even where the CPU has them\n"
+    "  --la57               5-level paging\n"
+    "  --timeout SECONDS    stop the guest after this time (fractions allowed)\n"
+    "  --stats text|json|none\n"
+    "                       what to report at the end (default text)\n"
+    "  --stats-file FILE    write the report to FILE instead of standard output\n"
+    "  --color auto|always|never\n"
+    "                       colour in the report (default auto: on a terminal)\n"
+    "  --quiet              only what the guest prints, and errors; no report unless --stats\n"
+    "                       or --stats-file asks for one\n"
+    "  --probe              try out what this host's KVM really does, print it and end\n"
+    "  --version            print the version and end\n"
+    "  --help               print this and end\n"
+    "\n"
+    "Exit status: the guest's own, 0 to 123 (0 also when it halts); 2 wrong usage; 124 the time\n"
+    "ran out; 125 the guest could not be run: its file was refused, or the VMM or the host\n"
+    "failed; 126 the guest died; 128 + n stopped by signal n.\n";
+
+static enum options_result wrong(void)
+{
+	fputs("Try 'vmm --help'.\n", stderr);
+	return OPTIONS_WRONG;
+}
+
+/* ---- Values -------------------------------------------------------------------------------- */
+
+/* The index of `word` in a list ended by NULL, else -1 after a message. */
+static int parse_choice(const char *option, const char *word, const char *const *choices,
+                        const char *allowed)
+{
+	for (int i = 0; choices[i]; i++) {
+		if (!strcmp(word, choices[i]))
+			return i;
+	}
+	message_error("--%s '%s': must be %s", option, word, allowed);
+	return -1;
+}
+
+static bool parse_mem(const char *word, uint64_t *mem)
+{
+	static const char allowed[] = "must be a number with K, M or G behind it, 1M to 64G";
+	char *end;
+	unsigned shift = 0;
+
+	/* strtoull takes signs and blanks; a size has neither. */
+	if (*word < '0' || *word > '9')
+		return message_error("--mem '%s': %s", word, allowed);
+	errno = 0;
+
+	unsigned long long number = strtoull(word, &end, 10);
+
+	switch (*end) {
+	case 'K':
+	case 'k':
+		shift = 10;
+		break;
+	case 'M':
+	case 'm':
+		shift = 20;
+		break;
+	case 'G':
+	case 'g':
+		shift = 30;
+		break;
+	default:
+		break;
+	}
+	if (end[shift != 0] != '\0')
+		return message_error("--mem '%s': %s", word, allowed);
+	if (errno || number > UINT64_MAX >> shift || number << shift > OPTIONS_MEM_MAX)
+		return message_error("--mem '%s': is more than %" PRIu64 "G", word,
+		                     OPTIONS_MEM_MAX >> 30);
+	*mem = number << shift;
+	if (*mem < OPTIONS_MEM_MIN)
+		return message_error("--mem '%s': is %" PRIu64 " bytes, less than %" PRIu64 "M%s",
+		                     word, *mem, OPTIONS_MEM_MIN >> 20,
+		                     shift ? "" : " (a number without K, M or G is bytes)");
+	if (*mem % PAGE_SIZE)
+		return message_error("--mem '%s': is not a multiple of the page size, %d", word,
+		                     PAGE_SIZE);
+	return true;
+}
+
+static bool parse_timeout(const char *word, uint64_t *nanoseconds)
+{
+	const double max = 1e7; /* 115 days, and far from overflow */
+	char *end;
+	double seconds;
+
+	/* strtod takes signs, blanks, hexadecimal, infinities and NaNs; none is a time. */
+	if (strspn(word, "0123456789.") != strlen(word))
+		return message_error("--timeout '%s': must be a number of seconds", word);
+	seconds = strtod(word, &end);
+	if (end == word || *end)
+		return message_error("--timeout '%s': must be a number of seconds", word);
+	if (seconds > max || seconds < 1e-3)
+		return message_error(
+		    "--timeout '%s': must be 0.001 to %.0f seconds; leave it out for no limit",
+		    word, max);
+	*nanoseconds = (uint64_t)(seconds * 1e9 + 0.5);
+	return true;
+}
+
+/* ---- Options ------------------------------------------------------------------------------- */
+
+enum {
+	OPT_MEM = 256,
+	OPT_PTI,
+	OPT_NO_PCID,
+	OPT_LA57,
+	OPT_TIMEOUT,
+	OPT_STATS,
+	OPT_STATS_FILE,
+	OPT_COLOR,
+	OPT_QUIET,
+	OPT_PROBE,
+	OPT_VERSION,
+	OPT_HELP,
+};
+
+static const struct option long_options[] = {
+    {"mem", required_argument, NULL, OPT_MEM},
+    {"pti", required_argument, NULL, OPT_PTI},
+    {"no-pcid", no_argument, NULL, OPT_NO_PCID},
+    {"la57", no_argument, NULL, OPT_LA57},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"stats", required_argument, NULL, OPT_STATS},
+    {"stats-file", required_argument, NULL, OPT_STATS_FILE},
+    {"color", required_argument, NULL, OPT_COLOR},
+    {"quiet", no_argument, NULL, OPT_QUIET},
+    {"probe", no_argument, NULL, OPT_PROBE},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {"help", no_argument, NULL, OPT_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static const char *const pti_words[] = {"auto", "on", "off", NULL};
+static const char *const stats_words[] = {"text", "json", "none", NULL};
+static const char *const color_words[] = {"auto", "always", "never", NULL};
+
+/* One option with a value that must be right: false after a message. */
+static bool set_option(struct options *options, int option, const char *value, bool *stats_asked)
+{
+	int choice = 0;
+
+	switch (option) {
+	case OPT_MEM:
+		return parse_mem(value, &options->mem);
+	case OPT_TIMEOUT:
+		return parse_timeout(value, &options->timeout_ns);
+	case OPT_PTI:
+		choice = parse_choice("pti", value, pti_words, "auto, on or off");
+		options->pti = (enum pti_choice)choice;
+		break;
+	case OPT_STATS:
+		choice = parse_choice("stats", value, stats_words, "text, json or none");
+		options->stats = (enum stats_format)choice;
+		*stats_asked = true;
+		break;
+	case OPT_COLOR:
+		choice = parse_choice("color", value, color_words, "auto, always or never");
+		options->color = (enum color_choice)choice;
+		break;
+	case OPT_STATS_FILE:
+		options->stats_file = value;
+		*stats_asked = true;
+		if (!*value)
+			return message_error("--stats-file '': must be the name of a file");
+		break;
+	case OPT_NO_PCID:
+		options->no_pcid = true;
+		break;
+	case OPT_LA57:
+		options->la57 = true;
+		break;
+	case OPT_QUIET:
+		options->quiet = true;
+		break;
+	case OPT_PROBE:
+		options->probe = true;
+		break;
+	default:
+		break;
+	}
+	return choice >= 0;
+}
+
+/* GUEST.ELF, then nothing, or "--" and what is the guest's. */
+static bool take_guest(struct options *options, int argc, char **argv)
+{
+	if (argc == 0)
+		return message_error("no guest: give an ELF file, as in 'vmm guest.elf'");
+	if (!*argv[0])
+		return message_error("the guest's file name is empty");
+	options->guest = argv[0];
+	if (argc == 1)
+		return true;
+	if (strcmp(argv[1], "--") != 0) {
+		if (argv[1][0] == '-')
+			return message_error(
+			    "'%s' after %s: options come before it, and what is the guest's "
+			    "after '--'",
+			    argv[1], argv[0]);
+		return message_error("'%s' after %s: guest arguments come after '--'", argv[1],
+		                     argv[0]);
+	}
+	options->argc = argc - 2;
+	options->argv = argv + 2;
+
+	size_t size = strlen(options->guest) + 1;
+
+	for (int i = 0; i < options->argc; i++)
+		size += strlen(options->argv[i]) + 1;
+	if (size > RS_CMDLINE_SIZE)
+		return message_error(
+		    "the guest's name and arguments take %zu bytes: %d are possible", size,
+		    RS_CMDLINE_SIZE);
+	return true;
+}
+
+enum options_result options_parse(struct options *options, int argc, char **argv)
+{
+	bool stats_asked = false;
+	int option;
+
+	*options = (struct options){.mem = OPTIONS_MEM_DEFAULT};
+	/* '+': the first word that is no option ends them, the rest is not ours. */
+	while ((option = getopt_long(argc, argv, "+", long_options, NULL)) != -1) {
+		switch (option) {
+		case '?': /* getopt has said what is wrong */
+			return wrong();
+		case OPT_HELP:
+			fputs(help, stdout);
+			return OPTIONS_DONE;
+		case OPT_VERSION:
+			puts("vmm (Ringscope) " RS_VERSION);
+			return OPTIONS_DONE;
+		default:
+			if (!set_option(options, option, optarg, &stats_asked))
+				return wrong();
+		}
+	}
+	if (options->probe && optind < argc) {
+		message_error("--probe brings its own guests: '%s' is one too many", argv[optind]);
+		return wrong();
+	}
+	if (!options->probe && !take_guest(options, argc - optind, argv + optind))
+		return wrong();
+	if (options->stats_file && options->stats == STATS_NONE) {
+		message_error("--stats-file %s: there is nothing to write with --stats none",
+		              options->stats_file);
+		return wrong();
+	}
+	if (options->quiet && !stats_asked)
+		options->stats = STATS_NONE;
+	return OPTIONS_RUN;
+}
+
+bool options_color(const struct options *options, int fd)
+{
+	const char *term = getenv("TERM");
+	const char *no_color = getenv("NO_COLOR");
+
+	if (options->color != COLOR_AUTO)
+		return options->color == COLOR_ALWAYS;
+	if (no_color && *no_color)
+		return false;
+	return term && strcmp(term, "dumb") != 0 && isatty(fd);
+}

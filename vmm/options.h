@@ -1,0 +1,44 @@
+/* The command line, parsed and checked: nothing behind this point looks at argv. */
+#ifndef VMM_OPTIONS_H
+#define VMM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum pti_choice { PTI_AUTO, PTI_ON, PTI_OFF };
+enum stats_format { STATS_TEXT, STATS_JSON, STATS_NONE };
+enum color_choice { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+
+#define OPTIONS_MEM_DEFAULT (UINT64_C(64) << 20)
+#define OPTIONS_MEM_MIN     (UINT64_C(1) << 20)
+#define OPTIONS_MEM_MAX     (UINT64_C(64) << 30)
+
+struct options {
+	uint64_t mem; /* bytes of guest RAM, whole pages */
+	enum pti_choice pti;
+	bool no_pcid;
+	bool la57;
+	uint64_t timeout_ns; /* 0: none */
+	enum stats_format stats;
+	const char *stats_file; /* NULL: standard output */
+	bool probe;
+	bool quiet;
+	enum color_choice color;
+	const char *guest; /* path; NULL only with probe */
+	int argc;          /* guest arguments behind "--", the path not counted */
+	char *const *argv;
+};
+
+enum options_result {
+	OPTIONS_RUN,   /* go on */
+	OPTIONS_DONE,  /* --help or --version was asked for and printed: status 0 */
+	OPTIONS_WRONG, /* the reason is on stderr: status 2 */
+};
+/* Parses argv into *options; strings stay argv's. */
+enum options_result options_parse(struct options *options, int argc, char **argv);
+
+/* Whether what goes to the file descriptor is to be coloured: --color, else a terminal that is not
+ * dumb, unless NO_COLOR is set. */
+bool options_color(const struct options *options, int fd);
+
+#endif

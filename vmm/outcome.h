@@ -1,0 +1,53 @@
+/*
+ * How a run ended, and the exit status that says so to the shell.
+ *
+ *     0 ... 123  the guest's own status (RS_PORT_EXIT); 0 also for a guest that halted
+ *     2          wrong usage: the command line, before anything was opened
+ *     124        --timeout ran out
+ *     125        the guest could not be run: its file was refused, or the VMM or the host failed
+ *     126        the guest died: triple fault, panic, KVM cannot go on, a status above 123
+ *     128 + n    signal n stopped the VMM (130 for SIGINT, 143 for SIGTERM)
+ */
+#ifndef VMM_OUTCOME_H
+#define VMM_OUTCOME_H
+
+#include <stdint.h>
+
+enum {
+	STATUS_GUEST_MAX = 123,
+	STATUS_USAGE = 2,
+	STATUS_TIMEOUT = 124,
+	STATUS_VMM_FAILED = 125,
+	STATUS_GUEST_DIED = 126,
+	STATUS_SIGNAL = 128, /* + the signal's number */
+};
+
+enum end_reason {
+	END_RUNNING,         /* not yet */
+	END_EXITED,          /* RS_PORT_EXIT with 0 to 123 */
+	END_BAD_STATUS,      /* RS_PORT_EXIT with a status that is not the guest's to give */
+	END_HALTED,          /* HLT: there is no interrupt source that could wake it */
+	END_PANIC,           /* RS_CALL_PANIC */
+	END_SHUTDOWN,        /* KVM_EXIT_SHUTDOWN: triple fault */
+	END_INTERNAL_ERROR,  /* KVM_EXIT_INTERNAL_ERROR: KVM cannot emulate what the guest does */
+	END_FAIL_ENTRY,      /* KVM_EXIT_FAIL_ENTRY: the processor refuses the guest's state */
+	END_UNEXPECTED_EXIT, /* a reason that this machine cannot cause, see exit_reason */
+	END_TIMEOUT,         /* --timeout */
+	END_SIGNAL,          /* see signal */
+	END_VMM_FAILED,      /* KVM_RUN or the console failed; a message was given */
+	END_REASONS,
+};
+
+struct outcome {
+	enum end_reason reason;
+	uint32_t guest_status; /* END_EXITED, END_BAD_STATUS: as the guest gave it */
+	uint32_t exit_reason;  /* KVM's, of the last exit */
+	int signal;            /* END_SIGNAL */
+};
+
+/* "EXITED", "HALTED", ...: for JSON and tests; never NULL. */
+const char *outcome_name(enum end_reason reason);
+/* What the process ends with. */
+int outcome_status(const struct outcome *outcome);
+
+#endif

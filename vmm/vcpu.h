@@ -1,0 +1,46 @@
+/* One virtual CPU: its file descriptor, the page it shares with KVM, and its state. */
+#ifndef VMM_VCPU_H
+#define VMM_VCPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+
+#include "vmm/kvm.h"
+
+struct vcpu {
+	int fd;              /* -1: none */
+	struct kvm_run *run; /* shared with KVM; NULL: none */
+	size_t run_size;
+	bool sync_regs; /* KVM_RUN can bring registers in *run and take them from there */
+};
+
+/* A struct vcpu that vcpu_destroy accepts. */
+#define VCPU_NONE ((struct vcpu){.fd = -1})
+
+/* Makes vCPU 0 of the VM with KVM's CPUID table, unchanged.  False after a message; vcpu_destroy
+ * is due in both cases. */
+bool vcpu_create(struct vcpu *vcpu, const struct kvm *kvm);
+void vcpu_destroy(struct vcpu *vcpu);
+
+/* KVM_RUN, once: 0, or -1 and errno.  The only ioctl of an ordinary exit. */
+static inline int vcpu_run(const struct vcpu *vcpu)
+{
+	return ioctl(vcpu->fd, KVM_RUN, 0);
+}
+
+/* The state that decides what the guest does next. */
+struct vcpu_state {
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_vcpu_events events;
+};
+
+/* Reads or writes all of it, three ioctls: for rare occasions.  False after a message. */
+bool vcpu_get_state(const struct vcpu *vcpu, struct vcpu_state *state);
+bool vcpu_set_regs(const struct vcpu *vcpu, const struct kvm_regs *regs);
+bool vcpu_set_events(const struct vcpu *vcpu, const struct kvm_vcpu_events *events);
+
+#endif
