@@ -178,6 +178,7 @@ struct rs_boot {
 	uint64_t tsc_khz;    /* 0: unknown */
 	uint32_t segment_count;
 	uint32_t argc;       /* words in cmdline */
+	uint64_t trace[RS_MAX_CPUS]; /* GPA of each CPU's struct rs_trace; 0: not to be filled */
 	struct rs_segment segments[RS_MAX_SEGMENTS];
 	char cmdline[RS_CMDLINE_SIZE]; /* argc words, each ended by a NUL; word 0 is the file's name */
 };
@@ -191,6 +192,9 @@ enum rs_call_function {
 	RS_CALL_WRITE = 1, /* arg[0]: 1 stdout, 2 stderr; arg[1]: bytes of data; result: written */
 	RS_CALL_PANIC = 2, /* arg[0]: bytes of data, a message; arg[1]: GPA of a struct rs_regs or
 	                    * all ones; the guest is dead and never runs again */
+	RS_CALL_RECORD = 16, /* arg[0]: how many struct rs_record lie in data; result: how many of
+	                      * them were taken, from the first on; -EINVAL when the first is wrong,
+	                      * -ENOSPC when the VMM's RS_MAX_RECORDS are full */
 };
 
 #define RS_MARKS 8
@@ -208,11 +212,35 @@ struct rs_mark {
 struct rs_call {
 	uint64_t arg[4];
 	int64_t result;
-	uint64_t pad[3];
+	/* CR3 of the current process in ring 0 and in ring 3, equal where one root serves both; the
+	 * guest stores them before it loads either.  For looking only: the VMM believes them as far as
+	 * CR3 bears them out.  0 before the first process, and in a guest that does not say. */
+	uint64_t kernel_cr3, user_cr3;
+	uint64_t pad;
 	struct rs_mark marks[RS_MARKS];
 	char data[4096];
 };
 _Static_assert(sizeof(struct rs_call) <= 2 * PAGE_SIZE, "the call area is two pages");
+
+/* A figure that the guest measured, for the VMM's reports.  A field may be left all zero unless it says
+ * something else. */
+struct rs_record {
+	char name[48];     /* what was measured, printable ASCII, ended by a NUL; not empty */
+	char unit[16];     /* "cycles", "ns", "instructions", "percent"; likewise */
+	char x_unit[16];   /* for a point on a curve: the unit of x, likewise; empty: no curve */
+	uint64_t x;        /* ... and where it lies on the horizontal axis */
+	uint32_t mode;     /* RS_PTI_* it was measured in, or RS_RECORD_NO_MODE */
+	uint32_t decimals; /* 0 to 9: the values below are to be divided by 10^decimals */
+	uint64_t samples;  /* how many crossings, rounds, ... the values stand for; 0: not told */
+	/* RS_RECORD_NONE in each that was not determined; one at least is. */
+	uint64_t min, median, p90, p99, max;
+};
+_Static_assert(sizeof(struct rs_record) == 144, "layout of struct rs_record is ABI");
+
+#define RS_RECORD_NO_MODE UINT32_MAX
+#define RS_RECORD_NONE UINT64_MAX
+#define RS_RECORDS_A_CALL 28 /* fit in rs_call.data */
+#define RS_MAX_RECORDS 512   /* in a run */
 
 /* Registers as the guest saved them at an entry; also what it hands over in a panic. */
 struct rs_regs {
@@ -245,6 +273,46 @@ struct rs_stats {
 	uint64_t quirk_intn;       /* INT n that arrived as #UD, completed */
 };
 _Static_assert(sizeof(struct rs_stats) <= PAGE_SIZE, "the statistics page is one page");
+
+/* ---- The trace ring: guest to VMM, one per CPU, only when asked for ------------------------------ */
+
+/*
+ * With --trace the VMM takes RAM for a ring from the end of what is the guest's (rs_boot.free_end) and
+ * puts its address into rs_boot.trace.  The guest's kernel reaches it through the direct map and notes
+ * there what happens without an exit; the VMM empties it at each exit.  Without --trace the
+ * address is 0 and the guest does nothing.
+ *
+ * One writer, one reader, and the reader runs while the writer stands still: the guest fills
+ * records[head % capacity] and only then adds 1 to head; it drops a record, and counts it in lost, while
+ * head - tail == capacity.  To the VMM head, lost and every record are hostile.
+ */
+enum rs_trace_kind {
+	RS_TRACE_SYSCALL = 1, /* arg: number, result, enum rs_trace_way */
+	RS_TRACE_FAULT = 2,   /* arg: vector, error code, RIP, CR2 (0 but for #PF and #DF), CPL */
+	RS_TRACE_SWITCH = 3,  /* from `process` to another; arg: its pid, its CR3 in ring 0, in ring 3 */
+	RS_TRACE_END = 4,     /* `process` ended; arg: its status as wait4 gives it */
+	RS_TRACE_MODE = 5,    /* the KPTI mode changed; arg: RS_PTI_* */
+};
+
+enum rs_trace_way { RS_TRACE_BY_SYSCALL, RS_TRACE_BY_INT80, RS_TRACE_BY_COMPAT };
+
+struct rs_trace_record {
+	uint64_t begin, end; /* by RDTSC in the guest; the same for what takes no time */
+	uint32_t kind;       /* enum rs_trace_kind */
+	uint32_t process;    /* pid of who was running */
+	uint64_t arg[5];     /* what the kind says, else 0 */
+};
+_Static_assert(sizeof(struct rs_trace_record) == 64, "layout of struct rs_trace_record is ABI");
+
+struct rs_trace {
+	uint64_t head;     /* guest: records written, ever */
+	uint64_t lost;     /* guest: records dropped because the ring was full, ever */
+	uint64_t tail;     /* VMM: records taken, ever */
+	uint64_t capacity; /* VMM: how many fit, a power of two */
+	uint64_t pad[4];
+	struct rs_trace_record records[];
+};
+_Static_assert(sizeof(struct rs_trace) == 64, "layout of struct rs_trace is ABI");
 
 #endif /* __ASSEMBLER__ */
 #endif

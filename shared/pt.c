@@ -85,7 +85,7 @@ uint32_t pt_leaf_rights(const struct pt_geometry *geo, uint64_t leaf, unsigned l
 		rights |= PT_PAT(1);
 	if (leaf & PTE_PCD)
 		rights |= PT_PAT(2);
-	if (leaf & (level > 1 ? PTE_PAT_LARGE : PTE_PAT_4K))
+	if (leaf & ((level > 1) ? PTE_PAT_LARGE : PTE_PAT_4K))
 		rights |= PT_PAT(4);
 	if (geo->pku)
 		rights |= PT_PKEY(leaf >> PTE_KEY_SHIFT & 15);
@@ -97,7 +97,7 @@ uint64_t pt_leaf_part(uint64_t leaf, unsigned level, unsigned part_level, uint64
 	uint64_t offset = va & (pt_span(level) - 1) & ~(pt_span(part_level) - 1);
 
 	if (part_level == 1) {
-		uint64_t pat = leaf & PTE_PAT_LARGE ? PTE_PAT_4K : 0;
+		uint64_t pat = (leaf & PTE_PAT_LARGE) ? PTE_PAT_4K : 0;
 
 		leaf = (leaf & ~(PTE_PS | PTE_PAT_LARGE)) | pat;
 	}

@@ -255,8 +255,8 @@ enum pt_rule {
 	PT_RULE_GLOBAL_USER = 1 << 4, /* a user page is global: it outlives its address space */
 };
 struct pt_finding {
-	enum pt_rule rule;
 	uint64_t va, entry;
+	enum pt_rule rule;
 	uint8_t level;
 };
 /* RAM is [0, ram_size).  Returns the union of the rules broken; each finding goes to `each`, which

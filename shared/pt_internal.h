@@ -153,7 +153,7 @@ uint32_t pt_leaf_rights(const struct pt_geometry *geo, uint64_t leaf, unsigned l
 /* The bits of a 4 KiB leaf as those of a larger one: PAT makes room for PS. */
 static inline uint64_t pt_leaf_enlarge(uint64_t bits)
 {
-	return bits & PTE_PAT_4K ? bits | PTE_PS | PTE_PAT_LARGE : bits | PTE_PS;
+	return bits | PTE_PS | ((bits & PTE_PAT_4K) ? PTE_PAT_LARGE : 0);
 }
 /* The smaller leaf that maps va as this one does. */
 uint64_t pt_leaf_part(uint64_t leaf, unsigned level, unsigned part_level, uint64_t va);

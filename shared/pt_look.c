@@ -19,7 +19,6 @@ void pt_walk(const struct pt *pt, uint64_t va, struct pt_walk *walk)
 {
 	const uint64_t always = pt_reserved_always(&pt->geo);
 	uint64_t grants = PTE_GRANTS, entry = pt->root;
-	struct pt_step *step = walk->step;
 
 	walk->steps = 0;
 	walk->mapped = walk->corrupt = walk->reserved = false;
@@ -27,14 +26,15 @@ void pt_walk(const struct pt *pt, uint64_t va, struct pt_walk *walk)
 	walk->rights = 0;
 	if (!pt_canonical(&pt->geo, va))
 		return;
-	for (unsigned level = pt->geo.levels;; level--, step++) {
+	for (unsigned level = pt->geo.levels;; level--) {
 		const uint64_t *table = pt_table_at(pt, entry);
+		struct pt_step *step;
 
 		if (!table) {
 			walk->corrupt = true;
 			return;
 		}
-		walk->steps++;
+		step = &walk->step[walk->steps++];
 		step->level = (uint8_t)level;
 		step->index = (uint16_t)pt_index(va, level);
 		step->table = entry & PTE_FRAME;

@@ -67,8 +67,6 @@ static void scan_skip(struct scan *scan, unsigned level)
 	while (level < top && !pt_index(scan->va, level))
 		level++;
 	scan->level = level;
-	if (scan->va > scan->last)
-		scan->level = PT_TOP_LEVEL + 1;
 }
 
 /* Moves to the next entry in use of the table at hand; false: there is none, and the scan has gone

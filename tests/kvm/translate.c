@@ -312,7 +312,7 @@ START_TEST(random_trees)
 			any_map(&m, &pt);
 		compare_all(&m, &pt, &tally);
 	}
-	printf("%d levels, %u trees: %u addresses mapped, %u not; 1 GiB leaves %s, %u bits\n", _i,
+	printf("%d levels, %d trees: %u addresses mapped, %u not; 1 GiB leaves %s, %u bits\n", _i,
 	       TREES, tally.mapped, tally.absent, m.geo.gib_pages ? "yes" : "no", m.geo.maxphyaddr);
 	/* A test that met nothing has shown nothing. */
 	ck_assert_uint_gt(tally.mapped, TREES * MAPPINGS);

@@ -516,16 +516,16 @@ static bool finding_each(void *ctx, const struct pt_finding *got)
 START_TEST(audit_each_rule)
 {
 	static const struct pt_finding wanted[] = {
-	    {PT_RULE_WX, 0x1000, 0x1003, 1},
-	    {PT_RULE_OUTSIDE, 0x2000, NX | 0x10000001, 1},
-	    {PT_RULE_GLOBAL_USER, 0x3000, NX | 0x3105, 1},
-	    {PT_RULE_RESERVED, 0x4000, NX | 0x0008000000004001, 1},
-	    {PT_RULE_OUTSIDE, 0x40000000, NX | 0x00000081, 3},
-	    {PT_RULE_RESERVED, 0x80000000, NX | 0x00100083, 3},
-	    {PT_RULE_OUTSIDE, 0xc0000000, 0x3ffff0000003, 3},
-	    {PT_RULE_WX, 0 - UINT64_C(4096), 0x5107, 1},
-	    {PT_RULE_USER_KERNEL, 0 - UINT64_C(4096), 0x5107, 1},
-	    {PT_RULE_GLOBAL_USER, 0 - UINT64_C(4096), 0x5107, 1},
+	    {0x1000, 0x1003, PT_RULE_WX, 1},
+	    {0x2000, NX | 0x10000001, PT_RULE_OUTSIDE, 1},
+	    {0x3000, NX | 0x3105, PT_RULE_GLOBAL_USER, 1},
+	    {0x4000, NX | 0x0008000000004001, PT_RULE_RESERVED, 1},
+	    {0x40000000, NX | 0x00000081, PT_RULE_OUTSIDE, 3},
+	    {0x80000000, NX | 0x00100083, PT_RULE_RESERVED, 3},
+	    {0xc0000000, 0x3ffff0000003, PT_RULE_OUTSIDE, 3},
+	    {0 - UINT64_C(4096), 0x5107, PT_RULE_WX, 1},
+	    {0 - UINT64_C(4096), 0x5107, PT_RULE_USER_KERNEL, 1},
+	    {0 - UINT64_C(4096), 0x5107, PT_RULE_GLOBAL_USER, 1},
 	};
 	const uint64_t ram = 256 * MIB;
 	struct findings findings = {.wanted = wanted};

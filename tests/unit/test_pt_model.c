@@ -450,10 +450,10 @@ static enum pt_status do_any(struct world *w)
 
 static void share_all(struct world *w, bool anew)
 {
-	if (anew)
+	if (anew) {
 		want(pt_unmap(&w->mirror, 0, w->half, NULL), PT_OK);
-	if (anew)
 		want(pt_share(&w->mirror, &w->fix.pt, 0, w->half, PT_SHARE_NX, NULL), PT_OK);
+	}
 	want(pt_share(&w->mirror, &w->fix.pt, MIRROR_TOP, 8 * GIB, 0, NULL), PT_OK);
 }
 
@@ -539,7 +539,7 @@ Suite *suite_pt_model(void)
 
 	first_seed = seed ? strtoull(seed, NULL, 0)
 	                  : ((uint64_t)time(NULL) << 20 ^ (uint64_t)getpid()) & 0xffffffff;
-	printf("random sequences: RS_SEED=%lu, %u operations\n", first_seed,
+	printf("random sequences: RS_SEED=%lu, %d operations\n", first_seed,
 	       SEQUENCES * OPERATIONS);
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, random_sequences, 0, SEQUENCES);

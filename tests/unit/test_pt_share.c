@@ -229,6 +229,26 @@ START_TEST(share_mixed_levels)
 }
 END_TEST
 
+START_TEST(share_clears_beside_nothing)
+{
+	struct pair pair;
+	struct pt empty;
+	struct pt_change change;
+
+	/* Of the two pieces of the range one was never there. */
+	pair_init(&pair, (unsigned)_i);
+	want(pt_init(&empty, geometry((unsigned)_i), arena_memory(&pair.fix.arena)), PT_OK);
+	want(pt_map(pair.from, GIB, 0, 0x1000, RW, NULL), PT_OK);
+	want(pt_share(&pair.to, pair.from, GIB - 2 * MIB, GIB + 2 * MIB, 0, NULL), PT_OK);
+	ck_assert_uint_eq(tree_sane(&pair.to), (unsigned)_i - 2);
+	want(pt_share(&pair.to, &empty, GIB - 2 * MIB, GIB + 2 * MIB, 0, &change), PT_OK);
+	flush_is(&change, GIB, 2 * GIB, GIB / 4096, true, false);
+	ck_assert_uint_eq(tree_sane(&pair.to), 1);
+	pt_destroy(&empty);
+	pair_done(&pair);
+}
+END_TEST
+
 START_TEST(share_copies_large_leaves)
 {
 	struct pair pair;
@@ -457,6 +477,7 @@ Suite *suite_pt_share(void)
 	tcase_add_loop_test(tc, share_again_brings_up_to_date, 4, 6);
 	tcase_add_loop_test(tc, share_clears_and_writes_in_one_table, 4, 6);
 	tcase_add_loop_test(tc, share_mixed_levels, 4, 6);
+	tcase_add_loop_test(tc, share_clears_beside_nothing, 4, 6);
 	tcase_add_loop_test(tc, share_copies_large_leaves, 4, 6);
 	tcase_add_loop_test(tc, shared_entries_are_not_changed, 4, 6);
 	tcase_add_loop_test(tc, share_onto_own_mappings, 4, 6);

@@ -123,6 +123,10 @@ START_TEST(verdict_words)
 	*tree_slot(&fix.pt, 0x1000, 3) = good;
 	pt_verdict_text(buf, sizeof(buf), 0, read, &odd);
 	ck_assert_str_eq(buf, "ring 3 read of 0x0: #PF 0x0: unknown reason");
+	odd.reason = PT_READ_ONLY;
+	odd.vector = 99;
+	pt_verdict_text(buf, sizeof(buf), 0, read, &odd);
+	ck_assert_str_eq(buf, "ring 3 read of 0x0: no fault known 0x0: read-only (R/W)");
 	fixture_done(&fix);
 }
 END_TEST

@@ -34,15 +34,16 @@ struct compare {
 
 static void run_text(char *buf, size_t size, const struct pt_run *run)
 {
-	char rights[8];
+	if (run->len) {
+		char rights[8];
 
-	if (run->len)
 		snprintf(buf, size, "0x%lx -> 0x%lx len 0x%lx %s (0x%x)%s %lu/%lu/%lu", run->va,
 		         run->pa, run->len, pt_rights_text(rights, run->rights), run->rights,
 		         run->shared ? " shared" : "", run->leaves[0], run->leaves[1],
 		         run->leaves[2]);
-	else
+	} else {
 		snprintf(buf, size, "the end");
+	}
 }
 
 static void compare_run(struct compare *compare, const struct pt_run *got)
