@@ -239,6 +239,7 @@ install: all ## install vmm, guest.elf and the man page below $(DESTDIR)$(PREFIX
 		$(DESTDIR)$(PREFIX)/include/ringscope/shared $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 755 $(BUILD)/vmm $(DESTDIR)$(PREFIX)/bin/vmm
 	install -m 644 $(BUILD)/guest.elf $(DESTDIR)$(PREFIX)/lib/ringscope/guest.elf
+	install -m 644 vmm/report.schema.json vmm/probe.schema.json $(DESTDIR)$(PREFIX)/lib/ringscope
 	install -m 644 shared/abi.h shared/x86.h $(DESTDIR)$(PREFIX)/include/ringscope/shared
 	install -m 644 vmm/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1
 

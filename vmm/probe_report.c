@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "vmm/printable.h"
 #include "vmm/style.h"
 #include "vmm/units.h"
 
@@ -167,11 +168,14 @@ bool probe_report_json(FILE *out, const struct host *host, const struct probe_re
                        uint64_t elapsed)
 {
 	char *summary = summarize(results);
+	char kernel[sizeof(host->kernel)], vendor[sizeof(host->vendor)], brand[sizeof(host->brand)];
 	json_t *probes = json_array();
-	json_t *root =
-	    json_pack("{ss s{ss ss ss} so sI ss}", "version", RS_VERSION, "host", "kernel",
-	              host->kernel, "vendor", host->vendor, "brand", host->brand, "probes", probes,
-	              "elapsed_ns", (json_int_t)elapsed, "summary", summary ? summary : "");
+	json_t *root = json_pack(
+	    "{si ss s{ss ss ss} so sI ss}", "schema", 1, "version", RS_VERSION, "host", "kernel",
+	    printable(kernel, sizeof(kernel), host->kernel, sizeof(host->kernel)), "vendor",
+	    printable(vendor, sizeof(vendor), host->vendor, sizeof(host->vendor)), "brand",
+	    printable(brand, sizeof(brand), host->brand, sizeof(host->brand)), "probes", probes,
+	    "elapsed_ns", (json_int_t)elapsed, "summary", summary ? summary : "");
 	bool good = root != NULL;
 
 	for (size_t i = 0; i < probe_count && good; i++)

@@ -250,6 +250,7 @@ static void print_quirks(FILE *out, const struct report_input *in, const struct 
 
 static void print_host(FILE *out, const struct report_input *in, const struct style *style)
 {
+	const uint64_t vendors = RS_FEATURE_AMD | RS_FEATURE_INTEL;
 	const struct host *host = in->host;
 	char features[160];
 
@@ -261,8 +262,11 @@ static void print_host(FILE *out, const struct report_input *in, const struct st
 	fprintf(out, "\n      Linux %s, KVM API %d, %" PRIu32 "-bit physical addresses\n",
 	        *host->kernel ? host->kernel : "(unknown)", host->kvm_api, host->maxphyaddr);
 	fprintf(out, "      the guest may use %s\n",
-	        bits_text(features, sizeof(features), feature_names,
-	                  in->features & ~(RS_FEATURE_AMD | RS_FEATURE_INTEL)));
+	        bits_text(features, sizeof(features), feature_names, in->features & ~vendors));
+	if (host->cpuid_features & ~in->features & ~vendors)
+		fprintf(out, "      KVM offers and it may not use %s\n",
+		        bits_text(features, sizeof(features), feature_names,
+		                  host->cpuid_features & ~in->features & ~vendors));
 }
 
 void report_text(FILE *out, const struct report_input *in, bool color)
