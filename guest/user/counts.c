@@ -1,13 +1,13 @@
 /*
- * Exact costs: instructions per crossing, on a host whose TSC counts instructions (tools/kvmbox intel).
- * One line a figure, "crossing mode instructions", for tests/bench/counts.
+ * Exact costs: instructions per crossing, on a host whose TSC counts instructions (tools/kvmbox
+ * intel). One line a figure, "crossing mode instructions", for tests/bench/counts.
  */
 #include "guest/user/cross.h"
 #include "guest/user/lib.h"
 #include "guest/user/programs.h"
 #include "guest/user/timed.h"
 
-#define TURNS 50   /* few, so that most rounds see no interrupt of the host's */
+#define TURNS  50 /* few, so that most rounds see no interrupt of the host's */
 #define ROUNDS 40
 
 static struct rs_info info;
@@ -15,10 +15,10 @@ static struct rs_info info;
 struct counted {
 	const char *name;
 	void (*loop)(uint64_t turns);
-	fault_fn *insn;      /* for faults, instead of loop */
-	uint64_t extra;      /* instructions of a turn that are not the crossing's */
-	uint64_t per_turn;   /* crossings in a turn, of which each has `extra` */
-	bool partner;        /* another process must run the same loop */
+	fault_fn *insn;    /* for faults, instead of loop */
+	uint64_t extra;    /* instructions of a turn that are not the crossing's */
+	uint64_t per_turn; /* crossings in a turn, of which each has `extra` */
+	bool partner;      /* another process must run the same loop */
 };
 
 static const struct counted list[] = {

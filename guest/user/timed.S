@@ -47,11 +47,12 @@ child:
 .endm
 
 /* RDI = ticks, RSI = n.  RCX, R11 and RAX are the crossing's to destroy, RDX and R8 ours. */
-.macro SAMPLER name, crossing:vararg
+.macro SAMPLER name, number, crossing:vararg
 	.globl \name
 \name:
 1:	NOW
 	mov %rdx, %r8
+	mov $\number, %eax
 	\crossing
 	NOW
 	sub %r8, %rdx
@@ -62,10 +63,10 @@ child:
 	ret
 .endm
 
-	SAMPLER sample_nothing, nop
-	SAMPLER sample_syscall, mov $NR_GETPID, %eax; syscall
-	SAMPLER sample_int80, mov $NR32_GETPID, %eax; int $0x80
-	SAMPLER sample_yield, mov $NR_YIELD, %eax; syscall
+	SAMPLER sample_nothing, 0
+	SAMPLER sample_syscall, NR_GETPID, syscall
+	SAMPLER sample_int80, NR32_GETPID, int $0x80
+	SAMPLER sample_yield, NR_YIELD, syscall
 
 	.globl sample_fork
 sample_fork:
