@@ -24,13 +24,19 @@ struct report_input {
 	const struct stats *stats; /* stopped */
 	const struct outcome *outcome;
 	const struct options *options;
-	const struct host *host;       /* with host_describe done */
-	const struct rs_stats *counts; /* a copy of the guest's counters; NULL: it has none */
-	uint64_t features;             /* RS_FEATURE_* as the guest was told */
-	uint64_t quirks;               /* RS_QUIRK_* found in this run */
-	uint32_t pti_mode;             /* RS_PTI_*: as the guest was started */
-	uint32_t levels;               /* 4 or 5 */
-	bool noted;                    /* the guest carries the Ringscope note */
+	const struct host *host;         /* with host_describe done */
+	const struct rs_stats *counts;   /* a copy of the guest's counters; NULL: it has none */
+	uint64_t features;               /* RS_FEATURE_* as the guest was told */
+	uint64_t quirks;                 /* RS_QUIRK_* found in this run */
+	uint32_t pti_mode;               /* RS_PTI_*: as the guest was started */
+	uint32_t levels;                 /* 4 or 5 */
+	bool noted;                      /* the guest carries the Ringscope note */
+	const struct rs_record *records; /* what the guest measured, checked (vmm/records.h) */
+	unsigned record_count;
+	const char *trace_file; /* NULL: there was no trace */
+	uint64_t trace_events;  /* written to it ... */
+	uint64_t trace_dropped; /* ... not written, because it was full */
+	uint64_t trace_lost;    /* ... that the guest's ring had no room for */
 };
 
 /* For a person.  Escape sequences only with color.  Write errors stay in `out`: see ferror. */

@@ -254,6 +254,62 @@ static json_t *json_of_options(struct builder *b, const struct options *options)
 	return json;
 }
 
+static json_t *json_of_value(uint64_t value, uint32_t decimals)
+{
+	double real = (double)value;
+
+	if (value == RS_RECORD_NONE)
+		return json_null();
+	if (!decimals && value <= INT64_MAX)
+		return json_integer((json_int_t)value);
+	while (decimals--)
+		real /= 10;
+	return json_real(real);
+}
+
+static json_t *json_of_record(struct builder *b, const struct rs_record *record)
+{
+	json_t *json = object(b), *values = object(b);
+
+	put_text(b, json, "name", record->name);
+	put_text(b, json, "unit", record->unit);
+	put(b, json, "mode",
+	    record->mode == RS_RECORD_NO_MODE ? json_null() : json_string(pti_name(record->mode)));
+	put_text(b, json, "x_unit", *record->x_unit ? record->x_unit : NULL);
+	put(b, json, "x", *record->x_unit ? json_of_value(record->x, 0) : json_null());
+	put_count(b, json, "samples", record->samples);
+	put(b, values, "min", json_of_value(record->min, record->decimals));
+	put(b, values, "median", json_of_value(record->median, record->decimals));
+	put(b, values, "p90", json_of_value(record->p90, record->decimals));
+	put(b, values, "p99", json_of_value(record->p99, record->decimals));
+	put(b, values, "max", json_of_value(record->max, record->decimals));
+	put(b, json, "values", values);
+	return json;
+}
+
+static json_t *json_of_records(struct builder *b, const struct report_input *in)
+{
+	json_t *array = checked(b, json_array());
+
+	for (unsigned i = 0; i < in->record_count; i++)
+		append(b, array, json_of_record(b, &in->records[i]));
+	return array;
+}
+
+static json_t *json_of_trace(struct builder *b, const struct report_input *in)
+{
+	json_t *json;
+
+	if (!in->trace_file)
+		return json_null();
+	json = object(b);
+	put_text(b, json, "file", in->trace_file);
+	put_count(b, json, "events", in->trace_events);
+	put_count(b, json, "dropped", in->trace_dropped);
+	put_count(b, json, "lost", in->trace_lost);
+	return json;
+}
+
 bool report_json(FILE *out, const struct report_input *in)
 {
 	struct builder b = {0};
@@ -270,6 +326,8 @@ bool report_json(FILE *out, const struct report_input *in)
 	put(&b, root, "crossings", json_of_crossings(&b, in->counts));
 	put(&b, root, "cr3", json_of_cr3(&b, in->counts));
 	put(&b, root, "quirks", json_of_quirks(&b, in));
+	put(&b, root, "records", json_of_records(&b, in));
+	put(&b, root, "trace", json_of_trace(&b, in));
 	put(&b, root, "host", json_of_host(&b, in->host));
 	put(&b, root, "options", json_of_options(&b, in->options));
 	good = !b.failed && json_dumpf(root, out, JSON_INDENT(2)) == 0 && fputc('\n', out) != EOF;

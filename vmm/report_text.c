@@ -246,6 +246,17 @@ static void print_quirks(FILE *out, const struct report_input *in, const struct 
 	print_list(out, style, "Completed for this KVM", ROWS(rows));
 }
 
+/* Only what is missing: that there is a trace the user knows. */
+static void print_trace(FILE *out, const struct report_input *in, const struct style *style)
+{
+	const struct row rows[] = {
+	    {in->trace_dropped, "events dropped: the file had reached --trace-limit"},
+	    {in->trace_lost, "events lost: between two exits the guest's ring was full"},
+	};
+
+	print_list(out, style, "Missing in the trace", ROWS(rows));
+}
+
 /* ---- The host ---------------------------------------------------------------------------- */
 
 static void print_host(FILE *out, const struct report_input *in, const struct style *style)
@@ -281,5 +292,6 @@ void report_text(FILE *out, const struct report_input *in, bool color)
 		print_cr3(out, in->counts, &style);
 	}
 	print_quirks(out, in, &style);
+	print_trace(out, in, &style);
 	print_host(out, in, &style);
 }

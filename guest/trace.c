@@ -1,0 +1,119 @@
+#include "guest/trace.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "guest/console.h"
+#include "guest/cpu.h"
+#include "guest/frames.h"
+#include "guest/process.h"
+#include "guest/space.h"
+#include "guest/syscall.h"
+
+struct rs_trace *trace_ring;
+
+/* ---- The ring -------------------------------------------------------------------------------- */
+
+/* Field by field into its place: a record on the stack would be copied, on every system call. */
+static void put(enum rs_trace_kind kind, uint64_t begin, uint64_t end, const uint64_t arg[5])
+{
+	struct rs_trace *ring = trace_ring;
+	const struct process *process = process_current();
+	const uint64_t head = ring->head;
+	struct rs_trace_record *record = &ring->records[head & (ring->capacity - 1)];
+
+	if (head - ring->tail >= ring->capacity) {
+		ring->lost++;
+		return;
+	}
+	record->begin = begin;
+	record->end = end;
+	record->kind = kind;
+	record->process = process ? process->pid : 0;
+	record->arg[0] = arg[0];
+	record->arg[1] = arg[1];
+	record->arg[2] = arg[2];
+	record->arg[3] = arg[3];
+	record->arg[4] = arg[4];
+	/* The VMM may look at any instruction: a record counts when it is whole. */
+	__asm__ volatile("" : : : "memory");
+	ring->head = head + 1;
+}
+
+void trace_note(enum rs_trace_kind kind, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
+{
+	const uint64_t now = rdtsc();
+
+	put(kind, now, now, (const uint64_t[]){a, b, c, d, e});
+}
+
+/* ---- System calls ---------------------------------------------------------------------------- */
+
+static void note_call(uint64_t begin, uint64_t number, int64_t result, enum rs_trace_way way)
+{
+	put(RS_TRACE_SYSCALL, begin, rdtsc(),
+	    (const uint64_t[]){number, (uint64_t)result, way, 0, 0});
+}
+
+int64_t traced_syscall64(const struct rs_regs *regs, uint64_t number)
+{
+	const uint64_t begin = rdtsc();
+	const int64_t result = syscall64(regs, number);
+
+	note_call(begin, number, result, RS_TRACE_BY_SYSCALL);
+	return result;
+}
+
+int64_t traced_compat(const struct rs_regs *regs, uint32_t number)
+{
+	const uint64_t begin = rdtsc();
+	const int64_t result = syscall32(regs, number);
+
+	note_call(begin, number, result, RS_TRACE_BY_COMPAT);
+	return result;
+}
+
+int64_t traced_int80(const struct rs_regs *regs, uint32_t number)
+{
+	const uint64_t begin = rdtsc();
+	const int64_t result = syscall32(regs, number);
+
+	note_call(begin, number, result, RS_TRACE_BY_INT80);
+	return result;
+}
+
+/* ---- Switching on -------------------------------------------------------------------------------
+ */
+
+/* entry.S: where its CALLs of the dispatchers are, for SYSCALL, for SYSCALL from 32-bit code, for
+ * INT 0x80. */
+extern const uint64_t dispatcher_calls[3];
+
+/* Points a CALL rel32 (SDM volume 2, E8) elsewhere.  Its page is read-only, the direct map's view
+ * of the same frame is not; the IRETQ to the first process serialises before it is executed
+ * (SDM 8.1.3). */
+static void redirect(uint64_t call, uint64_t target)
+{
+	enum { CALL_REL32 = 0xe8, CALL_SIZE = 5 };
+	const uint64_t displacement = target - (call + CALL_SIZE);
+
+	if (*(const uint8_t *)call != CALL_REL32)
+		panic(NULL, "no CALL to redirect at %x", call);
+	for (uint64_t i = 0; i < 4; i++) {
+		struct pt_walk walk;
+
+		/* A byte at a time: the instruction may lie across two pages. */
+		pt_walk(space_kernel_tree(), call + 1 + i, &walk);
+		*(uint8_t *)frame_at(walk.pa) = (uint8_t)(displacement >> 8 * i);
+	}
+}
+
+void trace_init(const struct rs_boot *boot)
+{
+	if (!boot->trace[0])
+		return;
+	trace_ring = frame_at(boot->trace[0]);
+	redirect(dispatcher_calls[0], (uint64_t)traced_syscall64);
+	redirect(dispatcher_calls[1], (uint64_t)traced_compat);
+	redirect(dispatcher_calls[2], (uint64_t)traced_int80);
+}

@@ -1,0 +1,195 @@
+#!/usr/bin/env bash
+# --report: one page that stands alone, is well-formed, says what happened, and opens in a browser.
+#
+#   tests/cli/report_test.sh       VMM and BUILD say where vmm and its guests are
+#
+# TAP-like: "ok N - name", "not ok N - name" with details behind it, "# SKIP reason".
+set -u
+cd "$(dirname "$0")/../.." || exit 125
+BUILD=$(realpath "${BUILD:-build}") || exit 125
+VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
+work=$(mktemp -d "${TMPDIR:-/tmp}/report_test.XXXXXX") || exit 125
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 125
+
+count=0 failed=0
+pass() { echo "ok $((++count)) - $1"; }
+skip() { echo "ok $((++count)) - $1 # SKIP $2"; }
+fail() { # name, details...
+	echo "not ok $((++count)) - $1"
+	shift
+	printf '#   %s\n' "$@"
+	failed=$((failed + 1))
+}
+# verdict NAME COMMAND...: what the command prints is why it failed.
+verdict() {
+	local name=$1 why
+	shift
+	if why=$("$@" 2>&1); then pass "$name"; else fail "$name" "$why"; fi
+}
+status=0
+vmm() {
+	timeout --kill-after=2 "${LIMIT:-60}" "$VMM" "$@" > out 2> err < /dev/null
+	status=$?
+}
+expect() { # NAME STATUS [STDERR]
+	if [ "$status" != "$2" ]; then
+		fail "$1" "status $status, wanted $2" "$(head -c 300 err)"
+	elif [ -n "${3-}" ] && ! grep -Eq -- "$3" err; then
+		fail "$1" "stderr, wanted /$3/: $(head -c 300 err)"
+	else
+		pass "$1"
+	fi
+}
+
+if ! { : < /dev/kvm; } 2> /dev/null; then
+	echo "ok 1 - report # SKIP no usable /dev/kvm"
+	exit 0
+fi
+
+cat > page.py << 'PYTHON'
+"""Checks a page: page.py FILE [TEXT...]: well-formed, needs nothing from outside, says each TEXT."""
+import sys
+import xml.etree.ElementTree as tree
+
+source = open(sys.argv[1], encoding="ascii").read()
+assert source.startswith("<!DOCTYPE html>\n"), source[:40]
+root = tree.fromstring(source)  # HTML written so that it is XML too
+
+
+def name(element):
+    return element.tag.rpartition("}")[2]
+
+
+for element in root.iter():
+    assert name(element) not in ("script", "iframe", "img", "link", "object"), name(element)
+    for key, value in element.attrib.items():
+        assert key not in ("href", "src") and not key.startswith("on"), (key, value)
+        assert "url(" not in value, value
+style = "".join(e.text for e in root.iter("style"))
+assert "url(" not in style and "@import" not in style
+for wanted in ("prefers-color-scheme:dark", "@media print", "@page"):
+    assert wanted in style, wanted
+pictures = [e for e in root.iter() if name(e) == "svg"]
+assert pictures
+for picture in pictures:
+    assert name(picture[0]) == "title" and picture[0].text, "a picture without a title"
+    width, height = (float(v) for v in picture.get("viewBox").split()[2:])
+    for e in picture.iter():
+        if name(e) == "rect":
+            x, y, w, h = (float(e.get(k)) for k in ("x", "y", "width", "height"))
+            assert -1 <= x and x + w <= width + 1 and -1 <= y and y + h <= height + 1, e.attrib
+        if name(e) == "text":
+            assert -1 <= float(e.get("x")) <= width and 0 <= float(e.get("y")) <= height, e.attrib
+text = " ".join(" ".join(root.itertext()).split())
+for wanted in sys.argv[2:]:
+    assert wanted in text, f"'{wanted}' is not in: {text}"
+PYTHON
+page() { # NAME FILE TEXT...
+	local name=$1
+	shift
+	verdict "$name" python3 page.py "$@"
+}
+
+# ---- The tour ---------------------------------------------------------------------------------
+
+guest=$BUILD/guest.elf
+vmm --report tour.html --stats json --stats-file tour.json "$guest" -- tour 40
+expect "the tour runs" 0
+page "its page stands alone and has every part" tour.html "tour 40 ended with status 0" \
+	"In plain words" "What crossings cost" "SYSCALL getpid" "The two address spaces" "entry area" \
+	"Exits over time" "Exits by reason" "Crossings" "Completed for this KVM" "The machine" \
+	"With KPTI on, ring 3 runs on tables that map 21 of the"
+if command -v xmllint > /dev/null; then
+	verdict "xmllint agrees" xmllint --noout tour.html
+else
+	skip "xmllint agrees" "xmllint is not installed"
+fi
+figures() {
+	python3 - << 'PYTHON'
+import json, re, html
+page = html.unescape(open("tour.html").read())
+stats = json.load(open("tour.json"))
+def says(number):
+    assert re.search(rf">{number:,}<", page), number
+says(stats["exits"]["total"])
+for key in ("syscall64", "int80", "user_faults", "context_switches", "processes"):
+    says(stats["crossings"][key])
+for key in ("entry", "exit", "switch", "flush"):
+    if stats["cr3"][key]:
+        says(stats["cr3"][key])
+records = stats["records"]
+names = {r["name"] for r in records}
+assert {"SYSCALL getpid", "INT 0x80 getpid", "CR3 switch by sched_yield"} <= names, names
+for r in records:
+    assert r["name"] in page and any(v is not None for v in r["values"].values()), r
+    assert r["mode"] in ("off", "pcid", "nopcid", None), r
+PYTHON
+}
+verdict "its figures are those of the JSON report" figures
+same_tour() {
+	python3 - << 'PYTHON'
+import json
+a, b = json.load(open("tour.json")), json.load(open("plain.json"))
+for key in ("crossings", "cr3", "quirks"):
+    assert a[key] == b[key], key
+PYTHON
+}
+vmm --stats json --stats-file plain.json "$guest" -- tour 40
+verdict "the guest counts the same with and without" same_tour
+
+# ---- Every end --------------------------------------------------------------------------------
+
+vmm --report timeout.html --timeout 0.3 --stats none "$guest" -- tour 100000
+expect "a run that is out of time" 124
+page "... has a page" timeout.html "its time was up"
+vmm --report crash.html --stats none "$guest" -- crash fault
+page "a panic has a page" crash.html "panicked"
+vmm --report triple.html --stats none "$guest" -- crash triple
+page "a triple fault has a page" triple.html "died of a triple fault"
+vmm --report hello.html --quiet "$BUILD/hello.elf"
+expect "a guest without a note" 7
+page "... has a page" hello.html "ended with status 7" "not counted"
+vmm --report words.html --quiet "$guest" -- crash '<script>alert(1)</script>' '&"'\'
+page "words of the command line stay words" words.html "crash <script>alert(1)</script> &\"' ended"
+vmm --report part.html --trace t.json --trace-limit 16K --stats none "$guest" -- tour 40
+page "a trace that is not complete is said" part.html "events were dropped at its limit"
+if [ -e "$BUILD/tests/tracer.elf" ]; then
+	vmm --report lies.html --quiet "$BUILD/tests/tracer.elf"
+	expect "a guest that lies in records and about its roots" 0
+	page "... has a page" lies.html "ended with status 0"
+else
+	skip "a guest that lies in records and about its roots" "tests/tracer.elf is not built"
+fi
+
+# ---- Places ------------------------------------------------------------------------------------
+
+vmm --report '' "$guest"
+expect "--report '' is refused" 2
+vmm --report /nonexistent/r.html "$guest"
+expect "a page that cannot be written ends it before the guest runs" 125 '/nonexistent/r.html'
+verdict "nothing is left behind" test -z "$(find . -name '*.tmp-*')"
+
+# ---- In a browser --------------------------------------------------------------------------------
+
+# The page as light and dark: pictures that are not empty, and differ.
+browse() { # PICTURE OPTION...
+	local picture=$1
+	shift
+	timeout 60 "$chromium" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+		--disable-background-networking --disable-component-update --disable-sync \
+		--user-data-dir="$work/profile" --hide-scrollbars --window-size=1040,2400 \
+		"$@" --screenshot="$work/$picture" "file://$work/tour.html" > browser.log 2>&1
+	[ "$(stat -c %s "$picture" 2> /dev/null || echo 0)" -gt 20000 ] || tail -n 3 browser.log
+}
+chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
+if [ -n "$chromium" ]; then
+	verdict "a browser shows it" test -z "$(browse light.png)"
+	verdict "... and darkly" test -z "$(browse dark.png --blink-settings=preferredColorScheme=0)"
+	verdict "... which is another picture" bash -c '! cmp -s light.png dark.png'
+else
+	skip "a browser shows it" "chromium is not installed"
+fi
+
+echo "1..$count"
+[ "$failed" = 0 ]

@@ -1,0 +1,219 @@
+#!/usr/bin/env bash
+# --trace: the file is a trace whatever happens to the guest, says what is missing, and changes nothing.
+#
+#   tests/cli/trace_test.sh        VMM and BUILD say where vmm and its guests are
+#
+# TAP-like: "ok N - name", "not ok N - name" with details behind it, "# SKIP reason".
+set -u
+cd "$(dirname "$0")/../.." || exit 125
+BUILD=$(realpath "${BUILD:-build}") || exit 125
+VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
+work=$(mktemp -d "${TMPDIR:-/tmp}/trace_test.XXXXXX") || exit 125
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 125
+
+count=0 failed=0
+pass() { echo "ok $((++count)) - $1"; }
+fail() { # name, details...
+	echo "not ok $((++count)) - $1"
+	shift
+	printf '#   %s\n' "$@"
+	failed=$((failed + 1))
+}
+# verdict NAME COMMAND...: what the command prints is why it failed.
+verdict() {
+	local name=$1 why
+	shift
+	if why=$("$@" 2>&1); then pass "$name"; else fail "$name" "$why"; fi
+}
+status=0
+vmm() {
+	timeout --kill-after=2 "${LIMIT:-60}" "$VMM" "$@" > out 2> err < /dev/null
+	status=$?
+}
+expect() { # NAME STATUS [STDERR]
+	if [ "$status" != "$2" ]; then
+		fail "$1" "status $status, wanted $2" "$(head -c 300 err)"
+	elif [ -n "${3-}" ] && ! grep -Eq -- "$3" err; then
+		fail "$1" "stderr, wanted /$3/: $(head -c 300 err)"
+	else
+		pass "$1"
+	fi
+}
+
+if ! { : < /dev/kvm; } 2> /dev/null; then
+	echo "ok 1 - trace # SKIP no usable /dev/kvm"
+	exit 0
+fi
+
+cat > trace.py << 'PYTHON'
+"""Checks a trace: trace.py FILE RULE..."""
+import collections
+import json
+import sys
+
+with open(sys.argv[1], encoding="ascii") as file:
+    trace = json.load(file)
+events, about = trace["traceEvents"], trace["otherData"]
+
+
+def named(name):
+    return [e for e in events if e["name"] == name]
+
+
+def shape():
+    """Fields that every event has, and no others than the format knows."""
+    for e in events:
+        assert e["ph"] in "XiCM", e
+        assert isinstance(e["pid"], int) and isinstance(e["tid"], int), e
+        if e["ph"] != "M":
+            assert e["ts"] >= 0, e
+        if e["ph"] == "X":
+            assert e["dur"] >= 0, e
+        if e["ph"] == "i":
+            assert e["s"] == "t", e
+        if e["ph"] == "C":
+            assert all(isinstance(v, int) for v in e["args"].values()), e
+    assert about["events"] == len(events), about
+
+
+def nesting():
+    """Spans of one track lie beside or inside each other."""
+    tracks = collections.defaultdict(list)
+    for e in events:
+        if e["ph"] == "X":
+            begin = round(e["ts"] * 1000)
+            tracks[e["pid"], e["tid"]].append((begin, -(begin + round(e["dur"] * 1000)), e["name"]))
+    for track, spans in tracks.items():
+        stack = []
+        for span in sorted(spans):
+            while stack and -stack[-1][1] <= span[0]:
+                stack.pop()
+            assert not stack or -span[1] <= -stack[-1][1] + 1, (track, stack[-1], span)
+            stack.append(span)
+
+
+def tour():
+    """What the tour is known to do."""
+    kinds = collections.Counter(e.get("cat") for e in events)
+    for kind in ("guest", "exit", "system call", "fault", "context switch", "process", "mark", "mode"):
+        assert kinds[kind], f"no event of the kind {kind}: {kinds}"
+    assert len(named("guest")) == about["exits"] == len([e for e in events if e.get("cat") == "exit"])
+    for name in ("SYSCALL getpid", "INT 0x80 getpid", "SYSCALL sched_yield", "SYSCALL fork",
+                 "INT 0x80 fork", "SYSCALL write", "#PF in ring 3", "#UD in ring 3", "#GP in ring 3"):
+        assert named(name), f"no {name}"
+    missing = [e for e in named("SYSCALL 999")]
+    assert len(missing) == 1 and missing[0]["args"]["result"] == -38, missing
+    ends = [e["args"] for e in named("ends")]
+    assert {"exit status": 7, "signal": 0} in ends and {"exit status": 0, "signal": 11} in ends, ends
+    assert about["complete"] == "yes" and about["records without sense"] == 0, about
+
+
+def writes():
+    """The guest's clock agrees with the VMM's: the exit of a write happens inside the write."""
+    exits = [(e["ts"], e["ts"] + e["dur"]) for e in named("IO call")]
+    for e in named("SYSCALL write"):
+        begin, end = e["ts"], e["ts"] + e["dur"]
+        assert sum(begin <= a and b <= end for a, b in exits) == 1, e
+
+
+def counters():
+    """The counters only grow."""
+    last = {}
+    for e in events:
+        if e["ph"] == "C":
+            for key, value in e["args"].items():
+                assert value >= last.get((e["name"], key), 0), e
+                last[e["name"], key] = value
+    assert last
+
+
+def full():
+    assert about["dropped"] > 0 and "--trace-limit" in about["complete"], about
+    assert "full" in events[-1]["name"], events[-1]
+
+
+for rule in sys.argv[2:]:
+    globals()[rule]()
+PYTHON
+check() { # NAME FILE RULE...
+	local name=$1
+	shift
+	verdict "$name" python3 trace.py "$@"
+}
+same_counts() {
+	python3 - "$@" << 'PYTHON'
+import json, sys
+a, b = (json.load(open(name)) for name in sys.argv[1:3])
+for key in ("crossings", "cr3", "quirks"):
+    assert a[key] == b[key], f"{key}: {a[key]} is not {b[key]}"
+assert a["exits"]["total"] == b["exits"]["total"]
+PYTHON
+}
+
+# ---- The tour ---------------------------------------------------------------------------------
+
+guest=$BUILD/guest.elf
+vmm --stats json --stats-file plain.json "$guest" -- tour 40
+vmm --trace tour.json --stats json --stats-file traced.json "$guest" -- tour 40
+expect "the tour runs while traced" 0
+check "the trace has the shape of the format" tour.json shape
+check "spans nest on every track" tour.json nesting
+check "all that the tour does is in it" tour.json tour
+check "the guest's clock is brought to the VMM's" tour.json writes
+check "counters only grow" tour.json counters
+verdict "the guest counts the same with and without" same_counts plain.json traced.json
+vmm --trace check.json --quiet "$guest" -- check
+expect "the guest's own checks pass while traced" 0
+verdict "... all of them" grep -q ' 0 failed' out
+
+# ---- Every end --------------------------------------------------------------------------------
+
+vmm --timeout 0.3 --trace timeout.json --stats none "$guest" -- tour 100000
+expect "a run that is out of time" 124
+check "... leaves a trace" timeout.json shape nesting
+timeout --foreground -s INT 0.3 "$VMM" --trace signal.json --stats none "$guest" -- tour 100000 > out 2> err
+check "a signal leaves a trace" signal.json shape nesting
+vmm --trace crash.json --stats none "$guest" -- crash fault
+expect "a guest that panics" 126
+check "... leaves a trace" crash.json shape nesting
+vmm --trace triple.json --stats none "$guest" -- crash triple
+check "a triple fault leaves a trace" triple.json shape nesting
+vmm --trace hello.json --quiet "$BUILD/hello.elf"
+expect "a guest without a note is traced" 7
+check "... with its exits" hello.json shape nesting
+
+# ---- The limit --------------------------------------------------------------------------------
+
+vmm --trace small.json --trace-limit 32K --stats none "$guest" -- tour 40
+expect "a trace that does not fit: the run is none the worse, and it is said" 0 'events dropped'
+check "... and the file says so, and is whole" small.json shape full
+verdict "... and keeps the limit" test "$(stat -c %s small.json)" -le 32768
+for limit in 15K 0 1T 64 x -1 '' 1MM; do
+	vmm --trace t.json --trace-limit "$limit" "$guest"
+	expect "--trace-limit '$limit' is refused" 2 'trace-limit'
+done
+
+# ---- Places ------------------------------------------------------------------------------------
+
+vmm --trace '' "$guest"
+expect "--trace '' is refused" 2
+vmm --trace /nonexistent/t.json "$guest"
+expect "a trace that cannot be written ends it before the guest runs" 125 '/nonexistent/t.json'
+verdict "... and the guest did not run" test ! -s out
+echo before > kept.json
+vmm --trace kept.json "$BUILD/nothing.elf"
+verdict "a guest that cannot be run leaves the old file alone" grep -q before kept.json
+if [ -w /dev/full ]; then
+	vmm --trace /dev/full --quiet "$BUILD/hello.elf"
+	expect "a full device: the guest's status stays, and it is said" 7 '/dev/full'
+	vmm --trace /dev/full --stats none "$guest" -- tour 40
+	expect "... and success becomes failure" 125 '/dev/full'
+fi
+"$VMM" --quiet --trace >(cat > piped.json) "$BUILD/hello.elf" > out 2> err
+for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s piped.json ] && break; sleep 0.1; done
+check "a pipe takes it too" piped.json shape
+verdict "nothing is left behind" test -z "$(find . -name '*.tmp-*')"
+
+echo "1..$count"
+[ "$failed" = 0 ]

@@ -1,0 +1,305 @@
+/* The page of --report and what it is made of: escaping, scales, the timeline, hostile contents. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit_vmm/random.h"
+#include "tests/unit_vmm/suites.h"
+#include "vmm/html.h"
+#include "vmm/report_html.h"
+#include "vmm/svg.h"
+
+static char *text_of(void (*write)(FILE *out, const void *what), const void *what)
+{
+	static char *text; /* static: what open_memstream keeps outlives what the compiler sees */
+	static size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	ck_assert_ptr_nonnull(out);
+	write(out, what);
+	fclose(out);
+	return text;
+}
+
+/* ---- Escaping -------------------------------------------------------------------------------- */
+
+static void write_text(FILE *out, const void *what)
+{
+	html_text(out, what);
+}
+
+START_TEST(markup_is_escaped)
+{
+	char *text = text_of(write_text, "<script>alert(\"1\" & '2')</script>\n\x80\x1b[0m");
+
+	ck_assert_str_eq(text,
+	                 "&lt;script&gt;alert(&quot;1&quot; &amp; &#39;2&#39;)&lt;/script&gt;??"
+	                 "?[0m");
+	free(text);
+	text = text_of(write_text, NULL);
+	ck_assert_str_eq(text, "");
+	free(text);
+}
+END_TEST
+
+static void write_svg(FILE *out, const void *what)
+{
+	const char *hostile = what;
+
+	svg_open(out, 10, 20, hostile);
+	svg_rect(out, 1, 2, -3, 4, "m0", hostile);
+	svg_text(out, 1, 2, SVG_END, "t", "%s", hostile);
+	svg_close(out);
+}
+
+START_TEST(pictures_escape_their_texts)
+{
+	char *text = text_of(write_svg, "</title><script>");
+
+	ck_assert_ptr_null(strstr(text, "<script>"));
+	ck_assert_ptr_nonnull(strstr(text, "viewBox=\"0 0 10 20\""));
+	ck_assert_ptr_nonnull(strstr(text, "width=\"0.00\" height=\"4.00\""));
+	ck_assert_ptr_nonnull(
+	    strstr(text, "text-anchor=\"end\">&lt;/title&gt;&lt;script&gt;</text>"));
+	free(text);
+}
+END_TEST
+
+/* ---- Scales ---------------------------------------------------------------------------------- */
+
+START_TEST(scales_have_round_ends_and_few_ticks)
+{
+	static const struct {
+		double min, max, high;
+		bool logarithmic;
+	} cases[] = {
+	    {1, 1, 1, false},     {75, 143, 150, false}, {1, 52, 60, false},
+	    {0.2, 0.9, 1, false}, {1, 1e6, 1e7, true},   {75, 27726, 100000, true},
+	    {0, 0, 1, false},     {-1, 5, 1, false},     {5, 1, 1, false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct svg_scale s = svg_scale_make(cases[i].min, cases[i].max, 60, 500);
+		double value, last = -1;
+		unsigned ticks = 0;
+
+		ck_assert_int_eq(s.logarithmic, cases[i].logarithmic);
+		ck_assert_double_eq_tol(s.high, cases[i].high, 1e-6);
+		while (svg_scale_tick(&s, ticks, &value)) {
+			ck_assert(svg_scale_at(&s, value) > last);
+			last = svg_scale_at(&s, value);
+			ck_assert_uint_le(++ticks, 12);
+		}
+		ck_assert_uint_ge(ticks, 2);
+		ck_assert_double_eq_tol(last, 500, 1e-3);
+		ck_assert_double_eq_tol(svg_scale_at(&s, s.low), 0, 1e-6);
+		ck_assert_double_eq_tol(svg_scale_at(&s, 1e300), 500, 1e-6);
+	}
+}
+END_TEST
+
+START_TEST(numbers_are_read_easily)
+{
+	static const struct {
+		double value;
+		const char *text;
+	} cases[] = {
+	    {0, "0"},         {0.25, "0.25"},    {9.9999, "10"},         {75, "75"},
+	    {253.4, "253.4"}, {999.96, "1,000"}, {1234567, "1,234,567"}, {1e6, "1,000,000"}};
+	char buf[40];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		ck_assert_str_eq(svg_number(buf, cases[i].value), cases[i].text);
+	svg_number(buf, 1e300); /* fits, cut */
+	ck_assert_uint_lt(strlen(buf), sizeof(buf));
+}
+END_TEST
+
+/* ---- The timeline ---------------------------------------------------------------------------- */
+
+START_TEST(timeline_keeps_every_exit)
+{
+	struct timeline t;
+	uint64_t now = 1000, exits = 0, sum = 0;
+
+	timeline_start(&t, now);
+	timeline_add(&t, 5, 2); /* before the start */
+	exits++;
+	for (int i = 0; i < 5000; i++) {
+		now += (uint64_t)1 << i % 24;
+		timeline_add(&t, now, (uint32_t)i % 9);
+		exits++;
+	}
+	timeline_reach(&t, now * 3);
+	ck_assert_uint_le(t.used, TIMELINE_SLOTS);
+	ck_assert_uint_gt(t.used, TIMELINE_SLOTS / 2);
+	ck_assert_uint_eq((now * 3 - 1000) >> t.shift, t.used - 1);
+	for (unsigned i = 0; i < TIMELINE_SLOTS; i++) {
+		for (unsigned c = 0; c < TIMELINE_CLASSES; c++) {
+			ck_assert(i < t.used || !t.slots[i].exits[c]);
+			sum += t.slots[i].exits[c];
+		}
+	}
+	ck_assert_uint_eq(sum, exits);
+	timeline_reach(&t, UINT64_MAX); /* terminates */
+}
+END_TEST
+
+/* ---- Address spaces -------------------------------------------------------------------------- */
+
+static uint64_t frames[3][512];
+
+static uint64_t *frame_at(void *ctx, uint64_t frame)
+{
+	(void)ctx;
+	return frame >> 12 < 3 ? frames[frame >> 12] : NULL;
+}
+
+/* Every entry of every table leads back to a table: 512^4 ways to the same page. */
+START_TEST(tables_in_circles_end)
+{
+	const struct pt pt = {
+	    .geo = {.levels = 4, .maxphyaddr = 40, .nx = true},
+	    .mem = {.at = frame_at},
+	};
+	static struct spaces spaces;
+
+	for (unsigned i = 0; i < 512; i++)
+		frames[0][i] = 7;
+	spaces_collect(&spaces, &pt, &pt);
+	ck_assert(spaces.cut[SPACE_KERNEL] && spaces.cut[SPACE_USER]);
+	for (unsigned i = 0; i < spaces.count; i++)
+		ck_assert_uint_le(spaces.regions[i].side[0].count, SPACE_RANGES);
+}
+END_TEST
+
+/* ---- The page -------------------------------------------------------------------------------- */
+
+/* Tags open and close in order; nothing of ours lets a text be one. */
+static void check_tags(const char *page)
+{
+	static const char *const open_only[] = {"!DOCTYPE", "meta", "rect", "line", NULL};
+	char stack[64][16];
+	unsigned depth = 0;
+
+	for (const char *at = page; (at = strchr(at, '<')); at++) {
+		size_t length = strcspn(at + 1 + (at[1] == '/'), " >/\n");
+		const char *name = at + 1 + (at[1] == '/');
+		const char *end = strchr(at, '>');
+		bool single = false;
+
+		ck_assert_msg(end, "a tag without an end: %.60s", at);
+		ck_assert_msg(length < 16 && depth < 63, "%.60s", at);
+		for (int i = 0; open_only[i]; i++)
+			single |=
+			    !strncmp(name, open_only[i], strlen(open_only[i])) && end[-1] == '/';
+		single |= !strncmp(name, "!DOCTYPE", 8);
+		if (at[1] == '/') {
+			ck_assert_uint_gt(depth, 0);
+			ck_assert_msg(strlen(stack[depth - 1]) == length &&
+			                  !strncmp(stack[depth - 1], name, length),
+			              "</%s> wanted at %.60s", stack[depth - 1], at);
+			depth--;
+		} else if (!single) {
+			snprintf(stack[depth++], 16, "%.*s", (int)length, name);
+		}
+	}
+	ck_assert_uint_eq(depth, 0);
+}
+
+static void write_page(FILE *out, const void *what)
+{
+	report_html(out, what);
+}
+
+/* Any counters, any records that passed the check, any words on the command line. */
+START_TEST(hostile_run_gives_a_page)
+{
+	static struct stats stats;
+	static struct rs_stats counts;
+	static struct spaces spaces;
+	static struct timeline timeline;
+	static struct rs_record records[RS_MAX_RECORDS];
+	static const struct host host = {.brand = "<b>", .kernel = "&amp;"};
+	char *words[] = {(char *)"</style><script>alert(1)</script>", (char *)"\"'\x01\xff"};
+	const struct options options = {
+	    .guest = "<img src=x onerror=alert(2)>", .argc = 2, .argv = words, .mem = 1 << 20};
+	struct outcome outcome = {.reason = (enum end_reason)(_i % END_REASONS), .guest_status = 3};
+	struct report_input report = {.stats = &stats,
+	                              .outcome = &outcome,
+	                              .options = &options,
+	                              .host = &host,
+	                              .counts = _i % 3 ? &counts : NULL,
+	                              .features = UINT64_MAX,
+	                              .pti_mode = (uint32_t)_i,
+	                              .levels = 4,
+	                              .records = records,
+	                              .record_count = _i % 2 ? RS_MAX_RECORDS : 0,
+	                              .trace_file = "<t>",
+	                              .trace_dropped = 1};
+	struct report_html_input in = {.report = &report, .timeline = &timeline, .spaces = &spaces};
+	uint64_t random = (uint64_t)_i + 1;
+	char *page;
+
+	ck_assert(stats_start_at(&stats, 0, 0));
+	timeline_start(&timeline, 0);
+	for (uint64_t i = 0; i < 300; i++) {
+		stats_enter_at(&stats, i * 1000);
+		stats_leave_at(&stats, (uint32_t)i % 60, i * 1000 + 500);
+		timeline_add(&timeline, i * 100000, (uint32_t)i % 60);
+	}
+	stats_stop_at(&stats, 400000, 123456);
+	for (size_t i = 0; i < sizeof(counts) / 8; i++)
+		((uint64_t *)&counts)[i] = random_next(&random);
+	for (unsigned i = 0; i < RS_MAX_RECORDS; i++) {
+		records[i] = (struct rs_record){
+		    .unit = "<u>",
+		    .x = random_next(&random),
+		    .mode = i % 4 == 3 ? RS_RECORD_NO_MODE : i % 4,
+		    .decimals = i % 10,
+		    .min = random_next(&random) >> i % 60,
+		    .median = i % 5 ? RS_RECORD_NONE : random_next(&random),
+		    .p90 = RS_RECORD_NONE,
+		    .p99 = random_next(&random),
+		    .max = 0,
+		};
+		snprintf(records[i].name, sizeof(records[i].name), "</svg>%u", i / 3);
+		if (i % 7 == 0)
+			snprintf(records[i].x_unit, sizeof(records[i].x_unit), "]]>%u", i % 3);
+	}
+	spaces = (struct spaces){.known = {true, true}, .count = 3};
+	for (unsigned i = 0; i < spaces.count; i++) {
+		spaces.regions[i].first = i == 2 ? 0 : random_next(&random);
+		spaces.regions[i].last = i == 2 ? UINT64_MAX : spaces.regions[i].first;
+		spaces.regions[i].side[0].pages = 1;
+		spaces.regions[i].side[0].count = 1;
+		spaces.regions[i].side[0].ranges[0] =
+		    (struct space_range){spaces.regions[i].first, 4096, 0};
+	}
+	page = text_of(write_page, &in);
+	ck_assert_ptr_null(strstr(page, "<script"));
+	ck_assert_ptr_null(strstr(page, "<img"));
+	ck_assert_ptr_null(strstr(page, "nan"));
+	ck_assert_ptr_null(strstr(page, "\"inf"));
+	ck_assert_ptr_null(strstr(page, "http://www.w3.org/1999"));
+	check_tags(page);
+	free(page);
+	stats_free(&stats);
+}
+END_TEST
+
+Suite *html_suite(void)
+{
+	Suite *suite = suite_create("html");
+	TCase *tests = tcase_create("html");
+
+	tcase_add_test(tests, markup_is_escaped);
+	tcase_add_test(tests, pictures_escape_their_texts);
+	tcase_add_test(tests, scales_have_round_ends_and_few_ticks);
+	tcase_add_test(tests, numbers_are_read_easily);
+	tcase_add_test(tests, timeline_keeps_every_exit);
+	tcase_add_test(tests, tables_in_circles_end);
+	tcase_add_loop_test(tests, hostile_run_gives_a_page, 0, 24);
+	suite_add_tcase(suite, tests);
+	return suite;
+}
