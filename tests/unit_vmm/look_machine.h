@@ -1,0 +1,28 @@
+/* A machine for tests that look: what boot_build leaves, and one process with both its roots, made
+ * with the calls that the guest's kernel makes. */
+#ifndef TESTS_UNIT_VMM_LOOK_MACHINE_H
+#define TESTS_UNIT_VMM_LOOK_MACHINE_H
+
+#include "vmm/boot.h"
+#include "vmm/look.h"
+
+#define LOOK_RAM  (UINT64_C(4) << 20)
+#define LOOK_TEXT (RS_IMAGE_BASE + 0x100000)
+
+struct look_machine {
+	struct memory memory;
+	struct boot boot;
+	struct pt kernel_tree; /* what boot made */
+	struct pt entry;       /* what the user root has of it */
+	struct pt kernel, user;
+	struct look_moment moment;
+};
+
+/* Static storage, made anew. */
+struct look_machine *look_machine_make(void);
+void look_machine_free(void);
+
+/* The entry of this level on the way to va; NULL when the walk ends before. */
+uint64_t *look_machine_entry(const struct pt *pt, uint64_t va, unsigned level);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * --walk, --map, --audit and --core on a machine that runs: when they look, and at what.
+ *
+ * Nothing here is on the way of an ordinary exit.  A mark costs one comparison more.
+ */
+#ifndef VMM_LOOK_LIVE_H
+#define VMM_LOOK_LIVE_H
+
+#include <stdbool.h>
+
+struct machine;
+
+/* Before the guest's first instruction: checks what can be checked (symbols, whether the core can
+ * be written), lets SIGQUIT stop the run if there is a core to write, and looks if that was asked
+ * for now.  After stop_install.  False after a message. */
+bool look_live_begin(struct machine *machine);
+/* The guest stands behind the OUT of a mark, whose state is in machine->last.  False after a
+ * message: the run is to end. */
+bool look_live_mark(struct machine *machine);
+/* The run is over: writes the core, and looks.  False when something asked for is missing (after a
+ * message) or, at whatever time, a rule of --audit was broken. */
+bool look_live_end(struct machine *machine);
+void look_live_free(struct machine *machine);
+
+#endif
