@@ -28,7 +28,7 @@ struct cpu {
 	uint64_t entry_stack;  /* top of the entry stack: TSS.RSP0 while pti is set */
 	uint32_t pti;          /* 0: one root */
 	uint32_t exit;         /* enum cpu_exit */
-	uint64_t scratch[3];   /* for the IRETQ recovery, which has no stack of its own */
+	uint64_t scratch[3];   /* for entries that have no register free, up to their first push */
 	uint64_t noflush;      /* CR3_NOFLUSH in PCID mode, else 0: for putting a CR3 back */
 	struct process *current;
 	uint32_t number;
@@ -52,6 +52,19 @@ static inline struct rs_call *cpu_call(void)
 {
 	return (struct rs_call *)((uint64_t)this_cpu() - RS_ENTRY_CPU_BASE + RS_KERNEL_CPU_BASE +
 	                          RS_KERNEL_CALL);
+}
+
+static inline uint64_t read_cr0(void)
+{
+	uint64_t value;
+
+	__asm__ volatile("mov %%cr0, %0" : "=r"(value));
+	return value;
+}
+
+static inline void write_cr0(uint64_t value)
+{
+	__asm__ volatile("mov %0, %%cr0" : : "r"(value) : "memory");
 }
 
 static inline uint64_t read_cr2(void)

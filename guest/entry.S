@@ -10,6 +10,7 @@
  * root RSP0 is the process's kernel stack itself and nothing has to move.
  */
 #include "shared/abi.h"
+#include "guest/uapi.h"
 #include "offsets.h"
 
 	.section .entry.text, "ax", @progbits
@@ -116,12 +117,13 @@ syscall_entry:
 	incq %gs:STATS_SYSCALL64
 	mov %rsp, %rdi
 	mov %rax, %rsi
+.Lcall_syscall64:
 	call syscall64
 	mov %rax, REGS_RAX(%rsp)
 	/* Nothing a process can do sets saved registers that SYSRET cannot restore: user memory ends a
 	 * page below the canonical hole (RCX), and whoever changes saved registers sets EXIT_SLOW. */
 	cmpl $EXIT_FAST_PTI, %gs:CPU_EXIT
-	ja 3f
+	ja slow_exit
 	je 2f
 	POP_REGS
 	pop %rdi
@@ -136,7 +138,9 @@ syscall_entry:
 	mov %gs:CPU_USER_RSP, %rsp
 	swapgs
 	sysretq
-3:	movl $EXIT_FAST, %gs:CPU_EXIT
+/* In: as user_return; the registers may be such that only IRETQ restores them. */
+slow_exit:
+	movl $EXIT_FAST, %gs:CPU_EXIT
 	cmpl $0, %gs:CPU_PTI
 	je user_return
 	movl $EXIT_FAST_PTI, %gs:CPU_EXIT
@@ -170,9 +174,173 @@ compat_entry:
 	incq %gs:STATS_SYSCALL32
 	mov %rsp, %rdi
 	mov %eax, %esi
+.Lcall_compat:
 	call syscall32
 	mov %rax, REGS_RAX(%rsp)
 	jmp user_return
+
+/*
+ * SYSENTER (Intel; on AMD it is #UD in long mode).  The processor saves nothing: RCX = user RSP, RDX = user
+ * RIP, as SYSEXIT wants them back, by agreement.  From 64-bit code the arguments are those of SYSCALL but
+ * R8 for RDX; 32-bit code sets RS_SYSENTER_COMPAT in EAX, has the i386 table, its second and third
+ * arguments in EDI and EBP, and is returned to by IRETQ.
+ * State: CPL 0, CR3 and GS the user's, RSP the top of the entry stack; IF clear, but TF, NT, AC, DF as the
+ * user had them.  TF has already trapped here, on its IST: it is lost.
+ */
+	.globl sysenter_entry
+sysenter_entry:
+	swapgs
+	pushfq
+	popq %gs:CPU_USER_RSP
+	push $RFLAGS_FIXED
+	popfq
+	cmpl $0, %gs:CPU_PTI
+	je 1f
+	mov %gs:CPU_KERNEL_CR3, %rsp
+	mov %rsp, %cr3
+	incq %gs:STATS_CR3_ENTRY
+1:	mov %gs:CPU_KERNEL_STACK, %rsp
+	push $RS_SEL_USER_DATA
+	push %rcx
+	push %gs:CPU_USER_RSP
+	orl $RFLAGS_IF, (%rsp) /* SYSENTER took it; ring 3 has no other */
+	push $RS_SEL_USER_CODE
+	push %rdx
+	push %rax
+	push %rdi
+	incq %gs:STATS_SYSENTER
+	test $RS_SYSENTER_COMPAT, %eax
+	jnz sysenter_compat
+	PUSH_REGS
+	mov %r8, REGS_RDX(%rsp) /* until the call is done */
+	CLEAR_REGS
+	mov %rsp, %rdi
+	mov %rax, %rsi
+	call syscall64
+	mov %rax, REGS_RAX(%rsp)
+	mov REGS_RIP(%rsp), %rcx
+	mov %rcx, REGS_RDX(%rsp)
+	cmpl $EXIT_FAST_PTI, %gs:CPU_EXIT
+	ja slow_exit
+	/* SYSEXIT to an address that is not canonical faults in ring 0; IRETQ's faults are recovered. */
+	or REGS_RSP(%rsp), %rcx
+	shr $47, %rcx
+	jnz user_return
+	POP_REGS
+	pop %rdi
+	andl $~(RFLAGS_IF | RFLAGS_TF), 24(%rsp)
+	add $24, %rsp
+	cmpl $0, %gs:CPU_PTI
+	jne 2f
+	swapgs
+	popfq
+	sti /* in force behind the next instruction */
+	sysexitq
+2:	incq %gs:STATS_CR3_EXIT
+	popq %gs:CPU_USER_RSP
+	mov %gs:CPU_USER_CR3, %rsp
+	mov %rsp, %cr3
+	mov %gs:CPU_ENTRY_STACK, %rsp
+	pushq %gs:CPU_USER_RSP
+	swapgs
+	popfq
+	sti
+	sysexitq
+
+sysenter_compat:
+	movl $RS_SEL_USER_CODE32, REGS_CS - REGS_RDI(%rsp)
+	mov %edi, %ecx
+	mov %ebp, %edx
+	PUSH_REGS
+	CLEAR_REGS
+	mov %rsp, %rdi
+	mov %eax, %esi
+	btr $30, %esi
+	call syscall32
+	mov %rax, REGS_RAX(%rsp)
+	jmp user_return
+
+/*
+ * Call gate (only while guest/gallery.c has one in the GDT): a system call of the 64-bit table.
+ * State: CPL 0, CR3 and GS the user's; RIP, CS, RSP, SS on the RSP0 stack; RFLAGS as the user had them, IF
+ * too: an interrupt before the CLI finds ring 0 with the user's GS, which kernel_vector knows.
+ * Leaves by far RET.
+ */
+	.globl callgate_entry
+callgate_entry:
+	cli
+	swapgs
+	mov %rax, %gs:CPU_USER_RSP
+	mov %rdi, %gs:CPU_SCRATCH0
+	mov %rsi, %gs:CPU_SCRATCH1
+	pushfq
+	pop %rsi
+	push $RFLAGS_FIXED
+	popfq
+	or $RFLAGS_IF, %esi
+	cmpl $0, %gs:CPU_PTI
+	je 1f
+	mov %gs:CPU_KERNEL_CR3, %rax
+	mov %rax, %cr3
+	incq %gs:STATS_CR3_ENTRY
+1:	pop %rdi
+	popq %gs:CPU_SCRATCH2
+	mov %rsp, %rax
+	mov %gs:CPU_KERNEL_STACK, %rsp
+	/* With one root these two words land where they already lie. */
+	pushq 8(%rax)
+	pushq (%rax)
+	push %rsi
+	pushq %gs:CPU_SCRATCH2
+	push %rdi
+	mov %gs:CPU_USER_RSP, %rax
+	push %rax
+	pushq %gs:CPU_SCRATCH0
+	mov %gs:CPU_SCRATCH1, %rsi
+	PUSH_REGS
+	CLEAR_REGS
+	mov %rsp, %rdi
+	mov %rax, %rsi
+	call syscall64
+	mov %rax, REGS_RAX(%rsp)
+	cmpl $EXIT_FAST_PTI, %gs:CPU_EXIT
+	ja slow_exit
+	/* Far RET has no recovery: only to what is always there. */
+	cmpw $RS_SEL_USER_CODE, REGS_CS(%rsp)
+	jne user_return
+	cmpw $RS_SEL_USER_DATA, REGS_SS(%rsp)
+	jne user_return
+	POP_REGS
+	mov %rsp, %rdi
+	mov %gs:CPU_ENTRY_STACK, %rsp
+	pushq 48(%rdi)
+	pushq 40(%rdi)
+	pushq 24(%rdi)
+	pushq 16(%rdi)
+	pushq 32(%rdi)
+	pushq (%rdi)
+	andl $~(RFLAGS_IF | RFLAGS_TF), 8(%rsp)
+	cmpl $0, %gs:CPU_PTI
+	je 1f
+	incq %gs:STATS_CR3_EXIT
+	mov %gs:CPU_USER_CR3, %rdi
+	mov %rdi, %cr3
+1:	pop %rdi
+	swapgs
+	popfq
+	sti
+	lretq
+
+/*
+ * A trap gate (only while guest/gallery.c has one in the IDT): as an interrupt gate, but IF stays as it was,
+ * and so the same holds as for the call gate.
+ */
+	.globl trapgate_entry
+trapgate_entry:
+	cli
+	push $0
+	push $RS_VECTOR_TRAP
+	jmp vector_entry
 
 /*
  * INT 0x80.
@@ -194,6 +362,7 @@ int80_entry:
 	incq %gs:STATS_VECTOR80
 	mov %rsp, %rdi
 	mov %eax, %esi
+.Lcall_int80:
 	call syscall32
 	mov %rax, REGS_RAX(%rsp)
 	/* fall through */
@@ -250,11 +419,17 @@ vector_entry:
 	jmp user_return
 
 kernel_vector:
-	push %rax
-	lea user_iret(%rip), %rax
-	cmp %rax, 24(%rsp)
-	pop %rax
+	cmpq $user_iret, 16(%rsp)
 	je iret_fault
+	/* CPL 0 with the user's GS: before CLI, or a selector that GS refuses. */
+	cmpq $callgate_entry, 16(%rsp)
+	je paranoid
+	cmpq $trapgate_entry, 16(%rsp)
+	je paranoid
+	cmpq $segments_load_gs, 16(%rsp)
+	je paranoid
+	cmpq $segments_load_gs_msr, 16(%rsp)
+	je paranoid
 	xchg %rdi, (%rsp)
 	PUSH_REGS
 	CLEAR_REGS
@@ -307,7 +482,7 @@ iret_fault:
 ist_entry:
 	cld
 	testb $3, 24(%rsp)
-	jz 2f
+	jz paranoid
 	swapgs
 	xchg %rdi, (%rsp)
 	push %rsi
@@ -321,15 +496,25 @@ ist_entry:
 	call trap
 	jmp user_return
 
-2:	xchg %rdi, (%rsp)
+paranoid:
+	xchg %rdi, (%rsp)
 	PUSH_REGS
 	CLEAR_REGS
-	/* Kernel addresses are negative: a GS base that is not, is the user's. */
+	/* With FSGSBASE a process gives GS any base, one of the kernel half too.  The kernel's is exactly where
+	 * this CPU's entry area begins, and so is the GDT's, a fixed distance further; a process that sets
+	 * just that address has what the kernel has.  EBX: 1 when nothing needs to be swapped. */
+	sub $16, %rsp
+	sgdt 6(%rsp)
+	mov 8(%rsp), %r13
+	add $16, %rsp
+	sub $RS_ENTRY_GDT, %r13
 	mov $MSR_GS_BASE, %ecx
 	rdmsr
-	mov %edx, %ebx
-	test %ebx, %ebx
-	js 3f
+	shl $32, %rdx
+	or %rdx, %rax
+	cmp %rax, %r13
+	sete %bl
+	je 3f
 	swapgs
 3:	mov %cr3, %r12
 	cmpl $0, %gs:CPU_PTI
@@ -343,7 +528,7 @@ ist_entry:
 	or %gs:CPU_NOFLUSH, %r12
 	mov %r12, %cr3
 5:	test %ebx, %ebx
-	js 6f
+	jnz 6f
 	swapgs
 6:	POP_REGS
 	pop %rdi
@@ -389,8 +574,12 @@ vector_stubs:
 	.set vector, vector + 1
 	.endr
 
-	.globl entry_text_end
-entry_text_end:
+/* The CALLs above that lead to the dispatchers: trace.c may point them elsewhere. */
+	.section .rodata
+	.balign 8
+	.globl dispatcher_calls
+dispatcher_calls:
+	.quad .Lcall_syscall64, .Lcall_compat, .Lcall_int80
 
 /* What the VMM reads before the first instruction runs (shared/abi.h, struct rs_note). */
 	.section .note.ringscope, "a", @note
@@ -411,7 +600,7 @@ entry_text_end:
 	.byte 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 	.quad syscall_entry
 	.quad compat_entry
-	.quad 0
+	.quad sysenter_entry
 	.quad RFLAGS_IF | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_IOPL
 4:	.balign 4
 

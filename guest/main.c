@@ -9,6 +9,7 @@
 #include "guest/frames.h"
 #include "guest/process.h"
 #include "guest/space.h"
+#include "guest/trace.h"
 #include "guest/usercopy.h"
 
 _Noreturn void kernel_main(const struct rs_boot *boot);
@@ -40,6 +41,8 @@ static void cpu_init(const struct rs_boot *boot)
 	/* The VMM loaded TR; loading it again makes one emulated CPU read the I/O bitmap. */
 	__asm__ volatile("ltr %w0" : : "r"(RS_SEL_TSS));
 	open_mark_port();
+	/* Ring 3 may ask for alignment checks with RFLAGS.AC. */
+	write_cr0(read_cr0() | CR0_AM);
 	frames_init(boot);
 	usercopy_init(boot);
 }
@@ -53,6 +56,7 @@ _Noreturn void kernel_main(const struct rs_boot *boot)
 	if (!space_init(boot))
 		panic(NULL, "no memory for the kernel's tables");
 	space_set_mode(boot->pti_mode);
+	trace_init(boot);
 	process_init(boot, user_entry(boot));
 	process_start_first();
 }

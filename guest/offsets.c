@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "guest/cpu.h"
+#include "guest/process.h"
 
 #define EMIT(name, value) __asm__ volatile("\n.ascii \"->" #name " %c0\"" : : "i"(value))
 #define STATS_FROM_GS (RS_KERNEL_CPU_BASE - RS_ENTRY_CPU_BASE + RS_KERNEL_STATS)
@@ -30,6 +31,8 @@ void offsets(void)
 	     (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, syscall64));
 	EMIT(STATS_SYSCALL32,
 	     (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, syscall32));
+	EMIT(STATS_SYSENTER,
+	     (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, sysenter));
 	EMIT(STATS_INT80, (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, int80));
 	EMIT(STATS_VECTOR80,
 	     (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, vectors[0x80]));
@@ -37,4 +40,17 @@ void offsets(void)
 	     (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, cr3_entry));
 	EMIT(STATS_CR3_EXIT, (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, cr3_exit));
 	EMIT(REGS_RAX, offsetof(struct rs_regs, rax));
+	EMIT(REGS_RDX, offsetof(struct rs_regs, rdx));
+	EMIT(REGS_RDI, offsetof(struct rs_regs, rdi));
+	EMIT(REGS_RIP, offsetof(struct rs_regs, rip));
+	EMIT(REGS_CS, offsetof(struct rs_regs, cs));
+	EMIT(REGS_RSP, offsetof(struct rs_regs, rsp));
+	EMIT(REGS_SS, offsetof(struct rs_regs, ss));
+	EMIT(SEGMENTS_SSE, offsetof(struct segments, sse));
+	EMIT(SEGMENTS_DS, offsetof(struct segments, ds));
+	EMIT(SEGMENTS_ES, offsetof(struct segments, es));
+	EMIT(SEGMENTS_FS, offsetof(struct segments, fs));
+	EMIT(SEGMENTS_GS, offsetof(struct segments, gs));
+	EMIT(SEGMENTS_FS_BASE, offsetof(struct segments, fs_base));
+	EMIT(SEGMENTS_GS_BASE, offsetof(struct segments, gs_base));
 }

@@ -7,18 +7,24 @@
 #include "guest/errno.h"
 #include "guest/frames.h"
 #include "guest/string.h"
+#include "guest/trace.h"
 #include "shared/desc.h"
 
 /* switch.S */
 void switch_stacks(uint64_t *save_rsp, uint64_t load_rsp);
+void switch_segments(struct segments *save, const struct segments *load, bool fsgsbase);
+extern const char switch_segments_end[];
 /* entry.S */
 extern const char user_return[];
 
 #define USER_STACK_TOP (RS_USER_END - 16 * PAGE_SIZE)
 #define USER_STACK_SIZE (4 * PAGE_SIZE)
+#define USER_HEAP 0x10000000
+#define USER_HEAP_MAX 0x1000000
 
 static struct process processes[MAX_PROCESSES];
 static uint32_t next_pid = 1;
+static bool fsgsbase; /* CR4.FSGSBASE is set */
 
 /* Who is ready but not running, first come first served.  The running process is in no queue. */
 static struct {
@@ -94,10 +100,18 @@ static void free_memory(struct process *process)
 
 		if (!area->shared)
 			free_pages(process, area);
-		space_unmap(&process->space, area->va, area->len);
+		if (area->len)
+			space_unmap(&process->space, area->va, area->len);
 	}
 	process->area_count = 0;
 	space_destroy(&process->space);
+}
+
+/* As after FNINIT and with MXCSR's reset value: every exception masked (SDM volume 1, 8.1.5, 10.2.3). */
+static void init_sse(struct segments *segments)
+{
+	*(uint16_t *)&segments->sse[0] = 0x37f;
+	*(uint32_t *)&segments->sse[24] = 0x1f80;
 }
 
 /* Kernel stacks stay mapped with their slot: the next process in it finds the stack made. */
@@ -109,6 +123,7 @@ static struct process *new_process(void)
 		if (p->state != PROCESS_FREE)
 			continue;
 		*p = (struct process){.kernel_stack = stack, .fresh = true, .mark_slot = -1};
+		init_sse(&p->segments);
 		if (!stack && !map_kernel_stack(p)) {
 			p->kernel_stack = 0;
 			return NULL;
@@ -165,6 +180,8 @@ static bool add_area(struct process *process, const struct area *area,
 	if (process->area_count == MAX_AREAS)
 		return false;
 	process->areas[process->area_count++] = *area;
+	if (!area->len)
+		return true;
 	if (area->shared ? space_map(&process->space, area->va, area->gpa, area->len, area->rights)
 	                 : !map_own_pages(process, area, parent))
 		return false;
@@ -236,6 +253,7 @@ void process_init(const struct rs_boot *boot, uint64_t entry)
 {
 	struct process *process = new_process();
 
+	fsgsbase = boot->features & RS_FEATURE_FSGSBASE;
 	if (!process || !map_image(process, boot))
 		panic(NULL, "no memory for the first process");
 	*process_regs(process) = (struct rs_regs){
@@ -268,11 +286,67 @@ int64_t process_fork(void)
 		return -ENOMEM;
 	}
 	child->parent = parent;
+	child->brk = parent->brk;
 	child->fault_handler = parent->fault_handler;
+	/* What is live is the parent's, and stays so. */
+	switch_segments(&child->segments, &child->segments, fsgsbase);
 	*process_regs(child) = *process_regs(parent);
 	process_regs(child)->rax = 0;
 	arm_first_switch(child);
 	return child->pid;
+}
+
+/* ---- The heap -------------------------------------------------------------------------------- */
+
+static struct area *heap_of(struct process *process)
+{
+	for (uint32_t i = 0; i < process->area_count; i++)
+		if (process->areas[i].va == USER_HEAP)
+			return &process->areas[i];
+	if (process->area_count == MAX_AREAS)
+		return NULL;
+	process->areas[process->area_count] = (struct area){.va = USER_HEAP, .rights = PT_WRITE};
+	return &process->areas[process->area_count++];
+}
+
+static void drop_pages(struct process *process, uint64_t va, uint64_t len)
+{
+	const struct area range = {.va = va, .len = len};
+
+	if (!len)
+		return;
+	free_pages(process, &range);
+	space_unmap(&process->space, va, len);
+}
+
+static bool grow_heap(struct process *process, uint64_t va, uint64_t len)
+{
+	const struct area range = {.va = va, .len = len, .rights = PT_WRITE};
+
+	if (map_own_pages(process, &range, NULL) &&
+	    space_mirror(&process->space, va, len) == PT_OK)
+		return true;
+	drop_pages(process, va, len);
+	return false;
+}
+
+uint64_t process_brk(uint64_t wanted)
+{
+	struct process *process = process_current();
+	struct area *heap = heap_of(process);
+	uint64_t len;
+
+	if (!process->brk)
+		process->brk = USER_HEAP;
+	if (!heap || wanted < USER_HEAP || wanted > USER_HEAP + USER_HEAP_MAX)
+		return process->brk;
+	len = (wanted - USER_HEAP + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
+	if (len > heap->len && !grow_heap(process, USER_HEAP + heap->len, len - heap->len))
+		return process->brk;
+	if (len < heap->len)
+		drop_pages(process, USER_HEAP + len, heap->len - len);
+	heap->len = len;
+	return process->brk = wanted;
 }
 
 /* ---- Switching ------------------------------------------------------------------------------- */
@@ -318,9 +392,12 @@ static void switch_away(void)
 	if (to == from)
 		return;
 	cpu_stats()->context_switches++;
+	if (trace_ring)
+		trace_note(RS_TRACE_SWITCH, to->pid, to->space.kernel_cr3, to->space.user_cr3, 0, 0);
 	load(to);
 	if (to->mark_slot >= 0)
 		out8(RS_PORT_MARK, (uint8_t)to->mark_slot);
+	switch_segments(&from->segments, &to->segments, fsgsbase);
 	switch_stacks(&from->rsp, to->rsp);
 }
 
@@ -339,12 +416,43 @@ _Noreturn void process_start_first(void)
 	__builtin_unreachable();
 }
 
+/* As if the process had loaded null by itself. */
+static void drop_selectors(struct segments *segments, uint16_t first, uint16_t end)
+{
+	uint16_t *const selectors[] = {&segments->ds, &segments->es, &segments->fs, &segments->gs};
+
+	for (int i = 0; i < 4; i++)
+		if (*selectors[i] >= first && *selectors[i] < end)
+			*selectors[i] = 0;
+}
+
+void process_forget_selectors(uint16_t first, uint16_t end)
+{
+	struct segments *live = &process_current()->segments;
+
+	for (struct process *p = processes; p < processes + MAX_PROCESSES; p++)
+		drop_selectors(&p->segments, first, end);
+	/* What is gone faults when it is loaded again. */
+	switch_segments(live, live, fsgsbase);
+}
+
+bool process_selector_fault(const struct rs_regs *regs)
+{
+	if (regs->rip < (uint64_t)switch_segments || regs->rip >= (uint64_t)switch_segments_end)
+		return false;
+	/* RSI: what is being loaded. */
+	drop_selectors((struct segments *)regs->rsi, 0, UINT16_MAX);
+	return true;
+}
+
 /* ---- Ending ---------------------------------------------------------------------------------- */
 
 _Noreturn void process_exit(uint32_t status)
 {
 	struct process *current = process_current();
 
+	if (trace_ring)
+		trace_note(RS_TRACE_END, status, 0, 0, 0, 0);
 	if (current == &processes[0])
 		for (;;)
 			out32(RS_PORT_EXIT, status & 0x7f ? 120 : (status >> 8) & 0xff);
@@ -400,6 +508,8 @@ void process_set_pti_mode(uint32_t mode)
 {
 	struct process *current = process_current();
 
+	if (trace_ring)
+		trace_note(RS_TRACE_MODE, mode, 0, 0, 0, 0);
 	space_set_mode(mode);
 	for (struct process *p = processes; p < processes + MAX_PROCESSES; p++)
 		if (p->state != PROCESS_FREE)

@@ -25,6 +25,14 @@ struct area {
 	bool shared;     /* the frames are the image's; else copies, and the process's own */
 };
 
+/* What of a process stays in the processor while the kernel runs, in the process's own hands: changed by
+ * ring 3 without asking, moved by switch_segments (switch.S) at a context switch only. */
+struct segments {
+	uint8_t sse[512] __attribute__((aligned(16))); /* FXSAVE's area, SDM volume 1, 10.5 */
+	uint64_t fs_base, gs_base;
+	uint16_t ds, es, fs, gs;
+};
+
 enum process_state { PROCESS_FREE, PROCESS_READY, PROCESS_WAITING, PROCESS_ZOMBIE };
 
 struct process {
@@ -38,9 +46,11 @@ struct process {
 	bool fresh;            /* never ran: its PCIDs may hold a dead process's translations */
 	struct area areas[MAX_AREAS];
 	uint32_t area_count;
+	uint64_t brk;          /* end of the heap; 0: there was none yet */
 	uint32_t exit_status;  /* in wait4's encoding: status << 8, or a signal number */
 	uint64_t fault_handler; /* RS_SYS_FAULT_HANDLER; 0: none */
 	int64_t mark_slot;      /* RS_SYS_MARK_SLOT: slot, or -1 */
+	struct segments segments; /* while another process runs */
 };
 
 /* The first process, from the image's user segments, ready to run at `entry`.  Panics when it cannot
@@ -53,11 +63,21 @@ struct process *process_current(void);
 /* The registers the current process entered the kernel with. */
 struct rs_regs *process_regs(struct process *process);
 
+/* Moves the end of the current process's heap to `wanted`, where memory and the heap's bounds allow
+ * it.  Returns where it is then. */
+uint64_t process_brk(uint64_t wanted);
+
 /* As Linux's calls; negative errno on failure. */
 int64_t process_fork(void);
 int64_t process_wait(int64_t pid, uint32_t *status, bool no_hang);
 _Noreturn void process_exit(uint32_t status);
 void process_yield(void);
+
+/* Descriptors [first, end) of the GDT are gone: no process keeps a selector of one in DS, ES, FS or GS. */
+void process_forget_selectors(uint16_t first, uint16_t end);
+/* For the fault handler, with a fault of ring 0: true: a selector was refused in a context switch; the
+ * process has null ones now, and the instruction is to be tried again. */
+bool process_selector_fault(const struct rs_regs *regs);
 
 /* Changes the KPTI mode for all. */
 void process_set_pti_mode(uint32_t mode);

@@ -2,6 +2,7 @@
 
 #include "guest/cpu.h"
 #include "guest/syscall.h"
+#include "guest/trace.h"
 #include "guest/usercopy.h"
 
 #define OPCODE_SYSCALL 0x050f /* 0F 05, as two bytes in memory read */
@@ -31,8 +32,20 @@ bool quirk_syscall(struct rs_regs *regs, uint64_t cr2)
 	regs->rip = regs->rcx;
 	regs->rflags = regs->r11;
 	regs->error = regs->rax;
-	regs->rax = (uint64_t)syscall64(regs, regs->rax);
+	regs->rax = (uint64_t)(trace_ring ? traced_syscall64 : syscall64)(regs, regs->rax);
 	return true;
+}
+
+/* How many gates lie within the IDT's limit. */
+static uint64_t idt_vectors(void)
+{
+	struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) idt;
+
+	__asm__("sidt %0" : "=m"(idt));
+	return (idt.limit + 1u) / 16;
 }
 
 uint64_t quirk_intn(struct rs_regs *regs)
@@ -45,7 +58,7 @@ uint64_t quirk_intn(struct rs_regs *regs)
 		return VECTOR_UD;
 	cpu_stats()->quirk_intn++;
 	vector = opcode >> 8;
-	gate = idt[2 * vector];
+	gate = idt_vectors() > vector ? idt[2 * vector] : GATE_PRESENT;
 	if (!(gate & GATE_PRESENT) || (gate & GATE_DPL3) != GATE_DPL3) {
 		/* SDM 6.13: the error code names the IDT entry. */
 		regs->error = vector * 8 + 2;

@@ -133,6 +133,8 @@ static void flush(const struct space *space, const struct pt_change *change)
 enum pt_status space_map(struct space *space, uint64_t va, uint64_t pa, uint64_t len,
                          uint32_t rights)
 {
+	if (va >= USER_TOP || len > USER_TOP - va)
+		return PT_ECANONICAL;
 	return pt_map(&space->user, va, pa, len, rights | PT_USER, NULL);
 }
 
@@ -151,10 +153,13 @@ enum pt_status space_unmap(struct space *space, uint64_t va, uint64_t len)
 void space_load(const struct space *space, bool fresh)
 {
 	struct cpu *cpu = this_cpu();
+	struct rs_call *call = cpu_call();
 	struct rs_stats *stats = cpu_stats();
 
 	cpu->kernel_cr3 = space->kernel_cr3;
 	cpu->user_cr3 = space->user_cr3;
+	call->kernel_cr3 = space->kernel_cr3;
+	call->user_cr3 = space->user_cr3;
 	stats->cr3_switch++;
 	if (mode != RS_PTI_PCID) {
 		write_cr3(space->kernel_cr3);

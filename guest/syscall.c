@@ -6,6 +6,7 @@
 #include "guest/crash.h"
 #include "guest/errno.h"
 #include "guest/frames.h"
+#include "guest/gallery.h"
 #include "guest/process.h"
 #include "guest/uapi.h"
 #include "guest/usercopy.h"
@@ -53,6 +54,12 @@ SYSCALL_DEFINE0(sched_yield)
 {
 	process_yield();
 	return 0;
+}
+
+/* As Linux's, not the C library's: returns the break, which on failure is the one before. */
+SYSCALL_DEFINE1(brk, uint64_t, wanted)
+{
+	return (int64_t)process_brk(wanted);
 }
 
 SYSCALL_DEFINE0(fork)
@@ -134,6 +141,12 @@ SYSCALL_DEFINE1(count_pages, uint64_t, buffer)
 	return copy_to_user(buffer, &counts, sizeof(counts)) ? 0 : -EFAULT;
 }
 
+SYSCALL_DEFINE0(clock)
+{
+	out32(RS_PORT_CALL, RS_CALL_CLOCK);
+	return cpu_call()->result;
+}
+
 SYSCALL_DEFINE1(ring0_loop, uint64_t, turns)
 {
 	uint64_t start = rdtsc();
@@ -160,6 +173,19 @@ SYSCALL_DEFINE2(user_root, uint64_t, buffer, uint32_t, room)
 	return copy_to_user(buffer, ranges, room * sizeof(ranges[0])) ? (int64_t)count : -EFAULT;
 }
 
+SYSCALL_DEFINE2(record, uint64_t, buffer, uint32_t, count)
+{
+	struct rs_call *call = cpu_call();
+
+	if (count > RS_RECORDS_A_CALL)
+		return -EINVAL;
+	if (!copy_from_user(call->data, buffer, count * sizeof(struct rs_record)))
+		return -EFAULT;
+	call->arg[0] = count;
+	out32(RS_PORT_CALL, RS_CALL_RECORD);
+	return call->result;
+}
+
 SYSCALL_DEFINE1(crash, uint32_t, kind)
 {
 	return crash(kind) ? 0 : -EINVAL;
@@ -179,9 +205,41 @@ SYSCALL_DEFINE1(info, uint64_t, buffer)
 	    .entry_text = RS_ENTRY_BASE,
 	    .entry_text_size = (uint64_t)(entry_text_end - (const char *)RS_ENTRY_BASE),
 	    .frames_free = frames_free(),
+	    .quirk_syscall = cpu_stats()->quirk_syscall,
+	    .quirk_intn = cpu_stats()->quirk_intn,
+	    .maxphyaddr = boot->maxphyaddr,
 	};
 
 	return copy_to_user(buffer, &info, sizeof(info)) ? 0 : -EFAULT;
+}
+
+SYSCALL_DEFINE1(gallery, uint32_t, open)
+{
+	gallery_open(open);
+	return 0;
+}
+
+SYSCALL_DEFINE3(ring0, uint32_t, kind, uint64_t, address, uint64_t, buffer)
+{
+	struct rs_fault fault = {0};
+	int64_t result = gallery_ring0(kind, address, &fault);
+
+	return result <= 0 || copy_to_user(buffer, &fault, sizeof(fault)) ? result : -EFAULT;
+}
+
+SYSCALL_DEFINE2(state, uint32_t, which, uint64_t, value)
+{
+	return gallery_state(which, value);
+}
+
+SYSCALL_DEFINE4(return, uint16_t, cs, uint16_t, ss, uint64_t, rip, uint64_t, rsp)
+{
+	return gallery_return(cs, ss, rip, rsp);
+}
+
+SYSCALL_DEFINE3(ring, uint32_t, ring, uint32_t, attempt, uint64_t, address)
+{
+	return gallery_ring(ring, attempt, address);
 }
 
 /* ---- The tables ---------------------------------------------------------------------------------- */
@@ -189,6 +247,7 @@ SYSCALL_DEFINE1(info, uint64_t, buffer)
 /* number for SYSCALL, number for INT 0x80, name */
 #define SYSCALLS(X) \
 	X(1, 4, write) \
+	X(12, 45, brk) \
 	X(24, 158, sched_yield) \
 	X(39, 20, getpid) \
 	X(57, 2, fork) \
@@ -207,7 +266,14 @@ SYSCALL_DEFINE1(info, uint64_t, buffer)
 	X(RS_SYS_RING0_LOOP, ring0_loop) \
 	X(RS_SYS_INFO, info) \
 	X(RS_SYS_USER_ROOT, user_root) \
-	X(RS_SYS_CRASH, crash)
+	X(RS_SYS_CRASH, crash) \
+	X(RS_SYS_CLOCK, clock) \
+	X(RS_SYS_RECORD, record) \
+	X(RS_SYS_GALLERY, gallery) \
+	X(RS_SYS_RING0, ring0) \
+	X(RS_SYS_STATE, state) \
+	X(RS_SYS_RETURN, return) \
+	X(RS_SYS_RING, ring)
 
 static int64_t no_such_call(const struct rs_regs *regs)
 {

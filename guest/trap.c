@@ -7,9 +7,12 @@
 
 #include "guest/console.h"
 #include "guest/cpu.h"
+#include "guest/gallery.h"
 #include "guest/process.h"
 #include "guest/quirk.h"
+#include "guest/recover.h"
 #include "guest/syscall.h"
+#include "guest/trace.h"
 #include "guest/usercopy.h"
 
 #define ARITHMETIC_FLAGS \
@@ -66,9 +69,10 @@ static void user_fault(struct rs_regs *regs, uint64_t vector, uint64_t cr2)
 		return;
 	}
 	cpu_stats()->killed++;
-	print("process %u ended: %s, error code %x, at rip %x, address %x, rsp %x\n",
-	      (uint64_t)process->pid, name_of(vector), regs->error, regs->rip,
-	      vector == VECTOR_PF ? cr2 : 0, regs->rsp);
+	if (!gallery_silent)
+		print("process %u ended: %s, error code %x, at rip %x, address %x, rsp %x\n",
+		      (uint64_t)process->pid, name_of(vector), regs->error, regs->rip,
+		      vector == VECTOR_PF ? cr2 : 0, regs->rsp);
 	process_exit(SIGNAL_SEGV);
 }
 
@@ -80,6 +84,8 @@ static void kernel_fault(struct rs_regs *regs, uint64_t vector, uint64_t cr2)
 		regs->rip = fixup;
 		return;
 	}
+	if (recover_fault(regs, vector, cr2) || process_selector_fault(regs))
+		return;
 	switch (vector) {
 	case VECTOR_NMI:
 		return; /* counted; nobody here asks for more */
@@ -103,7 +109,7 @@ static void late_int80(struct rs_regs *regs)
 {
 	cpu_stats()->int80++;
 	regs->error = regs->rax;
-	regs->rax = (uint64_t)syscall32(regs, (uint32_t)regs->rax);
+	regs->rax = (uint64_t)(trace_ring ? traced_int80 : syscall32)(regs, (uint32_t)regs->rax);
 }
 
 void trap(uint64_t vector, struct rs_regs *regs)
@@ -117,6 +123,7 @@ void trap(uint64_t vector, struct rs_regs *regs)
 	if (vector == VECTOR_UD && from_user(regs))
 		vector = quirk_intn(regs);
 	cpu_stats()->vectors[vector]++;
+	trace_fault(vector, regs, cr2);
 	if (vector == 0x80)
 		late_int80(regs);
 	else if (from_user(regs))
@@ -128,5 +135,6 @@ void trap(uint64_t vector, struct rs_regs *regs)
 void trap_iret(uint64_t vector, struct rs_regs *regs)
 {
 	cpu_stats()->vectors[vector]++;
+	trace_fault(vector, regs, 0);
 	user_fault(regs, vector, 0);
 }

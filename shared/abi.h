@@ -192,6 +192,7 @@ enum rs_call_function {
 	RS_CALL_WRITE = 1, /* arg[0]: 1 stdout, 2 stderr; arg[1]: bytes of data; result: written */
 	RS_CALL_PANIC = 2, /* arg[0]: bytes of data, a message; arg[1]: GPA of a struct rs_regs or
 	                    * all ones; the guest is dead and never runs again */
+	RS_CALL_CLOCK = 3,   /* result: the host's CLOCK_MONOTONIC in nanoseconds */
 	RS_CALL_RECORD = 16, /* arg[0]: how many struct rs_record lie in data; result: how many of
 	                      * them were taken, from the first on; -EINVAL when the first is wrong,
 	                      * -ENOSPC when the VMM's RS_MAX_RECORDS are full */

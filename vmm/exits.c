@@ -9,16 +9,32 @@
 static void record(struct machine *machine, unsigned size, bool write, uint64_t address,
                    uint64_t value)
 {
-	const struct exit_record exit = {
-	    .reason = machine->vcpu.run->exit_reason,
-	    .size = (uint8_t)size,
-	    .write = write,
-	    .address = address,
-	    .value = value,
-	    .time = machine->stats.last,
-	};
+	struct exit_record *exit = exit_ring_next(&machine->stats.ring);
 
-	exit_ring_add(&machine->stats.ring, exit);
+	exit->reason = machine->vcpu.run->exit_reason;
+	exit->size = (uint8_t)size;
+	exit->write = write;
+	exit->address = address;
+	exit->value = value;
+	exit->time = machine->stats.last;
+}
+
+/* 1, 2 or 4 bytes, as port I/O has them. */
+static uint32_t little_endian(const uint8_t *data, unsigned size)
+{
+	uint16_t two;
+	uint32_t four;
+
+	switch (size) {
+	case 1:
+		return *data;
+	case 2:
+		memcpy(&two, data, sizeof(two));
+		return two;
+	default:
+		memcpy(&four, data, sizeof(four));
+		return four;
+	}
 }
 
 /* String instructions may bring several elements with one exit.  Nothing answers reads: all
@@ -36,10 +52,9 @@ static bool exit_io(struct machine *machine)
 		return true;
 	}
 	for (uint32_t i = 0; i < run->io.count; i++, data += size) {
-		uint32_t value = 0;
+		const uint32_t value = little_endian(data, size);
 		bool known;
 
-		memcpy(&value, data, size < sizeof(value) ? size : sizeof(value));
 		record(machine, size, true, run->io.port, value);
 		if (!hypercall_out(machine, run->io.port, size, value, &known))
 			return false;

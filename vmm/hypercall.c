@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "vmm/message.h"
+#include "vmm/recorder.h"
 
 enum { CPU = 0 }; /* the vCPU that calls: there is one */
 
@@ -32,6 +34,19 @@ static int64_t call_write(struct machine *machine, const uint64_t arg[4])
 	return (int64_t)arg[1];
 }
 
+/* RS_CALL_RECORD: how many were taken, or a negative errno value. */
+static int64_t call_record(struct machine *machine, uint64_t count)
+{
+	const void *list = machine->boot.call[CPU]->data;
+
+	if (count == 0 || count > RS_RECORDS_A_CALL)
+		return -EINVAL;
+	return records_take(&machine->records, list, count);
+}
+_Static_assert(RS_RECORDS_A_CALL * sizeof(struct rs_record) <=
+                   sizeof(((struct rs_call *)0)->data),
+               "what a call can bring lies in its data");
+
 /* RS_CALL_PANIC: whatever the arguments are, the guest is dead. */
 static void call_panic(struct machine *machine, const uint64_t arg[4])
 {
@@ -47,6 +62,14 @@ static void call_panic(struct machine *machine, const uint64_t arg[4])
 _Static_assert(sizeof(((struct rs_call *)0)->data) == sizeof(((struct panic *)0)->message),
                "a message fits");
 
+static int64_t host_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static bool do_call(struct machine *machine, uint32_t function)
 {
 	struct rs_call *call = machine->boot.call[CPU];
@@ -58,6 +81,12 @@ static bool do_call(struct machine *machine, uint32_t function)
 	switch (function) {
 	case RS_CALL_WRITE:
 		result = call_write(machine, arg);
+		break;
+	case RS_CALL_CLOCK:
+		result = host_clock();
+		break;
+	case RS_CALL_RECORD:
+		result = call_record(machine, arg[0]);
 		break;
 	case RS_CALL_PANIC:
 		call_panic(machine, arg);
@@ -126,6 +155,7 @@ bool hypercall_store_mark(struct machine *machine)
 	    .cpl = sregs->ss.dpl,
 	    .tsc = tsc.data,
 	};
+	recorder_mark(machine, machine->mark_slot, mark);
 	return true;
 }
 

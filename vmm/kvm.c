@@ -170,10 +170,10 @@ static bool read_cpuid(struct kvm *kvm)
 
 	for (;;) {
 		free(kvm->cpuid);
-		kvm->cpuid = calloc(1, sizeof(*kvm->cpuid) + room * sizeof(kvm->cpuid->entries[0]));
+		kvm->cpuid = malloc(sizeof(*kvm->cpuid) + room * sizeof(kvm->cpuid->entries[0]));
 		if (!kvm->cpuid)
 			return message_error("no memory for a CPUID table of %u entries", room);
-		kvm->cpuid->nent = room;
+		*kvm->cpuid = (struct kvm_cpuid2){.nent = room};
 		if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->cpuid) == 0)
 			return true;
 		if (errno != E2BIG || room >= 4096)

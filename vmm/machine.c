@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vmm/message.h"
+#include "vmm/recorder.h"
 #include "vmm/start.h"
 
 bool machine_create(struct machine *machine, const struct options *options)
@@ -38,6 +39,8 @@ bool machine_create(struct machine *machine, const struct options *options)
 
 void machine_destroy(struct machine *machine)
 {
+	recorder_free(machine);
+	records_free(&machine->records);
 	stats_free(&machine->stats);
 	vcpu_destroy(&machine->vcpu);
 	kvm_close(&machine->kvm);

@@ -12,6 +12,7 @@
 #include "vmm/memory.h"
 #include "vmm/options.h"
 #include "vmm/outcome.h"
+#include "vmm/records.h"
 #include "vmm/stats.h"
 #include "vmm/vcpu.h"
 
@@ -22,6 +23,8 @@ struct panic {
 	bool has_regs;
 	struct rs_regs regs;
 };
+
+struct recorder; /* vmm/recorder.h */
 
 struct machine {
 	const struct options *options;
@@ -35,6 +38,8 @@ struct machine {
 	struct console console;
 	struct stats stats;
 	struct outcome outcome;
+	struct records records;
+	struct recorder *recorder; /* --trace, --report; NULL: neither was asked for */
 
 	bool mark_due; /* RS_PORT_MARK: the state goes to this slot once the OUT is complete */
 	unsigned mark_slot;
@@ -42,6 +47,9 @@ struct machine {
 	struct kvm_regs ud_regs; /* at the last #UD given to ring 3 in KVM's stead ... */
 	unsigned ud_runs;        /* ... and how often in a row they were the same */
 	struct panic panic;
+	struct debug *debug; /* attached to this machine; NULL: none */
+
+	struct look_live *look_live; /* --walk, --map, --audit, --core; NULL: none is asked for */
 
 	/* The registers when they were last known: some KVMs reset them when the guest dies. */
 	struct vcpu_state last;

@@ -1,5 +1,6 @@
 #include "vmm/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -9,11 +10,15 @@
 #include <unistd.h>
 
 #include "shared/abi.h"
+#include "vmm/debugger.h"
+#include "vmm/gdb.h"
 #include "vmm/message.h"
+#include "vmm/trace.h"
 
 static const char help[] =
     "Usage: vmm [options] GUEST.ELF [-- guest arguments]\n"
     "       vmm --probe [options]\n"
+    "       vmm --inspect-core FILE [options] [GUEST.ELF]\n"
     "Runs a 64-bit guest under KVM and reports how it crossed the ring 3 / ring 0 boundary.\n"
     "\n"
     "Options, before GUEST.ELF:\n"
@@ -25,10 +30,39 @@ static const char help[] =
     "  --stats text|json|none\n"
     "                       what to report at the end (default text)\n"
     "  --stats-file FILE    write the report to FILE instead of standard output\n"
+    "  --report FILE.html   write a page with pictures: exits, costs, address spaces\n"
+    "  --trace FILE         record exits, crossings, context switches and faults as a trace that\n"
+    "                       Perfetto and chrome://tracing open\n"
+    "  --trace-limit SIZE   let the trace grow to this size (default 64M, 16K to 64G)\n"
     "  --color auto|always|never\n"
     "                       colour in the report (default auto: on a terminal)\n"
     "  --quiet              only what the guest prints, and errors; no report unless --stats\n"
     "                       or --stats-file asks for one\n"
+    "  --walk VA[@cr3=kernel|user|VALUE]\n"
+    "                       follow one translation through the page tables, level by level,\n"
+    "                       and say what each kind of access gets; VA: hexadecimal, or a symbol\n"
+    "                       of the guest with or without +OFFSET (repeatable)\n"
+    "  --map                what both roots map, side by side\n"
+    "  --audit              check both roots against the rules of the boundary; a broken rule\n"
+    "                       turns exit status 0 into 125\n"
+    "  --at boot|exit|mark=N\n"
+    "                       when --walk, --map and --audit look: before the first instruction,\n"
+    "                       at the end (the default), or at the guest's N-th mark\n"
+    "  --inspect-format text|json\n"
+    "                       how they say it (default text)\n"
+    "  --core FILE          when the guest dies, its time runs out or SIGQUIT stops it: write an\n"
+    "                       ELF core for gdb and --inspect-core\n"
+    "  --inspect-core FILE  show the state in a core; with --walk, --map, --audit as above, and\n"
+    "                       symbols from GUEST.ELF if it is given; needs no KVM\n"
+    "  --inspect WHEN[,WHEN...]\n"
+    "                       show the vCPU's state: all, an exit reason (IO, HLT...), vector=N,\n"
+    "                       syscall=N, cpl-change, cr3-write, pc=SYMBOL+OFF, count=N; with first\n"
+    "                       or every=N\n"
+    "  --inspect-file FILE  write that to FILE instead of standard error\n"
+    "  --anatomy syscall|int80|pagefault|fork|context-switch\n"
+    "                       follow one crossing of the guest, instruction by instruction\n"
+    "  --gdb [HOST:]PORT|PATH\n"
+    "                       wait for gdb on 127.0.0.1 (or HOST), or on a UNIX socket\n"
     "  --probe              try out what this host's KVM really does, print it and end\n"
     "  --version            print the version and end\n"
     "  --help               print this and end\n"
@@ -102,6 +136,33 @@ static bool parse_mem(const char *word, uint64_t *mem)
 	return true;
 }
 
+static bool parse_trace_limit(const char *word, uint64_t *limit)
+{
+	static const char suffixes[] = "KMG";
+	char *end;
+
+	errno = 0;
+
+	unsigned long long number = strtoull(word, &end, 10);
+	const char *suffix = *end ? strchr(suffixes, toupper((unsigned char)*end)) : NULL;
+	unsigned shift = suffix ? 10 * (unsigned)(suffix - suffixes + 1) : 0;
+
+	if (*word < '0' || *word > '9' || end[suffix != NULL] != '\0' || errno ||
+	    number > TRACE_LIMIT_MAX >> shift || number << shift < TRACE_LIMIT_MIN)
+		return message_error(
+		    "--trace-limit '%s': must be a number with K, M or G behind it, 16K to 64G",
+		    word);
+	*limit = number << shift;
+	return true;
+}
+
+/* The name of a file to write. */
+static bool parse_file(const char *option, const char *word, const char **file)
+{
+	*file = word;
+	return *word || message_error("--%s '': must be the name of a file", option);
+}
+
 static bool parse_timeout(const char *word, uint64_t *nanoseconds)
 {
 	const double max = 1e7; /* 115 days, and far from overflow */
@@ -132,8 +193,22 @@ enum {
 	OPT_TIMEOUT,
 	OPT_STATS,
 	OPT_STATS_FILE,
+	OPT_REPORT,
+	OPT_TRACE,
+	OPT_TRACE_LIMIT,
 	OPT_COLOR,
 	OPT_QUIET,
+	OPT_WALK,
+	OPT_MAP,
+	OPT_AUDIT,
+	OPT_AT,
+	OPT_INSPECT_FORMAT,
+	OPT_CORE,
+	OPT_INSPECT_CORE,
+	OPT_GDB,
+	OPT_INSPECT,
+	OPT_INSPECT_FILE,
+	OPT_ANATOMY,
 	OPT_PROBE,
 	OPT_VERSION,
 	OPT_HELP,
@@ -147,8 +222,22 @@ static const struct option long_options[] = {
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"stats", required_argument, NULL, OPT_STATS},
     {"stats-file", required_argument, NULL, OPT_STATS_FILE},
+    {"report", required_argument, NULL, OPT_REPORT},
+    {"trace", required_argument, NULL, OPT_TRACE},
+    {"trace-limit", required_argument, NULL, OPT_TRACE_LIMIT},
     {"color", required_argument, NULL, OPT_COLOR},
     {"quiet", no_argument, NULL, OPT_QUIET},
+    {"walk", required_argument, NULL, OPT_WALK},
+    {"map", no_argument, NULL, OPT_MAP},
+    {"audit", no_argument, NULL, OPT_AUDIT},
+    {"at", required_argument, NULL, OPT_AT},
+    {"inspect-format", required_argument, NULL, OPT_INSPECT_FORMAT},
+    {"core", required_argument, NULL, OPT_CORE},
+    {"inspect-core", required_argument, NULL, OPT_INSPECT_CORE},
+    {"inspect", required_argument, NULL, OPT_INSPECT},
+    {"inspect-file", required_argument, NULL, OPT_INSPECT_FILE},
+    {"anatomy", required_argument, NULL, OPT_ANATOMY},
+    {"gdb", required_argument, NULL, OPT_GDB},
     {"probe", no_argument, NULL, OPT_PROBE},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, OPT_HELP},
@@ -157,6 +246,7 @@ static const struct option long_options[] = {
 
 static const char *const pti_words[] = {"auto", "on", "off", NULL};
 static const char *const stats_words[] = {"text", "json", "none", NULL};
+static const char *const inspect_format_words[] = {"text", "json", NULL};
 static const char *const color_words[] = {"auto", "always", "never", NULL};
 
 /* One option with a value that must be right: false after a message. */
@@ -188,6 +278,12 @@ static bool set_option(struct options *options, int option, const char *value, b
 		if (!*value)
 			return message_error("--stats-file '': must be the name of a file");
 		break;
+	case OPT_REPORT:
+		return parse_file("report", value, &options->report_file);
+	case OPT_TRACE:
+		return parse_file("trace", value, &options->trace_file);
+	case OPT_TRACE_LIMIT:
+		return parse_trace_limit(value, &options->trace_limit);
 	case OPT_NO_PCID:
 		options->no_pcid = true;
 		break;
@@ -197,6 +293,38 @@ static bool set_option(struct options *options, int option, const char *value, b
 	case OPT_QUIET:
 		options->quiet = true;
 		break;
+	case OPT_WALK:
+		return look_request_walk(&options->look, value);
+	case OPT_MAP:
+		options->look.map = true;
+		break;
+	case OPT_AUDIT:
+		options->look.audit = true;
+		break;
+	case OPT_AT:
+		return look_request_at(&options->look, value);
+	case OPT_INSPECT_FORMAT:
+		choice =
+		    parse_choice("inspect-format", value, inspect_format_words, "text or json");
+		options->look_json = choice == 1;
+		break;
+	case OPT_CORE:
+		options->core = value;
+		return *value || message_error("--core '': must be the name of a file");
+	case OPT_INSPECT_CORE:
+		options->inspect_core = value;
+		return *value || message_error("--inspect-core '': must be the name of a file");
+	case OPT_INSPECT:
+		options->inspect = value;
+		break;
+	case OPT_INSPECT_FILE:
+		return parse_file("inspect-file", value, &options->inspect_file);
+	case OPT_ANATOMY:
+		options->anatomy = value;
+		break;
+	case OPT_GDB:
+		options->gdb = value;
+		return gdb_check_address(value);
 	case OPT_PROBE:
 		options->probe = true;
 		break;
@@ -239,12 +367,27 @@ static bool take_guest(struct options *options, int argc, char **argv)
 	return true;
 }
 
+/* --inspect-core looks at what was, and --at says when to look. */
+static bool check_look(const struct options *options)
+{
+	if (options->look.at_given && options->inspect_core)
+		return message_error("--at: a core is one moment, there is nothing to choose");
+	if (options->look.at_given && !look_request_asks(&options->look))
+		return message_error(
+		    "--at: says when --walk, --map and --audit look, and none is given");
+	if (options->core && options->inspect_core)
+		return message_error(
+		    "--core: with --inspect-core no guest runs that could leave one");
+	return true;
+}
+
 enum options_result options_parse(struct options *options, int argc, char **argv)
 {
 	bool stats_asked = false;
 	int option;
 
-	*options = (struct options){.mem = OPTIONS_MEM_DEFAULT};
+	*options = (struct options){
+	    .mem = OPTIONS_MEM_DEFAULT, .trace_limit = TRACE_LIMIT_DEFAULT};
 	/* '+': the first word that is no option ends them, the rest is not ours. */
 	while ((option = getopt_long(argc, argv, "+", long_options, NULL)) != -1) {
 		switch (option) {
@@ -265,7 +408,10 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 		message_error("--probe brings its own guests: '%s' is one too many", argv[optind]);
 		return wrong();
 	}
-	if (!options->probe && !take_guest(options, argc - optind, argv + optind))
+	if (!check_look(options) || !debugger_check(options))
+		return wrong();
+	if (!options->probe && !(options->inspect_core && optind == argc) &&
+	    !take_guest(options, argc - optind, argv + optind))
 		return wrong();
 	if (options->stats_file && options->stats == STATS_NONE) {
 		message_error("--stats-file %s: there is nothing to write with --stats none",

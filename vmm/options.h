@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/look_request.h"
+
 enum pti_choice { PTI_AUTO, PTI_ON, PTI_OFF };
 enum stats_format { STATS_TEXT, STATS_JSON, STATS_NONE };
 enum color_choice { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
@@ -21,10 +23,21 @@ struct options {
 	uint64_t timeout_ns; /* 0: none */
 	enum stats_format stats;
 	const char *stats_file; /* NULL: standard output */
+	const char *trace_file;  /* NULL: no trace */
+	uint64_t trace_limit;    /* bytes */
+	const char *report_file; /* the HTML report; NULL: none */
+	const char *gdb;          /* where to listen for gdb; NULL: nowhere */
+	const char *inspect;      /* when to show the vCPU's state; NULL: never */
+	const char *inspect_file; /* NULL: standard error; for anatomy standard output */
+	const char *anatomy;      /* the crossing to follow; NULL: none */
 	bool probe;
 	bool quiet;
 	enum color_choice color;
-	const char *guest; /* path; NULL only with probe */
+	struct look_request look; /* --walk, --map, --audit, --at */
+	bool look_json;           /* --inspect-format json: what they print is JSON Lines */
+	const char *core;         /* NULL: none is written */
+	const char *inspect_core; /* NULL: run a guest; else read this core instead */
+	const char *guest; /* path; NULL only with probe and inspect_core */
 	int argc;          /* guest arguments behind "--", the path not counted */
 	char *const *argv;
 };

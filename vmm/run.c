@@ -4,9 +4,13 @@
 #include <signal.h>
 #include <string.h>
 
+#include "vmm/debug.h"
+#include "vmm/debugger.h"
 #include "vmm/exits.h"
 #include "vmm/hypercall.h"
+#include "vmm/look_live.h"
 #include "vmm/message.h"
+#include "vmm/recorder.h"
 #include "vmm/stop.h"
 
 static bool end_stopped(struct machine *machine)
@@ -26,29 +30,46 @@ static bool interrupted(struct machine *machine, int error)
 	}
 	if (machine->mark_due && error == EINTR) {
 		run->immediate_exit = 0;
-		if (!hypercall_store_mark(machine))
+		if (!hypercall_store_mark(machine) || !look_live_mark(machine))
 			return machine_end(machine, END_VMM_FAILED);
 	}
 	/* Only now: a handler's immediate_exit may have been taken back above. */
 	return !stop_requested() || end_stopped(machine);
 }
 
-void run_guest(struct machine *machine)
+bool run_once(struct machine *machine)
 {
 	struct stats *stats = &machine->stats;
 	struct kvm_run *run = machine->vcpu.run;
 	bool go_on;
 
-	do {
-		stats_enter(stats);
+	stats_enter(stats);
 
-		int result = vcpu_run(&machine->vcpu);
-		int error = result < 0 ? errno : 0;
+	const uint64_t entered = stats->last;
+	int result = vcpu_run(&machine->vcpu);
+	int error = result < 0 ? errno : 0;
 
-		stats_leave(stats, result < 0 ? stats_errno_reason(error) : run->exit_reason);
-		go_on = result < 0 ? interrupted(machine, error) : exit_dispatch(machine);
-	} while (go_on);
-	stats_stop(stats);
+	stats_leave(stats, result < 0 ? stats_errno_reason(error) : run->exit_reason);
+	if (result < 0)
+		go_on = interrupted(machine, error);
+	else if (machine->debug && debug_takes_exit(machine->debug))
+		return true; /* none of the guest's */
+	else
+		go_on = exit_dispatch(machine);
+	if (machine->recorder)
+		recorder_exit(machine, entered);
+	return go_on;
+}
+
+void run_guest(struct machine *machine)
+{
+	if (debugger_wanted(machine->options)) {
+		debugger_run(machine);
+	} else {
+		while (run_once(machine)) {
+		}
+	}
+	stats_stop(&machine->stats);
 
 	console_flush(&machine->console);
 	if (!machine->console.failed)

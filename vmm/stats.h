@@ -83,9 +83,10 @@ struct exit_ring {
 	struct exit_record records[EXIT_RING_SIZE];
 };
 
-static inline void exit_ring_add(struct exit_ring *ring, struct exit_record record)
+/* The place of the next one, to be filled whole: what is there is the oldest. */
+static inline struct exit_record *exit_ring_next(struct exit_ring *ring)
 {
-	ring->records[ring->count++ % EXIT_RING_SIZE] = record;
+	return &ring->records[ring->count++ % EXIT_RING_SIZE];
 }
 
 /* The i-th of those still kept, 0 the oldest; NULL beyond the end. */

@@ -349,6 +349,30 @@ static void check_processes(const char *mode)
 	check(mode, "dead processes gave back every frame", info.frames_free, frames);
 }
 
+static void check_heap(const char *mode)
+{
+	const uint64_t start = (uint64_t)call(SYS_brk, 0, 0, 0), size = 10 * PAGE_SIZE;
+	volatile uint64_t *word = (volatile uint64_t *)(start + size - 8);
+	uint64_t frames;
+
+	call(RS_SYS_INFO, (long)&info, 0, 0);
+	frames = info.frames_free;
+	check(mode, "brk gives memory", (uint64_t)call(SYS_brk, (long)(start + size), 0, 0),
+	      start + size);
+	check(mode, "... that is zero", *word, 0);
+	*word = 1;
+	check(mode, "... and can be written", *word, 1);
+	check(mode, "an absurd break is refused", (uint64_t)call(SYS_brk, -1, 0, 0), start + size);
+	check(mode, "brk takes it back", (uint64_t)call(SYS_brk, (long)start, 0, 0), start);
+	/* The user root's PCID must have forgotten it, too. */
+	check(mode, "... so that it faults", error_of(read_at, (uint64_t)word), PF_U);
+	call(SYS_brk, (long)(start + size), 0, 0);
+	check(mode, "memory given again is zero again", *word, 0);
+	call(SYS_brk, (long)start, 0, 0);
+	call(RS_SYS_INFO, (long)&info, 0, 0);
+	check(mode, "every frame came back", info.frames_free, frames);
+}
+
 /* Children do not run before their parent waits: they pile up until a table or RAM is full. */
 static void check_exhaustion(const char *mode)
 {
@@ -421,6 +445,7 @@ int check_main(int argc, char **argv)
 		check_isolation(mode_names[mode], mode != RS_PTI_OFF);
 		check_processes(mode_names[mode]);
 		check_turns(mode_names[mode]);
+		check_heap(mode_names[mode]);
 		check_exhaustion(mode_names[mode]);
 	}
 	check_user_root();

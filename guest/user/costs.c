@@ -11,6 +11,7 @@
 #include "guest/user/lib.h"
 #include "guest/user/loads.h"
 #include "guest/user/programs.h"
+#include "guest/user/record.h"
 #include "guest/user/spread.h"
 #include "guest/user/timed.h"
 
@@ -587,6 +588,70 @@ static void print_json(const struct costs *costs)
 	printf("}\n");
 }
 
+/* ---- For the VMM's reports ----------------------------------------------------------------- */
+
+static void send_crossings(const struct costs *costs)
+{
+	const char *unit = costs->verdict == VERDICT_INSTRUCTIONS ? "instructions" : "cycles";
+
+	for (int i = 0; i < CROSSINGS; i++) {
+		struct rs_record list[MODES];
+		uint64_t count = 0;
+
+		for (uint32_t mode = 0; mode < MODES; mode++) {
+			const struct spread *s = &costs->crossing[i][mode];
+
+			if (!costs->modes.have[mode] || !s->samples)
+				continue;
+			record_begin(&list[count], crossings[i].name, unit, mode);
+			list[count].samples = s->samples;
+			list[count].min = s->min;
+			list[count].median = s->median;
+			list[count].p90 = s->p90;
+			list[count].p99 = s->p99;
+			list[count].max = s->max;
+			count++;
+		}
+		record_send(list, count);
+	}
+}
+
+/* What a mode adds to a load; as a point of a curve if x_unit is not NULL. */
+static void send_overhead(const struct costs *costs, const char *name,
+                          const struct load_result *result, const char *x_unit, uint64_t x)
+{
+	struct rs_record list[MODES];
+	uint64_t count = 0;
+
+	for (uint32_t mode = RS_PTI_PCID; mode < MODES; mode++) {
+		const int64_t overhead = load_overhead(result, (int)mode);
+
+		if (!costs->modes.have[mode])
+			continue;
+		record_begin(&list[count], name, "percent", mode);
+		if (x_unit)
+			record_at(&list[count], x, x_unit);
+		list[count].decimals = 2;
+		list[count].min = overhead < 0 ? 0 : (uint64_t)overhead; /* below 0: noise won */
+		count++;
+	}
+	record_send(list, count);
+}
+
+static void send_records(const struct costs *costs)
+{
+	send_crossings(costs);
+	send_overhead(costs, "compute only", &costs->compute, NULL, 0);
+	send_overhead(costs, "work and system calls", &costs->mix, NULL, 0);
+	send_overhead(costs, "system calls only", &costs->calls, NULL, 0);
+	for (uint64_t i = 0; i < costs->rate_count; i++)
+		send_overhead(costs, "overhead by system-call rate", &costs->rates[i].result,
+		              "calls a second", costs->rates[i].rate);
+	for (uint64_t i = 0; i < costs->set_count; i++)
+		send_overhead(costs, "overhead by working set", &costs->sets[i].result, "pages",
+		              costs->sets[i].pages);
+}
+
 /* An initialiser of this size becomes a call of memset with some compilers, and ring 3 has none. */
 static void clear(void *at, size_t size)
 {
@@ -614,6 +679,7 @@ int costs_main(int argc, char **argv)
 #ifdef RS_SYS_CLOCK
 	check_clock(&costs, &begin);
 #endif
+	send_records(&costs);
 	if (json)
 		print_json(&costs);
 	else

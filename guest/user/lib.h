@@ -12,6 +12,7 @@
 
 /* Linux's numbers for SYSCALL and, second, for INT 0x80. */
 #define SYS_write 1
+#define SYS_brk 12
 #define SYS_sched_yield 24
 #define SYS_getpid 39
 #define SYS_fork 57

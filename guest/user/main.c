@@ -14,6 +14,10 @@ static const struct {
     {"check", check_main},
     {"crash", crash_main},
     {"counts", counts_main},
+    {"costs", costs_main},
+    {"walls", walls_main},
+    {"hostile", hostile_main},
+    {"crossings", crossings_main},
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 

@@ -8,6 +8,10 @@
 int tour_main(int argc, char **argv);  /* [TURNS]: crossings measured of each kind */
 int check_main(int argc, char **argv);
 int crash_main(int argc, char **argv); /* stack | fault | triple */
-int counts_main(int argc, char **argv);
+int counts_main(int argc, char **argv); /* exact instruction counts */
+int costs_main(int argc, char **argv);  /* [json] */
+int walls_main(int argc, char **argv);     /* [json] */
+int hostile_main(int argc, char **argv);   /* [json] */
+int crossings_main(int argc, char **argv); /* [json] */
 
 #endif

@@ -11,7 +11,14 @@ int main(void)
 	srunner_add_suite(runner, report_suite());
 	srunner_add_suite(runner, diagnose_suite());
 	srunner_add_suite(runner, symbols_suite());
+	srunner_add_suite(runner, probe_report_suite());
 	srunner_add_suite(runner, boot_suite());
+	srunner_add_suite(runner, trace_suite());
+	srunner_add_suite(runner, html_suite());
+	srunner_add_suite(runner, look_suite());
+	srunner_add_suite(runner, core_suite());
+	srunner_add_suite(runner, gdb_suite());
+	srunner_add_suite(runner, inspect_suite());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

@@ -8,7 +8,14 @@ Suite *stats_suite(void);
 Suite *report_suite(void);
 Suite *diagnose_suite(void);
 Suite *symbols_suite(void);
+Suite *probe_report_suite(void);
 Suite *boot_suite(void);
+Suite *gdb_suite(void);
+Suite *inspect_suite(void);
+Suite *trace_suite(void);
+Suite *html_suite(void);
+Suite *look_suite(void);
+Suite *core_suite(void);
 
 /* Writes a small ELF file with a symbol "start" at ffffffff80008000; its path, to be unlinked. */
 const char *test_elf_file(void);

@@ -1,0 +1,83 @@
+/*
+ * What the programs that try things (walls, hostile, crossings) have in common: one attempt with
+ * its fault caught, what was expected against what came, and the departures of a host from the
+ * manuals.
+ *
+ * A host's departures are declared row by row, with the exact answer and the reason.  Which host
+ * this is the programs find out by its behaviour: there is no asking for a name.
+ */
+#ifndef GUEST_USER_GALLERY_H
+#define GUEST_USER_GALLERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guest/uapi.h"
+
+/* ---- Outcomes -------------------------------------------------------------------------------- */
+
+/* In outcome.vector, beside the vectors 0 to 255. */
+enum {
+	ALLOWED = 256, /* nothing stopped it, and what it left is right */
+	ENDED,         /* the process was ended by a fault */
+	WRONG,         /* it went through and left something wrong: error says what */
+	NOT_TRIED,     /* only in departures: too harmful there */
+};
+
+/* What an attempt met.  cr2 counts for #PF only. */
+struct outcome {
+	uint16_t vector;
+	uint64_t error, cr2;
+};
+
+/* ---- Hosts ----------------------------------------------------------------------------------- */
+
+enum host_kind {
+	HOST_MANUAL,      /* none of the symptoms below */
+	HOST_INTERPRETER, /* SYSCALL arrived as #PF: ring 3 runs natively, ring 0 is interpreted */
+	HOST_TCG,         /* a fault at a gate has the error code vector * 16 + 2 */
+	HOST_COUNTER,     /* the TSC counts instructions */
+	HOST_KINDS
+};
+
+/* Where a host answers otherwise than the manuals.  name: the row's, or its beginning when it ends
+ * in '*'. */
+struct departure {
+	enum host_kind host;
+	const char *name;
+	struct outcome got;
+	const char *why;
+};
+
+extern struct rs_info info;
+extern enum host_kind host;
+
+/* ---- The run --------------------------------------------------------------------------------- */
+
+/* Finds out about the host, opens the kernel's gallery, prints the head; as JSON if argv[1] says
+ * so.  The departures end with a name that is NULL. */
+void gallery_begin(const char *program, int argc, char **argv, const struct departure *departures);
+/* Prints the totals, closes the gallery.  The exit status: 0 if every difference was declared. */
+int gallery_end(void);
+
+void gallery_group(const char *title);
+/* True: this host is declared to be harmed by the row, which has been reported. */
+bool gallery_harmful(const char *name, struct outcome want);
+/* One row: prints, judges, counts.  True: as expected or declared. */
+bool gallery_row(const char *name, struct outcome want, struct outcome got);
+void gallery_skip(const char *name, const char *why);
+
+/* Calls act(arg).  Returns what it met; RSP, callee-saved registers and flags are as before. */
+struct outcome try(void (*act)(uint64_t arg), uint64_t arg);
+extern struct rs_fault try_fault; /* the last fault that try caught */
+extern uint64_t try_rax;          /* ... and RAX at it */
+/* Makes faults arrive in try again, after something else was the fault handler. */
+void try_handle(void);
+
+/* A row's name from two parts, cut to size. */
+void join(char *name, size_t size, const char *a, const char *b);
+/* RS_SYS_STATE. */
+long set_state(long state, uint64_t value);
+
+#endif

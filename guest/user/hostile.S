@@ -1,0 +1,146 @@
+/*
+ * Sequences of hostile.c that must be exactly these instructions.
+ */
+#include "guest/uapi.h"
+
+	.text
+
+/* A fault handler that faults, and its fault handler, 1000 deep; then it is caught. */
+	.globl recursive_handler, recursions
+recursive_handler:
+	incq recursions(%rip)
+	cmpq $1000, recursions(%rip)
+	jae try_caught
+	mov 0, %al
+
+/* POPF sets flags, and the instruction behind it crosses.  RDI: the flags to set; RAX the call's number. */
+.macro WITH_FLAGS name, crossing:vararg
+	.globl \name
+\name:
+	pushfq
+	or %rdi, (%rsp)
+	popfq
+	\crossing
+	nop
+	pushfq
+	andq $~(RFLAGS_TF | RFLAGS_NT), (%rsp)
+	popfq
+	ret
+.endm
+	.globl flags_syscall, flags_int80, flags_callgate, flags_ud
+flags_syscall:
+	mov $39, %eax
+	WITH_FLAGS flags_syscall_go, syscall
+flags_int80:
+	mov $20, %eax
+	WITH_FLAGS flags_int80_go, int $0x80
+flags_callgate:
+	mov $39, %eax
+	WITH_FLAGS flags_callgate_go, lcall *gate(%rip)
+flags_ud:
+	WITH_FLAGS flags_ud_go, ud2
+	.globl flags_sysenter
+flags_sysenter:
+	mov $39, %eax
+	lea 1f(%rip), %rdx
+	mov %rsp, %rcx
+	pushfq
+	or %rdi, (%rsp)
+	popfq
+	sysenter
+1:	nop
+	pushfq
+	andq $~(RFLAGS_TF | RFLAGS_NT), (%rsp)
+	popfq
+	ret
+
+/* RF can only come by IRETQ. */
+	.globl rf_syscall
+rf_syscall:
+	mov %rsp, %rcx
+	push $RS_SEL_USER_DATA
+	push %rcx
+	push $(RFLAGS_FIXED | RFLAGS_RF)
+	push $RS_SEL_USER_CODE
+	lea 1f(%rip), %rax
+	push %rax
+	mov $39, %eax
+	iretq
+1:	syscall
+	ret
+
+	.globl nt_iretq
+nt_iretq:
+	mov %rsp, %rcx
+	push $RS_SEL_USER_DATA
+	push %rcx
+	push $RFLAGS_FIXED
+	push $RS_SEL_USER_CODE
+	lea 1f(%rip), %rax
+	push %rax
+	push $(RFLAGS_FIXED | RFLAGS_NT)
+	popfq
+	iretq
+1:	ret
+
+/* MOV SS holds back the #DB of a watched operand until after the next instruction (SDM 6.8.3). */
+	.globl shadow_int3, shadow_syscall, shadow_int80, shadow_sysenter, watched_ss
+shadow_int3:
+	mov watched_ss(%rip), %ss
+	int3
+	ret
+shadow_syscall:
+	mov $39, %eax
+	mov watched_ss(%rip), %ss
+	syscall
+	ret
+shadow_int80:
+	mov $20, %eax
+	mov watched_ss(%rip), %ss
+	int $0x80
+	ret
+shadow_sysenter:
+	mov $39, %eax
+	mov (%rsp), %rdx
+	lea 8(%rsp), %rcx
+	mov watched_ss(%rip), %ss
+	sysenter
+
+/* RDI: struct of cs, ss, rip (0: behind the call). */
+	.globl return_to
+return_to:
+	mov 16(%rdi), %rdx
+	lea 1f(%rip), %rax
+	test %rdx, %rdx
+	cmovz %rax, %rdx
+	mov 8(%rdi), %rsi
+	mov (%rdi), %rdi
+	mov %rsp, %r10
+	mov $RS_SYS_RETURN, %eax
+	syscall
+	ud2
+1:	ret
+
+/* Where the RIP of a fault or trap must be. */
+	.globl frame_int14, frame_int3, frame_int3_after, frame_rex_int3, frame_rex_int3_after
+frame_int14:
+	int $14
+frame_int3:
+	int3
+frame_int3_after:
+frame_rex_int3:
+	.byte 0x48, 0xcc
+frame_rex_int3_after:
+
+	.data
+	.balign 8
+gate:
+	.long 0
+	.word RS_SEL_GATE
+watched_ss:
+	.word RS_SEL_USER_DATA
+	.balign 8
+recursions:
+	.quad 0
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,795 @@
+/*
+ * The escape gallery: every wall of the boundary, tried.  A row is an attempt and the answer that
+ * the manuals promise (SDM volume 3, chapters 4 to 6; APM volume 2, chapters 4, 5, 8).
+ */
+#include "guest/user/gallery.h"
+#include "guest/user/lib.h"
+#include "guest/user/programs.h"
+#include "shared/x86.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/* ---- Addresses ------------------------------------------------------------------------------- */
+
+static struct {
+	char bytes[PAGE_SIZE];
+} page __attribute__((aligned(PAGE_SIZE)));
+static const char constant[16] = "read only";
+
+/* What an attempt's argument is. */
+enum target {
+	PLAIN,   /* the row's own number */
+	BUFFER,  /* 16 bytes to read or write */
+	ENTRY,   /* entry text: in both roots */
+	LSTAR,   /* where SYSCALL goes */
+	KERNEL,  /* kernel text: not in a user root */
+	DIRECT,  /* the direct map: likewise */
+	STACKS,  /* a kernel stack: likewise */
+	NOWHERE, /* mapped in no root */
+	RODATA,
+	DATA, /* a data page of this program's own */
+	HOLE, /* not canonical */
+};
+
+static uint64_t resolve(enum target target, uint64_t plain)
+{
+	switch (target) {
+	case PLAIN:
+		return plain;
+	case BUFFER:
+	case DATA:
+		return (uint64_t)&page;
+	case ENTRY:
+		return info.entry_text + 64;
+	case LSTAR:
+		return info.entry_text;
+	case KERNEL:
+		return info.kernel_text;
+	case DIRECT:
+		return RS_DIRECT_BASE;
+	case STACKS:
+		return RS_STACKS_BASE + 0x3000;
+	case NOWHERE:
+		return 0x10000000;
+	case RODATA:
+		return (uint64_t)constant;
+	default:
+		return info.levels == 5 ? UINT64_C(1) << 56 : UINT64_C(1) << 47;
+	}
+}
+
+/* ---- Attempts that are one instruction ------------------------------------------------------- */
+
+/* function, name, instruction; RDI is the argument. */
+#define PRIVILEGED(X)                                                                              \
+	X(try_hlt, "hlt", "hlt")                                                                   \
+	X(try_lgdt, "lgdt", "lgdt (%%rdi)")                                                        \
+	X(try_lidt, "lidt", "lidt (%%rdi)")                                                        \
+	X(try_lldt, "lldt", "xor %%eax, %%eax\n lldt %%ax")                                        \
+	X(try_ltr, "ltr", "mov $0x40, %%eax\n ltr %%ax")                                           \
+	X(try_clts, "clts", "clts")                                                                \
+	X(try_lmsw, "lmsw", "mov $1, %%eax\n lmsw %%ax")                                           \
+	X(try_from_cr0, "mov from cr0", "mov %%cr0, %%rax")                                        \
+	X(try_to_cr0, "mov to cr0", "mov %%rax, %%cr0")                                            \
+	X(try_from_cr2, "mov from cr2", "mov %%cr2, %%rax")                                        \
+	X(try_from_cr3, "mov from cr3", "mov %%cr3, %%rax")                                        \
+	X(try_to_cr3, "mov to cr3", "mov %%rax, %%cr3")                                            \
+	X(try_from_cr4, "mov from cr4", "mov %%cr4, %%rax")                                        \
+	X(try_to_cr4, "mov to cr4", "mov %%rax, %%cr4")                                            \
+	X(try_from_cr8, "mov from cr8", "mov %%cr8, %%rax")                                        \
+	X(try_from_dr0, "mov from dr0", "mov %%dr0, %%rax")                                        \
+	X(try_to_dr7, "mov to dr7", "mov %%rax, %%dr7")                                            \
+	X(try_invlpg, "invlpg", "invlpg (%%rdi)")                                                  \
+	X(try_invd, "invd", "invd")                                                                \
+	X(try_wbinvd, "wbinvd", "wbinvd")                                                          \
+	X(try_rdmsr, "rdmsr EFER", "mov $0xc0000080, %%ecx\n rdmsr")                               \
+	X(try_wrmsr, "wrmsr EFER", "mov $0xc0000080, %%ecx\n wrmsr")                               \
+	X(try_swapgs, "swapgs", "swapgs")                                                          \
+	X(try_sysretq, "sysretq", "sysretq")                                                       \
+	X(try_sysretl, "sysretl", "sysretl")                                                       \
+	X(try_rdpmc, "rdpmc, CR4.PCE clear", "xor %%ecx, %%ecx\n rdpmc")
+
+#define PORTS(X)                                                                                   \
+	X(try_cli, "cli", "cli")                                                                   \
+	X(try_sti, "sti", "sti")                                                                   \
+	X(try_in, "in", "in $0x80, %%al")                                                          \
+	X(try_out, "out", "out %%al, $0x80")                                                       \
+	X(try_ins, "ins", "mov $0x80, %%edx\n insb")                                               \
+	X(try_outs, "outs", "mov $0x80, %%edx\n mov %%rdi, %%rsi\n outsb")
+
+#define UMIP(X)                                                                                    \
+	X(try_sgdt, "sgdt", "sgdt (%%rdi)")                                                        \
+	X(try_sidt, "sidt", "sidt (%%rdi)")                                                        \
+	X(try_sldt, "sldt", "sldt %%eax")                                                          \
+	X(try_str, "str", "str %%eax")                                                             \
+	X(try_smsw, "smsw", "smsw %%eax")
+
+#define SOFTWARE_INTERRUPTS(X)                                                                     \
+	X(try_int2, "int 2, the NMI's gate", "int $2")                                             \
+	X(try_int8, "int 8, the #DF's gate", "int $8")                                             \
+	X(try_int13, "int 13, the #GP's gate", "int $13")                                          \
+	X(try_int14, "int 14, the #PF's gate", "int $14")                                          \
+	X(try_int33, "int 0x21", "int $0x21")                                                      \
+	X(try_int255, "int 0xff", "int $0xff")                                                     \
+	X(try_int129, "int 0x81, gate not present", "int $0x81")                                   \
+	X(try_int144, "int 0x90 beyond the IDT's limit", "int $0x90")                              \
+	X(try_int3, "int3", "int3")                                                                \
+	X(try_cd03, "int 3, the long form", ".byte 0xcd, 3")                                       \
+	X(try_int4, "int 4", "int $4")                                                             \
+	X(try_int130, "int 0x82, a trap gate", "int $0x82")                                        \
+	X(try_icebp, "int1 (icebp), gate DPL 0", ".byte 0xf1")                                     \
+	X(try_into, "into in 64-bit code", ".byte 0xce")
+
+#define OTHERS(X)                                                                                  \
+	X(try_xsetbv, "xsetbv, CR4.OSXSAVE clear", "xor %%ecx, %%ecx\n xsetbv")                    \
+	X(try_invpcid, "invpcid", "xor %%eax, %%eax\n invpcid (%%rdi), %%rax")                     \
+	X(try_sysexit, "sysexit", "sysexitl")                                                      \
+	X(try_sysenter, "sysenter", "xor %%ecx, %%ecx\n sysenter")                                 \
+	X(try_syscall, "syscall", "mov $39, %%eax\n syscall")                                      \
+	X(try_rdtsc, "rdtsc", "rdtsc")                                                             \
+	X(try_mov_cs, "mov to cs", ".byte 0x8e, 0xc8")                                             \
+	X(try_push_es, "push es", ".byte 0x06")                                                    \
+	X(try_ud2, "ud2", "ud2")
+
+#define DEFINE_ATTEMPT(function, name, insn)                                                       \
+	static void function(uint64_t arg)                                                         \
+	{                                                                                          \
+		__asm__ volatile(insn                                                              \
+		                 : "+D"(arg)                                                       \
+		                 :                                                                 \
+		                 : "rax", "rcx", "rdx", "rsi", "r11", "memory", "cc");             \
+	}
+PRIVILEGED(DEFINE_ATTEMPT)
+PORTS(DEFINE_ATTEMPT)
+UMIP(DEFINE_ATTEMPT)
+SOFTWARE_INTERRUPTS(DEFINE_ATTEMPT)
+OTHERS(DEFINE_ATTEMPT)
+
+/* ---- Attempts that take a few ---------------------------------------------------------------- */
+
+static void read_at(uint64_t address)
+{
+	*(volatile const char *)address;
+}
+
+static void write_at(uint64_t address)
+{
+	*(volatile char *)address = 0;
+}
+
+/* RCX is not behind a SYSCALL: a jump to LSTAR is not one. */
+static void call_at(uint64_t address)
+{
+	__asm__ volatile("xor %%ecx, %%ecx\n call *%0" : : "D"(address) : "rcx", "memory");
+}
+
+static void ret_to(uint64_t address)
+{
+	__asm__ volatile("push %0\n ret" : : "r"(address) : "memory");
+}
+
+static void push_at(uint64_t address)
+{
+	__asm__ volatile("lea 8(%0), %%rsp\n push %%rax" : : "r"(address) : "memory");
+}
+
+/* Through RBP, which uses SS. */
+static void read_by_rbp(uint64_t address)
+{
+	__asm__ volatile("mov %0, %%rbp\n mov (%%rbp), %%al" : : "r"(address) : "rax", "memory");
+}
+
+static void read_unaligned(uint64_t address)
+{
+	__asm__ volatile("pushfq\n orl $0x40000, (%%rsp)\n popfq\n"
+	                 "mov 1(%0), %%eax\n"
+	                 "pushfq\n andl $~0x40000, (%%rsp)\n popfq"
+	                 :
+	                 : "r"(address)
+	                 : "rax", "memory", "cc");
+}
+
+/* POPF with these flags changed; #UD when they did change. */
+static void pop_flags(uint64_t change)
+{
+	uint64_t before, after;
+
+	__asm__ volatile("pushfq\n pop %0\n mov %0, %1\n xor %2, %1\n push %1\n popfq\n"
+	                 "pushfq\n pop %1\n push %0\n popfq"
+	                 : "=&r"(before), "=&r"(after)
+	                 : "r"(change)
+	                 : "memory", "cc");
+	if ((before ^ after) & change)
+		__asm__ volatile("ud2");
+}
+
+static void out_mark(uint64_t port)
+{
+	__asm__ volatile("mov $3, %%eax\n outb %%al, %%dx" : : "d"(port) : "rax", "memory");
+}
+
+static void out_mark16(uint64_t port)
+{
+	__asm__ volatile("mov $3, %%eax\n outw %%ax, %%dx" : : "d"(port) : "rax", "memory");
+}
+
+/* ECX 0; EDX 0 as WRPKRU wants.  Key 1's AD or WD, then back to none. */
+static void with_pkru(uint32_t rights)
+{
+	__asm__ volatile(".byte 0x0f, 0x01, 0xef" : : "a"(rights), "c"(0), "d"(0) : "memory");
+}
+
+static void read_keyed(uint64_t address)
+{
+	with_pkru(1 << 2);
+	read_at(address);
+}
+
+static void write_keyed(uint64_t address)
+{
+	with_pkru(2 << 2);
+	write_at(address);
+}
+
+static void load_ds(uint64_t selector)
+{
+	__asm__ volatile("mov %0, %%ds\n xor %%eax, %%eax\n mov %%eax, %%ds"
+	                 :
+	                 : "r"(selector)
+	                 : "rax");
+}
+
+static void load_es(uint64_t selector)
+{
+	__asm__ volatile("mov %0, %%es\n xor %%eax, %%eax\n mov %%eax, %%es"
+	                 :
+	                 : "r"(selector)
+	                 : "rax");
+}
+
+static void load_fs(uint64_t selector)
+{
+	__asm__ volatile("mov %0, %%fs\n xor %%eax, %%eax\n mov %%eax, %%fs"
+	                 :
+	                 : "r"(selector)
+	                 : "rax");
+}
+
+static void load_gs(uint64_t selector)
+{
+	__asm__ volatile("mov %0, %%gs\n xor %%eax, %%eax\n mov %%eax, %%gs"
+	                 :
+	                 : "r"(selector)
+	                 : "rax");
+}
+
+static void load_ss(uint64_t selector)
+{
+	__asm__ volatile("mov %0, %%ss\n mov %1, %%ss" : : "r"(selector), "r"(RS_SEL_USER_DATA));
+}
+
+/* Far pointers of 16:32 bits: all programs lie below 4 GiB, and AMD knows no others. */
+struct far {
+	uint32_t offset;
+	uint16_t selector;
+} __attribute__((packed));
+
+static void far_call(uint64_t selector)
+{
+	const struct far to = {0x1000, (uint16_t)selector};
+
+	__asm__ volatile("mov $39, %%eax\n lcall *%0" : : "m"(to) : "rax", "memory");
+}
+
+static void far_jump(uint64_t selector)
+{
+	const struct far to = {0x1000, (uint16_t)selector};
+
+	__asm__ volatile("ljmp *%0" : : "m"(to) : "memory");
+}
+
+/* To conforming ring 0 code, HLT there if asked for, and back.  #UD if CPL is not 3 there. */
+static void jump_conforming(uint64_t halt)
+{
+	__asm__ volatile("lea 1f(%%rip), %%rax\n mov %%eax, -16(%%rsp)\n movw %1, -12(%%rsp)\n"
+	                 "ljmp *-16(%%rsp)\n"
+	                 "1: test %0, %0\n jz 2f\n hlt\n"
+	                 "2: mov %%cs, %%eax\n and $3, %%eax\n cmp $3, %%eax\n je 3f\n ud2\n"
+	                 "3: lea 4f(%%rip), %%rax\n mov %%eax, -16(%%rsp)\n movw %2, -12(%%rsp)\n"
+	                 "ljmp *-16(%%rsp)\n"
+	                 "4:"
+	                 :
+	                 : "r"(halt), "i"(RS_SEL_CONFORMING), "i"(RS_SEL_USER_CODE)
+	                 : "rax", "memory", "cc");
+}
+
+static void iret_to(uint64_t cs)
+{
+	__asm__ volatile("mov %%rsp, %%rcx\n push %1\n push %%rcx\n pushfq\n push %0\n"
+	                 "lea 1f(%%rip), %%rax\n push %%rax\n iretq\n 1:"
+	                 :
+	                 : "r"(cs), "r"((uint64_t)RS_SEL_USER_DATA)
+	                 : "rax", "rcx", "memory");
+}
+
+static void far_return_to(uint64_t cs)
+{
+	__asm__ volatile("push %0\n lea 1f(%%rip), %%rax\n push %%rax\n lretq\n 1:"
+	                 :
+	                 : "r"(cs)
+	                 : "rax", "memory");
+}
+
+/* ---- The table ------------------------------------------------------------------------------- */
+
+/* Bits of a page-table entry: above every address width but the largest; protection key 1. */
+#define RESERVED_BIT (UINT64_C(1) << 51)
+#define KEY_1        (UINT64_C(1) << 59)
+
+/* Beside RS_STATE_*: what the attempt finds set up. */
+enum {
+	STATE_NONE = 100,
+	STATE_MARK_PORT, /* RS_PORT_MARK is open in the I/O bitmap */
+};
+
+struct wall {
+	const char *name;
+	void (*attempt)(uint64_t arg);
+	struct {
+		enum target target;
+		uint64_t number; /* for PLAIN */
+	} arg;
+	struct {
+		uint16_t vector;
+		uint32_t error;
+	} want;
+	bool hidden;           /* KPTI unmaps it: the P bit is clear then */
+	uint64_t needs, lacks; /* RS_FEATURE_*: all of the first, none of the second */
+	uint32_t state;
+	uint64_t value, after; /* of the state, for the attempt and behind it */
+};
+
+/* What an attempt meets. */
+#define GP(code)      VECTOR_GP, code
+#define NP(code)      VECTOR_NP, code
+#define PF(code)      VECTOR_PF, code
+#define SS(code)      VECTOR_SS, code
+#define FAULT(vector) vector, 0
+#define PASSES        ALLOWED, 0
+
+/* Rows: name, attempt, target, number, what it meets; then what makes the row special. */
+#define TRY(text, act, at, number, meets)                                                          \
+	{                                                                                          \
+		.name = text, .attempt = act, .arg = {at, number}, .want = {meets},                \
+		.state = STATE_NONE                                                                \
+	}
+/* The kernel half: KPTI hides it. */
+#define TRY_HIDDEN(text, act, at, number, meets)                                                   \
+	{                                                                                          \
+		.name = text, .attempt = act, .arg = {at, number}, .want = {meets},                \
+		.state = STATE_NONE, .hidden = true                                                \
+	}
+/* Only with these features, and without those. */
+#define TRY_IF(text, act, at, number, meets, with, without)                                        \
+	{                                                                                          \
+		.name = text, .attempt = act, .arg = {at, number}, .want = {meets},                \
+		.state = STATE_NONE, .needs = with, .lacks = without                               \
+	}
+/* In a state that RS_SYS_STATE makes, and how it was before. */
+#define TRY_WITH(text, act, at, number, meets, which, now, before)                                 \
+	{                                                                                          \
+		.name = text, .attempt = act, .arg = {at, number}, .want = {meets},                \
+		.state = which, .value = now, .after = before                                      \
+	}
+/* Last in their tables: these bring their own commas. */
+#define PLAIN_ROW(function, text, insn) TRY(text, function, BUFFER, 0, GP(0)),
+#define UMIP_ROW(function, text, insn)                                                             \
+	TRY_IF(text ", CR4.UMIP", function, BUFFER, 0, GP(0), RS_FEATURE_UMIP, 0),
+
+static const struct wall privileged[] = {
+    TRY("xsetbv, CR4.OSXSAVE clear", try_xsetbv, PLAIN, 0, FAULT(VECTOR_UD)),
+    TRY_IF("invpcid", try_invpcid, BUFFER, 0, GP(0), RS_FEATURE_INVPCID, 0),
+    TRY_IF("sysexit", try_sysexit, PLAIN, 0, GP(0), 0, RS_FEATURE_AMD),
+    TRY_IF("sysexit on AMD", try_sysexit, PLAIN, 0, FAULT(VECTOR_UD), RS_FEATURE_AMD, 0),
+    PRIVILEGED(PLAIN_ROW)};
+
+static const struct wall ports[] = {
+    TRY("popf that changes IF", pop_flags, PLAIN, RFLAGS_IF, PASSES),
+    TRY("popf that changes IOPL", pop_flags, PLAIN, RFLAGS_IOPL, PASSES),
+    TRY("out to the open port, bitmap beyond the limit", out_mark, PLAIN, RS_PORT_MARK, GP(0)),
+    TRY_WITH("out to a port that the bitmap opens", out_mark, PLAIN, RS_PORT_MARK, PASSES,
+             STATE_MARK_PORT, 1, 0),
+    TRY_WITH("out to its neighbour, bit set", out_mark, PLAIN, RS_PORT_MARK + 1, GP(0),
+             STATE_MARK_PORT, 1, 0),
+    TRY_WITH("two bytes, the second bit set", out_mark16, PLAIN, RS_PORT_MARK, GP(0),
+             STATE_MARK_PORT, 1, 0),
+    TRY_WITH("out to a port beyond the bitmap", out_mark, PLAIN, 0xffff, GP(0), STATE_MARK_PORT, 1,
+             0),
+    PORTS(PLAIN_ROW)};
+
+static const struct wall control[] = {
+    TRY_WITH("rdtsc, CR4.TSD", try_rdtsc, PLAIN, 0, GP(0), RS_STATE_TSD, 1, 0), UMIP(UMIP_ROW)};
+
+static const struct wall paging[] = {
+    TRY("U/S: read entry text", read_at, ENTRY, 0, PF(PF_U | PF_P)),
+    TRY("U/S: write entry text", write_at, ENTRY, 0, PF(PF_U | PF_W | PF_P)),
+    TRY("U/S: fetch entry text", call_at, ENTRY, 0, PF(PF_U | PF_ID | PF_P)),
+    TRY("U/S: jump to LSTAR", call_at, LSTAR, 0, PF(PF_U | PF_ID | PF_P)),
+    TRY("U/S: read the IDT", read_at, PLAIN, RS_ENTRY_IDT, PF(PF_U | PF_P)),
+    TRY("U/S: write the GDT", write_at, PLAIN, RS_ENTRY_CPU_BASE + RS_ENTRY_GDT,
+        PF(PF_U | PF_W | PF_P)),
+    TRY("U/S: write the TSS", write_at, PLAIN, RS_ENTRY_CPU_BASE + RS_ENTRY_TSS,
+        PF(PF_U | PF_W | PF_P)),
+    TRY_HIDDEN("KPTI: read kernel text", read_at, KERNEL, 0, PF(PF_U | PF_P)),
+    TRY_HIDDEN("KPTI: write kernel text", write_at, KERNEL, 0, PF(PF_U | PF_W | PF_P)),
+    TRY_HIDDEN("KPTI: fetch kernel text", call_at, KERNEL, 0, PF(PF_U | PF_ID | PF_P)),
+    TRY_HIDDEN("KPTI: read the direct map", read_at, DIRECT, 0, PF(PF_U | PF_P)),
+    TRY_HIDDEN("KPTI: write the direct map", write_at, DIRECT, 0, PF(PF_U | PF_W | PF_P)),
+    TRY_HIDDEN("KPTI: read a kernel stack", read_at, STACKS, 0, PF(PF_U | PF_P)),
+    TRY_HIDDEN("KPTI: read the boot page", read_at, PLAIN, RS_BOOT_PAGE, PF(PF_U | PF_P)),
+    TRY("not mapped: read", read_at, NOWHERE, 0, PF(PF_U)),
+    TRY("not mapped: write", write_at, NOWHERE, 0, PF(PF_U | PF_W)),
+    TRY("not mapped: fetch", call_at, NOWHERE, 0, PF(PF_U | PF_ID)),
+    TRY("not mapped: read address 0", read_at, PLAIN, 0, PF(PF_U)),
+    TRY("not mapped: read a kernel stack's guard", read_at, PLAIN, RS_STACKS_BASE, PF(PF_U)),
+    TRY("not mapped: read the last page below the hole", read_at, PLAIN, 0x7ffffffff000, PF(PF_U)),
+    TRY("R/W: write own read-only data", write_at, RODATA, 0, PF(PF_U | PF_W | PF_P)),
+    TRY("R/W: write own text", write_at, PLAIN, 0x400000, PF(PF_U | PF_W | PF_P)),
+    TRY_IF("NX: fetch own data", call_at, DATA, 0, PF(PF_U | PF_ID | PF_P), RS_FEATURE_NX, 0),
+    TRY_WITH("reserved bit: read", read_at, DATA, 0, PF(PF_U | PF_P | PF_RSVD), RS_STATE_LEAF_BITS,
+             RESERVED_BIT, 0),
+    TRY_WITH("reserved bit: write", write_at, DATA, 0, PF(PF_U | PF_W | PF_P | PF_RSVD),
+             RS_STATE_LEAF_BITS, RESERVED_BIT, 0),
+    TRY("canonical: read", read_at, HOLE, 0, GP(0)),
+    TRY("canonical: write", write_at, HOLE, 0, GP(0)),
+    TRY("canonical: push", push_at, HOLE, 0, FAULT(VECTOR_SS)),
+    TRY("canonical: read by RBP, the stack segment", read_by_rbp, HOLE, 0, FAULT(VECTOR_SS)),
+    TRY("canonical: call", call_at, HOLE, 0, GP(0)),
+    TRY("canonical: ret", ret_to, HOLE, 0, GP(0)),
+    TRY("alignment: CR0.AM and RFLAGS.AC", read_unaligned, DATA, 0, FAULT(VECTOR_AC)),
+};
+
+static const struct wall keys[] = {
+    TRY_WITH("key with AD: read", read_keyed, DATA, 0, PF(PF_U | PF_P | PF_PK), RS_STATE_LEAF_BITS,
+             KEY_1, 0),
+    TRY_WITH("key with WD: write", write_keyed, DATA, 0, PF(PF_U | PF_W | PF_P | PF_PK),
+             RS_STATE_LEAF_BITS, KEY_1, 0),
+};
+
+/* SDM 6.13: the error code names the gate. */
+#define GATE(function, text, v) TRY(text, function, PLAIN, 0, GP((v)*8 + 2))
+
+static const struct wall ways_in[] = {
+    GATE(try_int2, "int 2, the NMI's gate", 2),
+    GATE(try_int8, "int 8, the #DF's gate", 8),
+    GATE(try_int13, "int 13, the #GP's gate", 13),
+    GATE(try_int14, "int 14, the #PF's gate", 14),
+    GATE(try_int33, "int 0x21, gate DPL 0", 0x21),
+    GATE(try_int255, "int 0xff, gate DPL 0", 0xff),
+    TRY("int 0x81, gate not present", try_int129, PLAIN, 0, NP(0x81 * 8 + 2)),
+    TRY_WITH("int 0x90 beyond the IDT's limit", try_int144, PLAIN, 0, GP(0x90 * 8 + 2),
+             RS_STATE_IDT_LIMIT, 0x88, 256),
+    TRY("int3, gate DPL 3", try_int3, PLAIN, 0, FAULT(VECTOR_BP)),
+    TRY("int 3 in two bytes, gate DPL 3", try_cd03, PLAIN, 0, FAULT(VECTOR_BP)),
+    TRY_WITH("int3, gate DPL 0", try_int3, PLAIN, 0, GP(VECTOR_BP * 8 + 2), RS_STATE_BP_DPL, 0, 3),
+    TRY("int 4, gate DPL 3", try_int4, PLAIN, 0, FAULT(VECTOR_OF)),
+    TRY("int 0x82, a trap gate, DPL 3", try_int130, PLAIN, 0, FAULT(RS_VECTOR_TRAP)),
+    TRY("int1 (icebp), which asks for no DPL", try_icebp, PLAIN, 0, FAULT(VECTOR_DB)),
+    TRY("into in 64-bit code", try_into, PLAIN, 0, FAULT(VECTOR_UD)),
+    TRY("ud2", try_ud2, PLAIN, 0, FAULT(VECTOR_UD)),
+    TRY_WITH("syscall, EFER.SCE clear", try_syscall, PLAIN, 0, FAULT(VECTOR_UD), RS_STATE_SCE, 0,
+             1),
+    {.name = "sysenter, SYSENTER_CS 0",
+     .attempt = try_sysenter,
+     .want = {GP(0)},
+     .lacks = RS_FEATURE_AMD,
+     .state = RS_STATE_SYSENTER_CS,
+     .value = 0,
+     .after = 1},
+    TRY_IF("sysenter on AMD", try_sysenter, PLAIN, 0, FAULT(VECTOR_UD), RS_FEATURE_AMD, 0),
+    TRY("far call, gate DPL 3", far_call, PLAIN, RS_SEL_GATE, PASSES),
+    TRY("far call, gate DPL 0", far_call, PLAIN, RS_SEL_GATE_DPL0, GP(RS_SEL_GATE_DPL0 & ~3)),
+    TRY("far call, gate not present", far_call, PLAIN, RS_SEL_GATE_ABSENT,
+        NP(RS_SEL_GATE_ABSENT & ~3)),
+    TRY("far jump through the gate to ring 0", far_jump, PLAIN, RS_SEL_GATE,
+        GP(RS_SEL_KERNEL_CODE)),
+    TRY("far call to the kernel's CS", far_call, PLAIN, RS_SEL_KERNEL_CODE, GP(RS_SEL_KERNEL_CODE)),
+    TRY("far jump to the kernel's CS", far_jump, PLAIN, RS_SEL_KERNEL_CODE, GP(RS_SEL_KERNEL_CODE)),
+    TRY("far jump to conforming ring 0 code: CPL stays 3", jump_conforming, PLAIN, 0, PASSES),
+    TRY("hlt in conforming ring 0 code", jump_conforming, PLAIN, 1, GP(0)),
+    TRY("far jump to a TSS", far_jump, PLAIN, RS_SEL_TSS, GP(RS_SEL_TSS)),
+    TRY("far jump to ring 1 code", far_jump, PLAIN, RS_SEL_RING1_CODE, GP(RS_SEL_RING1_CODE & ~3)),
+    TRY("far jump to code that is not present", far_jump, PLAIN, RS_SEL_ABSENT_CODE,
+        NP(RS_SEL_ABSENT_CODE & ~3)),
+    TRY("far jump to a data segment", far_jump, PLAIN, RS_SEL_USER_DATA, GP(RS_SEL_USER_DATA & ~3)),
+    TRY("far jump to null", far_jump, PLAIN, 0, GP(0)),
+};
+
+static const struct wall ways_out[] = {
+    TRY("iretq to the own CS", iret_to, PLAIN, RS_SEL_USER_CODE, PASSES),
+    TRY("iretq to CS with RPL 0", iret_to, PLAIN, RS_SEL_KERNEL_CODE, GP(RS_SEL_KERNEL_CODE)),
+    TRY("iretq to a null CS", iret_to, PLAIN, 0, GP(0)),
+    TRY("iretq to ring 1", iret_to, PLAIN, RS_SEL_RING1_CODE, GP(RS_SEL_RING1_CODE & ~3)),
+    TRY("far ret to the own CS", far_return_to, PLAIN, RS_SEL_USER_CODE, PASSES),
+    TRY("far ret to CS with RPL 0", far_return_to, PLAIN, RS_SEL_KERNEL_CODE,
+        GP(RS_SEL_KERNEL_CODE)),
+    TRY("far ret to a null CS", far_return_to, PLAIN, 0, GP(0)),
+};
+
+/* selector, name, what DS meets, what SS meets */
+#define SELECTORS(X)                                                                               \
+	X(RS_SEL_KERNEL_DATA, "kernel data, RPL 0", GP(0x10), GP(0x10))                            \
+	X(RS_SEL_KERNEL_DATA | 3, "kernel data, RPL 3", GP(0x10), GP(0x10))                        \
+	X(RS_SEL_USER_DATA & ~3, "user data, RPL 0", PASSES, GP(0x20))                             \
+	X(RS_SEL_USER_DATA, "user data, RPL 3", PASSES, PASSES)                                    \
+	X(0, "null, RPL 0", PASSES, GP(0))                                                         \
+	X(3, "null, RPL 3", PASSES, GP(0))                                                         \
+	X(RS_SEL_BEYOND, "beyond the GDT's limit", GP(0x100), GP(0x100))                           \
+	X(RS_SEL_LDT, "LDT selector, null LDT", GP(0x4), GP(0x4))                                  \
+	X(RS_SEL_ABSENT_DATA, "user data, not present", NP(0x50), SS(0x50))                        \
+	X(RS_SEL_USER_CODE, "readable user code", PASSES, GP(0x28))                                \
+	X(RS_SEL_KERNEL_CODE, "readable kernel code", GP(0x8), GP(0x8))                            \
+	X(RS_SEL_CONFORMING, "conforming ring 0 code", PASSES, GP(0x58))                           \
+	X(RS_SEL_EXECUTE_ONLY, "execute-only user code", GP(0x60), GP(0x60))                       \
+	X(RS_SEL_READ_ONLY, "read-only user data", PASSES, GP(0x68))                               \
+	X(RS_SEL_RING1_DATA, "ring 1 data, RPL 1", GP(0x78), GP(0x78))                             \
+	X(RS_SEL_TSS, "TSS descriptor", GP(0x40), GP(0x40))                                        \
+	X(RS_SEL_GATE, "call gate", GP(0x90), GP(0x90))
+
+#define SELECTOR_ROWS(selector, text, ds, ss)                                                      \
+	{.name = "ds: " text,                                                                      \
+	 .attempt = load_ds,                                                                       \
+	 .arg = {PLAIN, selector},                                                                 \
+	 .want = {ds},                                                                             \
+	 .state = STATE_NONE},                                                                     \
+	    {.name = "ss: " text,                                                                  \
+	     .attempt = load_ss,                                                                   \
+	     .arg = {PLAIN, selector},                                                             \
+	     .want = {ss},                                                                         \
+	     .state = STATE_NONE},
+
+static const struct wall segments[] = {
+    TRY("es: kernel data", load_es, PLAIN, 0x13, GP(0x10)),
+    TRY("fs: kernel data", load_fs, PLAIN, 0x13, GP(0x10)),
+    TRY("gs: kernel data", load_gs, PLAIN, 0x13, GP(0x10)),
+    TRY("es: null", load_es, PLAIN, 0, PASSES),
+    TRY("fs: null", load_fs, PLAIN, 0, PASSES),
+    TRY("gs: null", load_gs, PLAIN, 0, PASSES),
+    TRY("mov to cs", try_mov_cs, PLAIN, 0, FAULT(VECTOR_UD)),
+    TRY("push es in 64-bit code", try_push_es, PLAIN, 0, FAULT(VECTOR_UD)),
+    SELECTORS(SELECTOR_ROWS)};
+
+static void set_up(const struct wall *wall, uint64_t value)
+{
+	switch (wall->state) {
+	case STATE_NONE:
+		break;
+	case STATE_MARK_PORT:
+		raw_syscall(RS_SYS_MARK_SLOT, value ? 3 : -1, 0, 0, 0);
+		break;
+	case RS_STATE_LEAF_BITS:
+		/* Wider than the i386 convention's arguments. */
+		set_state(RS_STATE_LEAF, (uint64_t)&page);
+		set_state(RS_STATE_LEAF_BITS, value);
+		break;
+	default:
+		/* Not by SYSCALL: that may be what is switched off. */
+		raw_int80(RS_SYS_STATE, (long)wall->state, (long)value, 0, 0);
+	}
+}
+
+static struct outcome attempt(const struct wall *wall, uint64_t arg)
+{
+	struct outcome got;
+
+	set_up(wall, wall->value);
+	got = try(wall->attempt, arg);
+	set_up(wall, wall->after);
+	return got;
+}
+
+/* Why the row cannot be tried on this CPU; NULL: it can. */
+static const char *reason_to_skip(const struct wall *wall)
+{
+	if ((info.features & wall->needs) != wall->needs)
+		return "this CPU lacks it";
+	if (info.features & wall->lacks)
+		return "this CPU has another rule";
+	if (wall->state == RS_STATE_LEAF_BITS && wall->value == RESERVED_BIT &&
+	    info.maxphyaddr > 51)
+		return "no bit of an entry is reserved with 52 address bits";
+	return NULL;
+}
+
+static void run(const char *title, const struct wall *walls, size_t count)
+{
+	gallery_group(title);
+	for (size_t i = 0; i < count; i++) {
+		const struct wall *wall = &walls[i];
+		const uint64_t arg = resolve(wall->arg.target, wall->arg.number);
+		struct outcome want = {wall->want.vector, wall->want.error, arg};
+		const char *why_not = reason_to_skip(wall);
+
+		if (wall->hidden && info.pti_mode != RS_PTI_OFF)
+			want.error &= ~PF_P;
+		if (why_not)
+			gallery_skip(wall->name, why_not);
+		else if (!gallery_harmful(wall->name, want))
+			gallery_row(wall->name, want, attempt(wall, arg));
+	}
+}
+
+/* ---- Ring 0's own walls ---------------------------------------------------------------------- */
+
+static const struct ring0_wall {
+	const char *name;
+	uint32_t kind;
+	enum target target;
+	uint16_t vector;
+	uint32_t error;
+	uint64_t cr2; /* where the kernel chose the address; 0: not compared */
+	uint64_t needs;
+	bool pti; /* the wall stands under KPTI only */
+} ring0[] = {
+    {"SMEP: fetch a user page", RS_RING0_FETCH_USER, DATA, PF(PF_P | PF_ID), 0, RS_FEATURE_SMEP,
+     false},
+    {"KPTI: fetch a user page", RS_RING0_FETCH_USER, DATA, PF(PF_P | PF_ID), 0, RS_FEATURE_NX,
+     true},
+    {"SMAP: read a user page, AC clear", RS_RING0_READ_USER, DATA, PF(PF_P), 0, RS_FEATURE_SMAP,
+     false},
+    {"SMAP: write a user page, AC clear", RS_RING0_WRITE_USER, DATA, PF(PF_P | PF_W), 0,
+     RS_FEATURE_SMAP, false},
+    {"WP: write a user's read-only page", RS_RING0_WRITE_USER, RODATA, PF(PF_P | PF_W), 0, 0,
+     false},
+    {"WP: write kernel text", RS_RING0_WRITE_TEXT, PLAIN, PF(PF_P | PF_W), 1, 0, false},
+    {"WP clear: write kernel text", RS_RING0_WRITE_TEXT_NO_WP, PLAIN, PASSES, 0, 0, false},
+    {"NX: fetch kernel data", RS_RING0_FETCH_DATA, PLAIN, PF(PF_P | PF_ID), 1, RS_FEATURE_NX,
+     false},
+    {"not mapped: read", RS_RING0_READ_NOTHING, PLAIN, PF(0), RS_STACKS_BASE, 0, false},
+    {"not mapped: write", RS_RING0_WRITE_NOTHING, PLAIN, PF(PF_W), RS_STACKS_BASE, 0, false},
+    {"not mapped: fetch", RS_RING0_FETCH_NOTHING, PLAIN, PF(PF_ID), RS_STACKS_BASE, RS_FEATURE_NX,
+     false},
+    {"not mapped: read a user address", RS_RING0_READ_USER, NOWHERE, PF(0), 0, 0, false},
+    {"canonical: read", RS_RING0_READ_NONCANONICAL, PLAIN, GP(0), 0, 0, false},
+    {"canonical: read by RBP, the stack segment", RS_RING0_STACK_NONCANONICAL, PLAIN, SS(0), 0, 0,
+     false},
+    {"canonical: jump", RS_RING0_JUMP_NONCANONICAL, PLAIN, GP(0), 0, 0, false},
+    {"canonical: wrmsr LSTAR", RS_RING0_LSTAR_NONCANONICAL, PLAIN, GP(0), 0, 0, false},
+    {"a reserved bit into CR4", RS_RING0_CR4_RESERVED, PLAIN, GP(0), 0, 0, false},
+    {"CR0.PG without PE", RS_RING0_CR0_PG_WITHOUT_PE, PLAIN, GP(0), 0, 0, false},
+    {"ltr of the busy TSS", RS_RING0_LTR_BUSY, PLAIN, GP(RS_SEL_TSS), 0, 0, false},
+    {"ss: user data, RPL 3", RS_RING0_SS_RPL3, PLAIN, GP(RS_SEL_USER_DATA & ~3), 0, 0, false},
+    {"division by zero", RS_RING0_DIVIDE, PLAIN, FAULT(VECTOR_DE), 0, 0, false},
+    {"ud2", RS_RING0_UNDEFINED, PLAIN, FAULT(VECTOR_UD), 0, 0, false},
+};
+
+static struct outcome ask_ring0(const struct ring0_wall *wall, uint64_t address)
+{
+	struct rs_fault fault = {0};
+	long result = raw_syscall(RS_SYS_RING0, wall->kind, (long)address, (long)&fault, 0);
+
+	if (result == 0)
+		return (struct outcome){.vector = ALLOWED};
+	if (result < 0)
+		return (struct outcome){.vector = WRONG, .error = (uint64_t)-result};
+	return (struct outcome){(uint16_t)fault.vector, fault.error, fault.cr2};
+}
+
+static void run_ring0(void)
+{
+	gallery_group("Walls in ring 0");
+	for (size_t i = 0; i < ARRAY_SIZE(ring0); i++) {
+		const struct ring0_wall *wall = &ring0[i];
+		const uint64_t address = resolve(wall->target, 0);
+		struct outcome want = {wall->vector, wall->error, wall->cr2 ? wall->cr2 : address};
+		struct outcome got;
+
+		if ((info.features & wall->needs) != wall->needs) {
+			gallery_skip(wall->name, "this CPU lacks it");
+			continue;
+		}
+		if (wall->pti && info.pti_mode == RS_PTI_OFF) {
+			gallery_skip(wall->name, "KPTI is off");
+			continue;
+		}
+		if (gallery_harmful(wall->name, want))
+			continue;
+		got = ask_ring0(wall, address);
+		if (wall->cr2 == 1)
+			want.cr2 = got.cr2; /* the kernel's own business */
+		gallery_row(wall->name, want, got);
+	}
+}
+
+/* ---- Departures ------------------------------------------------------------------------------ */
+
+/* Why: one sentence a cause. */
+#define NATIVE         "ring 3 runs natively, on the host's own control registers"
+#define HOST_GDT       "ring 3 loads from the host's GDT first"
+#define NO_FAR         "the interpreter knows no far transfer through a system descriptor"
+#define AMD_CPL        "this CPU looks at CPL before it looks at the mode"
+#define IDT_ERROR      "the error code names the gate by vector * 16"
+#define NO_P           "the P bit is missing"
+#define NO_SS          "a stack access faults as #GP"
+#define SUPERVISOR_POP "IRET and far RET read the stack as a supervisor, which SMAP stops"
+
+static const struct departure departures[] = {
+    {HOST_INTERPRETER, "xsetbv, CR4.OSXSAVE clear", {VECTOR_GP, 0, 0}, NATIVE},
+    {HOST_INTERPRETER, "sysexit on AMD", {VECTOR_GP, 0, 0}, AMD_CPL},
+    {HOST_INTERPRETER, "rdtsc, CR4.TSD", {ALLOWED, 0, 0}, NATIVE},
+    {HOST_INTERPRETER, "key with *", {VECTOR_UD, 0, 0}, NATIVE ", and WRPKRU is off there"},
+    {HOST_INTERPRETER, "int3, gate DPL 0", {VECTOR_BP, 0, 0}, "INT3 ignores the gate's DPL"},
+    {HOST_INTERPRETER, "syscall, EFER.SCE clear", {ALLOWED, 0, 0}, NATIVE},
+    {HOST_INTERPRETER, "far call, gate *", {VECTOR_UD, 0, 0}, NO_FAR},
+    {HOST_INTERPRETER, "far jump through the gate to ring 0", {VECTOR_UD, 0, 0}, NO_FAR},
+    {HOST_INTERPRETER, "far jump to a TSS", {VECTOR_UD, 0, 0}, NO_FAR},
+    {HOST_INTERPRETER, "ss: readable user code", {ALLOWED, 0, 0}, HOST_GDT},
+    {HOST_INTERPRETER, "ds: ring 1 data, RPL 1", {ALLOWED, 0, 0}, HOST_GDT},
+
+    {HOST_TCG,
+     "xsetbv, CR4.OSXSAVE clear",
+     {VECTOR_GP, 0, 0},
+     "the intercept comes before the check of CR4.OSXSAVE, and KVM looks at CPL"},
+    {HOST_TCG, "sysexit on AMD", {VECTOR_GP, 0, 0}, AMD_CPL},
+    {HOST_TCG, "reserved bit: read", {VECTOR_PF, PF_U | PF_RSVD, 0}, NO_P},
+    {HOST_TCG, "reserved bit: write", {VECTOR_PF, PF_U | PF_W | PF_RSVD, 0}, NO_P},
+    {HOST_TCG, "canonical: push", {VECTOR_GP, 0, 0}, NO_SS},
+    {HOST_TCG, "canonical: read by RBP, the stack segment", {VECTOR_GP, 0, 0}, NO_SS},
+    {HOST_TCG, "alignment: CR0.AM and RFLAGS.AC", {ALLOWED, 0, 0}, "#AC is never raised"},
+    {HOST_TCG, "int 2, the NMI's gate", {VECTOR_GP, 2 * 16 + 2, 0}, IDT_ERROR},
+    {HOST_TCG, "int 8, the #DF's gate", {VECTOR_GP, 8 * 16 + 2, 0}, IDT_ERROR},
+    {HOST_TCG, "int 13, the #GP's gate", {VECTOR_GP, 13 * 16 + 2, 0}, IDT_ERROR},
+    {HOST_TCG, "int 14, the #PF's gate", {VECTOR_GP, 14 * 16 + 2, 0}, IDT_ERROR},
+    {HOST_TCG, "int 0x21, gate DPL 0", {VECTOR_GP, 0x21 * 16 + 2, 0}, IDT_ERROR},
+    {HOST_TCG, "int 0xff, gate DPL 0", {VECTOR_GP, 0xff * 16 + 2, 0}, IDT_ERROR},
+    {HOST_TCG, "int 0x81, gate not present", {VECTOR_NP, 0x81 * 16 + 2, 0}, IDT_ERROR},
+    {HOST_TCG, "int 0x90 beyond the IDT's limit", {VECTOR_GP, 0x90 * 16 + 2, 0}, IDT_ERROR},
+    {HOST_TCG, "int3, gate DPL 0", {VECTOR_GP, VECTOR_BP * 16 + 2, 0}, IDT_ERROR},
+    {HOST_TCG, "int1 (icebp), which asks for no DPL", {VECTOR_UD, 0, 0}, "ICEBP is #UD"},
+    {HOST_TCG, "iretq to *", {VECTOR_PF, PF_P, 0}, SUPERVISOR_POP},
+    {HOST_TCG, "far ret to *", {VECTOR_PF, PF_P, 0}, SUPERVISOR_POP},
+    {HOST_TCG, "canonical: wrmsr LSTAR", {ALLOWED, 0, 0}, "the MSR takes any value"},
+
+    {HOST_COUNTER,
+     "smsw, CR4.UMIP",
+     {ALLOWED, 0, 0},
+     "KVM stands in for a UMIP that the CPU lacks, and cannot intercept SMSW"},
+    {0, NULL, {0, 0, 0}, NULL},
+};
+
+static void allow_all_keys(uint64_t unused)
+{
+	(void)unused;
+	with_pkru(0);
+}
+
+static void run_keys(void)
+{
+	static const char title[] = "Protection keys";
+
+	if (set_state(RS_STATE_PKE, 1) < 0) {
+		gallery_group(title);
+		for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+			gallery_skip(keys[i].name, "this CPU has no protection keys");
+		return;
+	}
+	run(title, keys, ARRAY_SIZE(keys));
+	try(allow_all_keys, 0);
+	set_state(RS_STATE_PKE, 0);
+}
+
+int walls_main(int argc, char **argv)
+{
+	gallery_begin("walls", argc, argv, departures);
+	page.bytes[0] = (char)0xc3; /* RET, should anything be allowed to run it */
+	run("Privileged instructions", privileged, ARRAY_SIZE(privileged));
+	run("IOPL and the I/O permission bitmap", ports, ARRAY_SIZE(ports));
+	run("CR4.TSD and CR4.UMIP", control, ARRAY_SIZE(control));
+	run("Paging, canonical addresses, alignment", paging, ARRAY_SIZE(paging));
+	run_keys();
+	run("Ways in, abused", ways_in, ARRAY_SIZE(ways_in));
+	run("Ways out, abused", ways_out, ARRAY_SIZE(ways_out));
+	run("Segment loads at CPL 3", segments, ARRAY_SIZE(segments));
+	run_ring0();
+	return gallery_end();
+}

@@ -1,0 +1,213 @@
+#include "guest/user/ways.h"
+
+#include "guest/user/lib.h"
+#include "shared/x86.h"
+
+_Static_assert(sizeof(struct way_state) == 416, "ways.S");
+
+extern uint32_t way_bases;
+extern const char way_syscall[], way_int80[], way_sysenter[], way_callgate[], way_trap_gate[],
+    way_ud[], way_pf[], way_gp[], way_de[], way_bp[], way_of[], way_db[], way_np[], way_iretq[],
+    way_lretq[], way_int80_32[], way_syscall_32[], way_sysenter_32[], way_sysenter_32_return[],
+    way_after_syscall[];
+
+#define BIT(n) (UINT32_C(1) << (n))
+/* What the fault handler is told; of the flags it gets the arithmetic ones. */
+#define TOLD (BIT(RDI) | BIT(RSI) | BIT(RDX) | BIT(RCX))
+
+#define FAULT(text, label, hosts, ...)                                                             \
+	{                                                                                          \
+		.name = text, .code = label, .kind = WAY_FAULT, .changed = TOLD,                   \
+		.want = {__VA_ARGS__}, .unfit = hosts                                              \
+	}
+
+const struct way ways[] = {
+    {"SYSCALL",
+     way_syscall,
+     WAY_CALL,
+     SYS_getpid,
+     BIT(RAX) | BIT(RCX) | BIT(R11),
+     {ALLOWED, 0, 0},
+     0,
+     0,
+     false,
+     0},
+    {"INT 0x80", way_int80, WAY_CALL, SYS32_getpid, BIT(RAX), {ALLOWED, 0, 0}, 0, 0, false, 0},
+    {"SYSENTER, SYSEXIT",
+     way_sysenter,
+     WAY_CALL,
+     SYS_getpid,
+     BIT(RAX),
+     {ALLOWED, 0, 0},
+     0,
+     RS_FEATURE_AMD,
+     true,
+     0},
+    {"call gate, far RET",
+     way_callgate,
+     WAY_CALL,
+     SYS_getpid,
+     BIT(RAX),
+     {ALLOWED, 0, 0},
+     0,
+     0,
+     false,
+     BIT(HOST_INTERPRETER)},
+    {"INT 0x80 from 32-bit code",
+     way_int80_32,
+     WAY_CALL32,
+     SYS32_getpid,
+     BIT(RAX),
+     {ALLOWED, 0, 0},
+     0,
+     0,
+     false,
+     0},
+    {"SYSCALL from 32-bit code",
+     way_syscall_32,
+     WAY_CALL32,
+     SYS32_getpid,
+     BIT(RAX) | BIT(RCX) | BIT(R11),
+     {ALLOWED, 0, 0},
+     RS_FEATURE_AMD,
+     0,
+     false,
+     BIT(HOST_INTERPRETER)},
+    {"SYSENTER from 32-bit code",
+     way_sysenter_32,
+     WAY_CALL32,
+     SYS32_getpid,
+     BIT(RAX) | BIT(RCX) | BIT(RDX),
+     {ALLOWED, 0, 0},
+     0,
+     RS_FEATURE_AMD,
+     true,
+     0},
+    FAULT("trap gate", way_trap_gate, 0, RS_VECTOR_TRAP, 0, 0),
+    FAULT("#DE", way_de, 0, VECTOR_DE, 0, 0),
+    FAULT("#DB by INT1", way_db, BIT(HOST_TCG), VECTOR_DB, 0, 0),
+    FAULT("#BP", way_bp, 0, VECTOR_BP, 0, 0),
+    FAULT("#OF", way_of, 0, VECTOR_OF, 0, 0),
+    FAULT("#UD", way_ud, 0, VECTOR_UD, 0, 0),
+    FAULT("#NP", way_np, BIT(HOST_TCG), VECTOR_NP, RS_VECTOR_ABSENT * 8 + 2, 0),
+    FAULT("#GP", way_gp, 0, VECTOR_GP, 0, 0),
+    FAULT("#PF", way_pf, 0, VECTOR_PF, PF_U, 0x10000000),
+    {"IRETQ", way_iretq, WAY_RETURN, 0, BIT(RSP), {ALLOWED, 0, 0}, 0, 0, false, BIT(HOST_TCG)},
+    {"far RET", way_lretq, WAY_RETURN, 0, BIT(RSP), {ALLOWED, 0, 0}, 0, 0, false, BIT(HOST_TCG)},
+};
+const size_t way_count = sizeof(ways) / sizeof(ways[0]);
+
+bool way_has_bases(void)
+{
+	/* The interpreter's ring 3 has the host's CR4. */
+	return (info.features & RS_FEATURE_FSGSBASE) || host == HOST_INTERPRETER;
+}
+
+bool way_exists(const struct way *way)
+{
+	return (info.features & way->needs) == way->needs && !(info.features & way->lacks);
+}
+
+/* What IRETQ and far RET take from the stack. */
+static uint64_t frame[5];
+
+void way_fill(const struct way *way)
+{
+	const uint64_t mask = way->kind == WAY_CALL32 ? UINT32_MAX : UINT64_MAX;
+
+	way_bases = way_has_bases();
+	for (int i = 0; i < REGISTERS; i++)
+		way_in.gpr[i] = UINT64_C(0x1111111111111111) * (uint64_t)i ^ 0xfedcba9876543210;
+	for (int i = RAX; i <= RDI; i++)
+		way_in.gpr[i] &= mask;
+	way_in.gpr[RAX] = way->number;
+	way_in.gpr[RSP] = 0x10;
+	way_in.gpr[R15] = 0x10000000; /* mapped nowhere */
+	way_in.rflags = RFLAGS_FIXED | RFLAGS_IF | RFLAGS_CF | RFLAGS_ZF | RFLAGS_OF;
+	way_in.fs_base = 0x123456789000;
+	way_in.gs_base = 0x23456789a000;
+	way_in.ds = way_in.es = RS_SEL_USER_DATA;
+	way_in.fs = way_in.gs = 0;
+	for (int i = 0; i < 16; i++)
+		for (int b = 0; b < 16; b++)
+			way_in.sse[i][b] = (uint8_t)(i * 16 + b + 1);
+	if (way->code == way_sysenter) {
+		way_in.gpr[RCX] = way_in.gpr[RSP];
+		way_in.gpr[RDX] = (uint64_t)way_resume;
+	}
+	if (way->code == way_sysenter_32) {
+		way_in.gpr[RAX] |= RS_SYSENTER_COMPAT;
+		way_in.gpr[RCX] = way_in.gpr[RSP];
+		way_in.gpr[RDX] = (uint64_t)way_sysenter_32_return;
+	}
+	if (way->kind == WAY_RETURN) {
+		way_in.gpr[RSP] = (uint64_t)frame;
+		frame[0] = (uint64_t)way_resume;
+		frame[1] = RS_SEL_USER_CODE;
+		frame[2] = way_in.rflags;
+		frame[3] = 0x2220;
+		frame[4] = RS_SEL_USER_DATA;
+	}
+}
+
+uint64_t way_differences(uint64_t changed)
+{
+	uint64_t wrong = 0;
+
+	for (int i = 0; i < REGISTERS; i++)
+		wrong |= way_in.gpr[i] != way_out.gpr[i] ? UINT64_C(1) << i : 0;
+	wrong |= way_in.rflags != way_out.rflags ? BIT(WAY_RFLAGS) : 0;
+	if (way_bases) {
+		wrong |= way_in.fs_base != way_out.fs_base ? BIT(WAY_FS_BASE) : 0;
+		wrong |= way_in.gs_base != way_out.gs_base ? BIT(WAY_GS_BASE) : 0;
+	}
+	/* The interpreter's ring 3 has the host's selectors. */
+	wrong |= host != HOST_INTERPRETER && (way_in.ds != way_out.ds || way_in.es != way_out.es ||
+	                                      way_in.fs != way_out.fs || way_in.gs != way_out.gs)
+	             ? BIT(WAY_SELECTORS)
+	             : 0;
+	for (int i = 0; i < 16 * 16; i++)
+		wrong |=
+		    way_in.sse[i / 16][i % 16] != way_out.sse[i / 16][i % 16] ? BIT(WAY_SSE) : 0;
+	return wrong & ~changed;
+}
+
+static uint64_t flags_of_handler(uint64_t rflags)
+{
+	return (rflags & (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)) |
+	       RFLAGS_FIXED | RFLAGS_IF;
+}
+
+static uint64_t wrong_result(const struct way *way, uint64_t pid)
+{
+	if (way->kind != WAY_CALL && way->kind != WAY_CALL32)
+		return 0;
+	if (way->code == way_syscall && way_out.gpr[RCX] != (uint64_t)way_after_syscall)
+		return BIT(WAY_RESULT);
+	return way_out.gpr[RAX] != pid ? BIT(WAY_RESULT) : 0;
+}
+
+struct outcome way_go(const struct way *way)
+{
+	const uint64_t pid = (uint64_t)raw_syscall(SYS_getpid, 0, 0, 0, 0);
+	const uint64_t rflags = way_in.rflags;
+	struct outcome got = {.vector = ALLOWED};
+	uint64_t wrong;
+	bool faulted;
+
+	raw_syscall(RS_SYS_FAULT_HANDLER, (long)way_caught, 0, 0, 0);
+	faulted = way_cross(way->code);
+	try_handle();
+	if (faulted) {
+		got = (struct outcome){(uint16_t)way_out.gpr[RDI], way_out.gpr[RSI],
+		                       way_out.gpr[RDX]};
+		if (got.vector != way->want.vector)
+			return got;
+		way_in.rflags = flags_of_handler(rflags);
+	}
+	wrong = way_differences(way->changed);
+	if (!faulted)
+		wrong |= wrong_result(way, pid);
+	way_in.rflags = rflags;
+	return wrong ? (struct outcome){.vector = WRONG, .error = wrong} : got;
+}

@@ -1,0 +1,82 @@
+/*
+ * Every way into the kernel and back, with every register of ring 3 filled before and looked at
+ * after.
+ */
+#ifndef GUEST_USER_WAYS_H
+#define GUEST_USER_WAYS_H
+
+/* What of way_out may be wrong: bits 0 to 15 are general registers by number. */
+#define WAY_RFLAGS    16
+#define WAY_FS_BASE   17
+#define WAY_GS_BASE   18
+#define WAY_SELECTORS 19
+#define WAY_SSE       20
+#define WAY_RESULT    21 /* of the system call */
+
+#ifndef __ASSEMBLER__
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guest/user/cross.h"
+#include "guest/user/gallery.h"
+
+/* All that a process has in the processor. */
+struct way_state {
+	uint64_t gpr[REGISTERS];
+	uint64_t rflags;
+	uint64_t fs_base, gs_base;
+	uint16_t ds, es, fs, gs;
+	uint8_t sse[16][16]; /* XMM0 to XMM15 */
+};
+
+/* Compiled into ways.S as offsets. */
+_Static_assert(offsetof(struct way_state, rflags) == 128, "ways.S");
+_Static_assert(offsetof(struct way_state, fs_base) == 136, "ways.S");
+_Static_assert(offsetof(struct way_state, gs_base) == 144, "ways.S");
+_Static_assert(offsetof(struct way_state, ds) == 152, "ways.S");
+_Static_assert(offsetof(struct way_state, sse) == 160, "ways.S");
+
+extern struct way_state way_in, way_out;
+
+enum way_kind {
+	WAY_CALL,   /* a system call: getpid unless the caller says otherwise */
+	WAY_CALL32, /* ... by the i386 table, from 32-bit code */
+	WAY_FAULT,  /* ends in the fault handler */
+	WAY_RETURN, /* ring 3 to ring 3, by an instruction that could change rings */
+};
+
+struct way {
+	const char *name;
+	const char *code;
+	enum way_kind kind;
+	uint16_t number;  /* of getpid in the table that applies */
+	uint32_t changed; /* registers that it may change, as bits */
+	struct outcome want;
+	uint64_t needs, lacks; /* RS_FEATURE_* */
+	bool stack_in_rcx;     /* and the return address in RDX: SYSENTER's */
+	uint32_t unfit;        /* hosts, as bits, that are known to answer otherwise */
+};
+extern const struct way ways[];
+extern const size_t way_count;
+
+/* Fills way_in with a pattern for this way, all of it as an ABI promises to keep it. */
+void way_fill(const struct way *way);
+/* Goes this way from way_in.  want, or what else came; WRONG with bits of what is not as it was. */
+struct outcome way_go(const struct way *way);
+/* What of way_out differs from way_in, but for `changed`. */
+uint64_t way_differences(uint64_t changed);
+
+/* The CPU has it, and this host is not declared to lack or to be harmed by it. */
+bool way_exists(const struct way *way);
+/* RDFSBASE and its kind work in ring 3. */
+bool way_has_bases(void);
+
+/* ways.S: loads way_in, jumps to code, stores way_out when it comes back.  True: by the fault
+ * handler. */
+bool way_cross(const char *code);
+extern const char way_caught[], way_resume[];
+
+#endif
+#endif

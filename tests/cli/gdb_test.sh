@@ -1,0 +1,253 @@
+#!/usr/bin/env bash
+# vmm --gdb, driven by the real gdb in batch mode and by a client that keeps to no protocol.
+#
+#   tests/cli/gdb_test.sh        VMM and BUILD say where vmm and guest.elf are
+#
+# TAP-like: "ok N - name", "not ok N - name" with details behind it, "# SKIP reason".  Status 0 when
+# nothing failed.
+set -u
+cd "$(dirname "$0")/../.." || exit 125
+BUILD=$(realpath "${BUILD:-build}") || exit 125
+VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
+guest=$BUILD/guest.elf
+work=$(mktemp -d "${TMPDIR:-/tmp}/gdb_test.XXXXXX") || exit 125
+vmm_pid=
+cleanup() {
+	if [ -n "$vmm_pid" ]; then kill "$vmm_pid" 2> /dev/null; fi
+	rm -rf "$work"
+}
+trap cleanup EXIT
+
+count=0 failed=0
+pass() { echo "ok $((++count)) - $1"; }
+fail() { # name, details...
+	echo "not ok $((++count)) - $1"
+	shift
+	printf '%s\n' "$@" | sed 's/^/#   /'
+	failed=$((failed + 1))
+}
+skip_all() { echo "ok 1 - gdb # SKIP $1"; echo "1..1"; exit 0; }
+
+if ! { : < /dev/kvm; } 2> /dev/null; then skip_all "no usable /dev/kvm"; fi
+if ! command -v gdb > /dev/null; then skip_all "no gdb"; fi
+if ! command -v python3 > /dev/null; then skip_all "no python3"; fi
+
+socket=$work/gdb
+log=$work/log
+status=0
+
+# Starts vmm in the background, waiting for gdb at $socket; arguments: options, then -- and the guest's.
+start_vmm() {
+	local options=()
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do options+=("$1") && shift; done
+	timeout --kill-after=2 100 "$VMM" --quiet --timeout 90 --gdb "$socket" "${options[@]}" "$guest" "$@" \
+		> "$work/out" 2> "$work/err" < /dev/null &
+	vmm_pid=$!
+	for _ in $(seq 200); do
+		if [ -S "$socket" ]; then return; fi
+		sleep 0.05
+	done
+}
+end_vmm() {
+	wait "$vmm_pid"
+	status=$?
+	vmm_pid=
+}
+# gdb COMMAND...: all of them in one session.
+run_gdb() {
+	local commands=(-ex 'set pagination off' -ex 'set confirm off' -ex "target remote $socket")
+	for command in "$@"; do commands+=(-ex "$command"); done
+	timeout --kill-after=2 90 gdb -nx -batch "${commands[@]}" "$guest" > "$log" 2>&1 < /dev/null
+}
+# session GUEST-PROGRAM COMMAND...
+session() {
+	local program=$1
+	shift
+	# shellcheck disable=SC2086 # words
+	start_vmm -- $program
+	run_gdb "$@"
+	end_vmm
+}
+# shows NAME PATTERN...: extended regular expressions that the log must have, in this order.
+shows() {
+	local name=$1 text pattern
+	shift
+	text=$(cat "$log")
+	for pattern in "$@"; do
+		if [[ ! $text =~ $pattern ]]; then
+			fail "$name" "not shown: $pattern" "$(tail -n 40 "$log")" "$(tail -n 5 "$work/err")"
+			return
+		fi
+		text=${text#*"${BASH_REMATCH[0]}"}
+	done
+	pass "$name"
+}
+is() { # NAME GOT WANTED
+	if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "got $2, wanted $3" "$(tail -n 20 "$log")" "$(tail -n 5 "$work/err")"; fi
+}
+
+# ---- Ring 0 ------------------------------------------------------------------------------------------
+
+session "crash none" 'info registers rip cs cr0 cr4 efer fs_base gs_base' 'stepi' 'x/i $pc' \
+	'break kernel_main' 'continue' 'backtrace 1' 'next' 'hbreak process_init' 'continue' 'step' \
+	'finish' 'finish' 'info threads' 'kill'
+shows "waits before the first instruction" 'rip +0x[0-9a-f]+ +0x[0-9a-f]+ <kernel_start>'
+shows "control registers with their bits" 'cr0 .*PE .*PG' 'efer .*LME LMA' 'gs_base +0xffffffffd0000000'
+shows "break, hbreak, continue" 'Breakpoint 1, kernel_main' 'Breakpoint 2, process_init'
+shows "backtrace shows the caller" '#0 +kernel_main \(boot='
+shows "next, step and finish" 'boot->magic' 'Breakpoint 2' 'new_process \(' 'in process_init|process_init \(' \
+	'kernel_main \(.*process_start_first'
+shows "info threads" 'Thread 1 .*vCPU 0, ring 0'
+is "kill ends the guest" "$status" 137
+
+# ---- Across the boundary -------------------------------------------------------------------------------
+
+session "crash none" 'break user_syscall' 'continue' 'backtrace 2' 'info registers cs ss' \
+	'display/i $pc' 'stepi 200' 'info registers cs' 'delete' 'break syscall64' 'continue' 'backtrace' \
+	'info registers xmm0 mxcsr' 'detach'
+shows "a breakpoint in ring 3" 'Breakpoint 1, syscall \(' '#1 ' 'cs +0x2b' 'ss +0x23'
+shows "stepping enters ring 0" 'Breakpoint 1' 'cs +0x8 '
+shows "backtrace in ring 0 up to the entry" 'Breakpoint 2, syscall64 \(' '#1 .*(syscall_entry|quirk_syscall)'
+shows "SSE registers" 'xmm0 +\{' 'mxcsr +0x'
+is "after detach the guest runs on to its own end" "$status" 2
+
+session "crash none" 'break kernel_main' 'continue' 'set $r15 = 0x1234' 'print/x $r15' \
+	'print next_pid' 'watch next_pid' 'continue' 'print next_pid' 'delete' 'set var next_pid = 77' \
+	'print next_pid' 'x/2i kernel_main' 'monitor help' 'monitor walk 0xffffffff80100000' 'monitor stats' \
+	'monitor nonsense' 'continue'
+shows "registers and variables can be set" '= 0x1234' 'next_pid|\$2 = 1' '= 77'
+shows "watch stops behind the write" 'Hardware watchpoint' 'Old value = 1' 'New value = 2'
+shows "monitor help, walk, stats" 'monitor walk VA' 'PML4E' 'ring 3 read of .*#PF' 'returns from KVM_RUN|Returns from KVM_RUN'
+shows "monitor says what it does not know" 'no such command'
+shows "the guest's status" 'exited with code 02'
+is "vmm's status is the guest's" "$status" 2
+
+session "crash fault" 'continue' 'backtrace 3' 'continue'
+shows "a guest that dies can be looked at" 'SIGABRT' '#0 '
+is "a dead guest's status" "$status" 126
+
+# ---- Ctrl-C, as gdb sends it ---------------------------------------------------------------------------
+
+start_vmm
+run_gdb "shell (sleep 1; kill -INT \$PPID) &" 'continue' 'info registers rip' 'detach'
+vmm_is=$vmm_pid
+shows "Ctrl-C stops a running guest" 'SIGINT' 'rip +0x'
+kill -INT "$(pgrep -P "$vmm_is" | head -n 1)" 2> /dev/null
+end_vmm
+
+# ---- The guest sees nothing of it ------------------------------------------------------------------------
+
+crossings() { python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))["crossings"], sort_keys=True))' "$1"; }
+timeout 90 "$VMM" --quiet --stats json --stats-file "$work/plain.json" "$guest" > "$work/plain.out" 2>&1
+start_vmm --stats json --stats-file "$work/gdb.json"
+run_gdb 'break user_mark_syscall' 'continue' 'stepi 40' 'break user_wait_for_child' 'continue' 'stepi 300' \
+	'delete' 'detach'
+end_vmm
+is "counters of the tour are the same under gdb" "$(crossings "$work/gdb.json")" "$(crossings "$work/plain.json")"
+
+# ---- The line --------------------------------------------------------------------------------------------
+
+cat > "$work/client.py" << 'PYTHON'
+"""Talks to the stub without gdb: what it answers to each packet, and to garbage."""
+import random
+import socket
+import sys
+import time
+
+def packet(data):
+    return b"$" + data + b"#%02x" % (sum(data) & 255)
+
+def read_reply(line, wait=20):
+    line.settimeout(wait)
+    data = b""
+    while True:
+        byte = line.recv(1)
+        if not byte:
+            return None
+        if not data and byte in b"+-":
+            continue
+        data += byte
+        if data[-3:-2] == b"#" and data[:1] == b"$":
+            return data[1:-3]
+
+def ask(line, data):
+    line.sendall(packet(data))
+    return read_reply(line)
+
+line = socket.socket(socket.AF_UNIX)
+line.connect(sys.argv[1])
+what = sys.argv[2]
+if what == "fuzz":
+    random.seed(1)
+    letters = b"?gGpPmMXcCsSZzHTDkvqQ0123456789abcdef,:;=#$}*\x03\x00\xff"
+    for _ in range(2000):
+        data = bytes(random.choice(letters.replace(b"c", b"").replace(b"C", b"").replace(b"s", b"")
+                     .replace(b"S", b"").replace(b"k", b"").replace(b"D", b"").replace(b"v", b""))
+                     for _ in range(random.randrange(40)))
+        line.sendall(data if random.random() < 0.3 else packet(data.replace(b"#", b"").replace(b"$", b"").replace(b"}", b"")))
+        if random.random() < 0.05:
+            time.sleep(0.001)
+        line.setblocking(False)
+        try:
+            while line.recv(65536):
+                pass
+        except BlockingIOError:
+            pass
+        line.setblocking(True)
+    line.sendall(b"$" + b"m" * 100000 + b"#00")
+    line.sendall(packet(b"QStartNoAckMode") * 2)
+    time.sleep(0.5)
+    line.setblocking(False)
+    try:
+        while line.recv(65536):
+            pass
+    except BlockingIOError:
+        pass
+    line.setblocking(True)
+    print(ask(line, b"qC"), ask(line, b"vMustReplyEmpty"), ask(line, b"m0,zz"))
+elif what == "interrupt":
+    line.sendall(packet(b"c"))
+    time.sleep(0.7)
+    line.sendall(b"\x03")
+    print(read_reply(line)[:3])
+elif what == "gone":
+    line.sendall(packet(b"c"))
+    time.sleep(0.1)
+if what != "gone":
+    line.sendall(packet(b"k"))
+line.close()
+PYTHON
+start_vmm
+python3 "$work/client.py" "$socket" fuzz > "$log" 2>&1
+end_vmm
+is "garbage does not confuse the stub" "$(cat "$log")" "b'QC1' b'' b'E01'"
+start_vmm
+python3 "$work/client.py" "$socket" interrupt > "$log" 2>&1
+end_vmm
+is "0x03 stops the guest" "$(cat "$log")" "b'T02'"
+start_vmm -- crash none
+python3 "$work/client.py" "$socket" gone > "$log" 2>&1
+end_vmm
+is "when the connection ends the guest runs on" "$status" 2
+
+# ---- Addresses -------------------------------------------------------------------------------------------
+
+python3 -c 'import socket, sys, time
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); print(s.getsockname()[1], flush=True); time.sleep(20)' > "$work/port" &
+holder=$!
+for _ in $(seq 100); do if [ -s "$work/port" ]; then break; fi; sleep 0.05; done
+timeout 20 "$VMM" --quiet --gdb "$(cat "$work/port")" "$guest" > "$log" 2>&1
+is "a port that is taken: status" "$?" 125
+shows "a port that is taken: message" 'somebody listens there already'
+kill "$holder" 2> /dev/null
+wait "$holder" 2> /dev/null
+for address in '' x 70000 1.2.3:4 host:1 :; do
+	timeout 20 "$VMM" --gdb "$address" "$guest" > "$log" 2>&1
+	is "--gdb '$address' is refused" "$?" 2
+done
+timeout 20 "$VMM" --timeout 0.3 --gdb 0 "$guest" > "$log" 2>&1
+is "--timeout also ends the wait for gdb" "$?" 124
+shows "it says where it waits" 'target remote 127.0.0.1:[0-9]+'
+
+echo "1..$count"
+[ "$failed" = 0 ]

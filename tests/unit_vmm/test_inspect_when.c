@@ -1,0 +1,188 @@
+/* The words of --inspect, and the state that it shows. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit_vmm/suites.h"
+#include "vmm/anatomy.h"
+#include "vmm/anatomy_rows.h"
+#include "vmm/inspect.h"
+#include "vmm/inspect_when.h"
+
+static struct inspect_when when;
+static char problem[200];
+
+static bool parse(const char *text)
+{
+	return inspect_when_parse(&when, text, problem, sizeof(problem));
+}
+
+START_TEST(words)
+{
+	ck_assert(parse("all"));
+	ck_assert(when.any_exit && when.exits[0] && when.exits[STATS_REASONS - 1]);
+	ck_assert_uint_eq(when.every, 1);
+	ck_assert(parse("IO,hlt"));
+	ck_assert(when.exits[KVM_EXIT_IO] && when.exits[KVM_EXIT_HLT] &&
+	          !when.exits[KVM_EXIT_MMIO]);
+	ck_assert(parse("vector=14,vector=0x80,syscall=57,cpl-change,cr3-write,first"));
+	ck_assert(when.vectors[14] && when.vectors[0x80] && !when.vectors[13]);
+	ck_assert(when.syscall_count == 1 && when.syscalls[0] == 57);
+	ck_assert(when.cpl_change && when.cr3_write && when.first && !when.any_exit);
+	ck_assert(parse("pc=trap+0x1f,pc=0xffffffff80100000,every=100"));
+	ck_assert_str_eq(when.places[0].symbol, "trap");
+	ck_assert_uint_eq(when.places[0].offset, 0x1f);
+	ck_assert_str_eq(when.places[1].symbol, "");
+	ck_assert_uint_eq(when.places[1].offset, 0xffffffff80100000);
+	ck_assert_uint_eq(when.every, 100);
+	ck_assert(parse("count=3") && when.count == 3);
+}
+END_TEST
+
+START_TEST(refusals)
+{
+	static const char *const wrong[] = {
+	    "",
+	    ",",
+	    "nonsense",
+	    "all,",
+	    "vector=256",
+	    "vector=-1",
+	    "vector=",
+	    "syscall=x",
+	    "pc=",
+	    "pc=+4",
+	    "pc=a+",
+	    "pc=a+b",
+	    "count=0",
+	    "every=0",
+	    "every=2",
+	    "first",
+	    "first,every=2",
+	    "all nonsense",
+	    "pc=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	    "syscall=1,syscall=1,syscall=1,syscall=1,syscall=1,syscall=1,syscall=1,syscall=1,"
+	    "syscall=1,syscall=1,syscall=1,syscall=1,syscall=1,syscall=1,syscall=1,syscall=1,"
+	    "syscall=1",
+	};
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		ck_assert_msg(!parse(wrong[i]), "'%s' is accepted", wrong[i]);
+		ck_assert_uint_gt(strlen(problem), 8);
+	}
+}
+END_TEST
+
+START_TEST(changes)
+{
+	static struct inspect_state old, new;
+	struct inspect_change list[INSPECT_CHANGES_MAX];
+
+	ck_assert_uint_eq(inspect_changes(&old, &new, list), 0);
+	new.regs.rip = 1;
+	new.sregs.ss.dpl = 3;
+	new.sregs.cr3 = 0x1000;
+	new.msrs[INSPECT_LSTAR] = 5;
+	ck_assert_uint_eq(inspect_changes(&old, &new, list), 4);
+	ck_assert_str_eq(list[0].name, "RIP");
+	ck_assert_str_eq(list[1].name, "CPL");
+	ck_assert_uint_eq(list[1].new, 3);
+	ck_assert_str_eq(list[2].name, "CR3");
+	ck_assert_str_eq(list[3].name, "LSTAR");
+	memset(&new, 0xff, sizeof(new));
+	ck_assert_uint_le(inspect_changes(&old, &new, list), INSPECT_CHANGES_MAX);
+}
+END_TEST
+
+START_TEST(events_in_words)
+{
+	struct kvm_vcpu_events events = {0};
+	char text[160], tiny[8];
+
+	ck_assert_str_eq(inspect_events_text(&events, text, sizeof(text)), "none");
+	events.exception.injected = 1;
+	events.exception.nr = 14;
+	events.exception.has_error_code = 1;
+	events.exception.error_code = 4;
+	events.nmi.masked = 1;
+	ck_assert_str_eq(inspect_events_text(&events, text, sizeof(text)),
+	                 "#PF being delivered, error code 0x4; NMIs masked");
+	ck_assert_uint_lt(strlen(inspect_events_text(&events, tiny, sizeof(tiny))), sizeof(tiny));
+}
+END_TEST
+
+/* Text and JSON of a made-up state. */
+START_TEST(forms)
+{
+	static struct inspect_state state, before;
+	const struct symbols none = {0};
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	json_t *json;
+
+	state.regs.rip = 0x401000;
+	state.sregs.ss.dpl = 3;
+	state.number = 2;
+	state.msrs_known = 1U << INSPECT_LSTAR;
+	snprintf(state.why, sizeof(state.why), "because");
+	snprintf(state.kind, sizeof(state.kind), "pc");
+	snprintf(state.instruction, sizeof(state.instruction), "nop");
+	inspect_print(out, &state, &before, &none);
+	fclose(out);
+	ck_assert_ptr_nonnull(strstr(text, "Stop 2 after 0 exits: because"));
+	ck_assert_ptr_nonnull(strstr(text, "ring 3 at 0000000000401000: nop"));
+	ck_assert_ptr_nonnull(strstr(text, "RIP 0 -> 401000"));
+	ck_assert_ptr_nonnull(strstr(text, "LSTAR"));
+	ck_assert_ptr_null(strstr(text, "CSTAR"));
+	free(text);
+	json = inspect_json(&state, &before, &none);
+	ck_assert_str_eq(json_string_value(json_object_get(json, "kind")), "pc");
+	ck_assert_str_eq(json_string_value(json_object_get(json, "rip")), "0x401000");
+	ck_assert_int_eq(json_integer_value(json_object_get(json, "cpl")), 3);
+	ck_assert(json_is_array(json_object_get(json_object_get(json, "changed"), "RIP")));
+	json_decref(json);
+	json = inspect_json(&state, NULL, &none);
+	ck_assert(json_is_null(json_object_get(json, "changed")));
+	json_decref(json);
+}
+END_TEST
+
+START_TEST(stacks)
+{
+	ck_assert_str_eq(anatomy_stack_name(0x7ffffffef000), "user");
+	ck_assert_str_eq(anatomy_stack_name(0xffffc90000004000), "kernel");
+	ck_assert_str_eq(anatomy_stack_name(0xffffffffd0005000), "entry");
+	ck_assert_str_eq(anatomy_stack_name(0xffffffffd0004000), "?");
+	ck_assert_str_eq(anatomy_stack_name(0xffffffffd0008000), "IST1");
+	ck_assert_str_eq(anatomy_stack_name(0xffffffffd000e000), "IST3");
+	ck_assert_str_eq(anatomy_stack_name(0), "?");
+}
+END_TEST
+
+START_TEST(anatomies)
+{
+	ck_assert(anatomy_check("syscall") && anatomy_check("syscall=1") &&
+	          anatomy_check("int80=0x2"));
+	ck_assert(anatomy_check("pagefault") && anatomy_check("fork") &&
+	          anatomy_check("context-switch"));
+	ck_assert(!anatomy_check("sysenter") && !anatomy_check("") && !anatomy_check("syscall="));
+	ck_assert(!anatomy_check("syscall=x") && !anatomy_check("fork=1") && !anatomy_check("sys"));
+}
+END_TEST
+
+Suite *inspect_suite(void)
+{
+	Suite *suite = suite_create("inspect");
+	TCase *tests = tcase_create("inspect");
+
+	tcase_add_test(tests, words);
+	tcase_add_test(tests, refusals);
+	tcase_add_test(tests, changes);
+	tcase_add_test(tests, events_in_words);
+	tcase_add_test(tests, forms);
+	tcase_add_test(tests, stacks);
+	tcase_add_test(tests, anatomies);
+	suite_add_tcase(suite, tests);
+	return suite;
+}
