@@ -355,15 +355,16 @@ static bool set_leaf_bits(uint64_t bits)
 {
 	const uint64_t allowed = X86_BIT(51) | UINT64_C(0xf) << 59;
 	struct pt_walk walk;
+	const struct pt_step *leaf;
 	uint64_t *table;
 
 	pt_walk(&process_current()->space.user, values[RS_STATE_LEAF], &walk);
-	/* The bits may be what keeps it from being mapped. */
-	if ((bits & ~allowed) || walk.steps < 4 || walk.step[walk.steps - 1].level != 1)
-		return values[RS_STATE_LEAF] == 0;
-	table = frame_at(walk.step[walk.steps - 1].table);
-	table[walk.step[walk.steps - 1].index] =
-	    (walk.step[walk.steps - 1].entry & ~allowed) | bits;
+	leaf = &walk.step[walk.steps - 1];
+	/* Not `mapped`: a reserved bit of ours may be what keeps it from that. */
+	if ((bits & ~allowed) || leaf->level != 1 || !(leaf->entry & 1))
+		return false;
+	table = frame_at(leaf->table);
+	table[leaf->index] = (leaf->entry & ~allowed) | bits;
 	space_set_mode(space_mode()); /* empties the TLB */
 	return true;
 }
@@ -376,15 +377,6 @@ static bool set_watch(uint64_t address)
 	if (address >= USER_TOP)
 		return false;
 	__asm__ volatile("mov %0, %%dr0\n mov %1, %%dr7" : : "r"(address), "r"(dr7));
-	return true;
-}
-
-/* The user's GS base waits in KERNEL_GS_BASE while the kernel runs. */
-static bool set_base(uint32_t msr, uint64_t base)
-{
-	if (base >= USER_TOP)
-		return false;
-	write_msr(msr, base);
 	return true;
 }
 
@@ -429,10 +421,6 @@ static bool set_state(uint32_t state, uint64_t value)
 		return true;
 	case RS_STATE_MAP:
 		return map_for_a_moment(value);
-	case RS_STATE_FS_BASE:
-		return set_base(MSR_FS_BASE, value);
-	case RS_STATE_GS_BASE:
-		return set_base(MSR_KERNEL_GS_BASE, value);
 	default:
 		return false;
 	}
@@ -445,8 +433,7 @@ int64_t gallery_state(uint32_t state, uint64_t value)
 	if (state >= RS_STATE_COUNT)
 		return -EINVAL;
 	before = values[state];
-	/* Bases are the process's, and what it had is not known here. */
-	if (before == value && state < RS_STATE_FS_BASE)
+	if (before == value && state != RS_STATE_MAP)
 		return (int64_t)before;
 	if (!set_state(state, value))
 		return -EINVAL;

@@ -38,7 +38,8 @@ struct pt *space_kernel_tree(void);
 bool space_create(struct space *space, uint16_t pcid);
 /* Frees all tables.  The space must be loaded on no CPU, and its pages unmapped. */
 void space_destroy(struct space *space);
-/* Maps in the user root.  rights: PT_WRITE, PT_EXEC; PT_USER is added. */
+/* Maps in the user root.  rights: PT_WRITE, PT_EXEC; PT_USER is added.  PT_ECANONICAL for what reaches
+ * beyond USER_TOP. */
 enum pt_status space_map(struct space *space, uint64_t va, uint64_t pa, uint64_t len,
                          uint32_t rights);
 /* Lets the kernel root see what the user root maps there: due once after space_map. */

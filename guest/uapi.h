@@ -63,7 +63,7 @@
 #define RS_RING0_UNDEFINED 18
 #define RS_RING0_COUNT 19
 
-/* States (RS_SYS_STATE).  Each returns to what it was at RS_SYS_GALLERY(0) too. */
+/* States (RS_SYS_STATE).  RS_SYS_GALLERY(0) undoes each of them. */
 #define RS_STATE_TSD 0         /* CR4.TSD */
 #define RS_STATE_SCE 1         /* EFER.SCE */
 #define RS_STATE_SYSENTER_CS 2 /* the MSR, as it was or 0 */
@@ -73,11 +73,9 @@
 #define RS_STATE_LEAF_BITS 6   /* added to the entry of RS_STATE_LEAF: bits 51 and 62:59 */
 #define RS_STATE_LEAF 7        /* the user page that RS_STATE_LEAF_BITS speaks of */
 #define RS_STATE_WATCH 8       /* a user address watched by DR0; 0: none */
-#define RS_STATE_FS_BASE 9     /* of the caller, below USER_TOP */
-#define RS_STATE_GS_BASE 10
-#define RS_STATE_MAP 11 /* a page there, for the time of the call; -EINVAL: refused */
-#define RS_STATE_SILENT 12 /* the console is not told of processes that a fault ended */
-#define RS_STATE_COUNT 13
+#define RS_STATE_SILENT 9      /* the console is not told of processes that a fault ended */
+#define RS_STATE_MAP 10        /* a page there, for the time of the call; -EINVAL: refused */
+#define RS_STATE_COUNT 11
 
 /* Attempts of rings 1 and 2 (RS_SYS_RING); each ends in UD2 when nothing stopped it. */
 #define RS_RING_NOTHING 0

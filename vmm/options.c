@@ -26,6 +26,8 @@ static const char help[] =
     "  --pti auto|on|off    kernel page-table isolation; auto: where the CPU needs it\n"
     "  --no-pcid            do not use PCIDs even where the CPU has them\n"
     "  --la57               5-level paging\n"
+    "  --program NAME       the same as NAME before the guest arguments: of guest.elf tour (the\n"
+    "                       default), check, walls, hostile, crossings, costs, counts, crash\n"
     "  --timeout SECONDS    stop the guest after this time (fractions allowed)\n"
     "  --stats text|json|none\n"
     "                       what to report at the end (default text)\n"
@@ -190,6 +192,7 @@ enum {
 	OPT_PTI,
 	OPT_NO_PCID,
 	OPT_LA57,
+	OPT_PROGRAM,
 	OPT_TIMEOUT,
 	OPT_STATS,
 	OPT_STATS_FILE,
@@ -219,6 +222,7 @@ static const struct option long_options[] = {
     {"pti", required_argument, NULL, OPT_PTI},
     {"no-pcid", no_argument, NULL, OPT_NO_PCID},
     {"la57", no_argument, NULL, OPT_LA57},
+    {"program", required_argument, NULL, OPT_PROGRAM},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"stats", required_argument, NULL, OPT_STATS},
     {"stats-file", required_argument, NULL, OPT_STATS_FILE},
@@ -290,6 +294,9 @@ static bool set_option(struct options *options, int option, const char *value, b
 	case OPT_LA57:
 		options->la57 = true;
 		break;
+	case OPT_PROGRAM:
+		options->program = value;
+		break;
 	case OPT_QUIET:
 		options->quiet = true;
 		break;
@@ -342,9 +349,7 @@ static bool take_guest(struct options *options, int argc, char **argv)
 	if (!*argv[0])
 		return message_error("the guest's file name is empty");
 	options->guest = argv[0];
-	if (argc == 1)
-		return true;
-	if (strcmp(argv[1], "--") != 0) {
+	if (argc > 1 && strcmp(argv[1], "--") != 0) {
 		if (argv[1][0] == '-')
 			return message_error(
 			    "'%s' after %s: options come before it, and what is the guest's "
@@ -353,8 +358,13 @@ static bool take_guest(struct options *options, int argc, char **argv)
 		return message_error("'%s' after %s: guest arguments come after '--'", argv[1],
 		                     argv[0]);
 	}
-	options->argc = argc - 2;
-	options->argv = argv + 2;
+	options->argc = argc > 1 ? argc - 2 : 0;
+	options->argv = argv + (argc > 1 ? 2 : 1);
+	if (options->program) {
+		/* The word before the arguments, "--" or the guest's, has done its work. */
+		*--options->argv = (char *)options->program;
+		options->argc++;
+	}
 
 	size_t size = strlen(options->guest) + 1;
 

@@ -38,8 +38,9 @@ struct options {
 	const char *core;         /* NULL: none is written */
 	const char *inspect_core; /* NULL: run a guest; else read this core instead */
 	const char *guest; /* path; NULL only with probe and inspect_core */
+	const char *program; /* --program: the guest's first argument; NULL: none */
 	int argc;          /* guest arguments behind "--", the path not counted */
-	char *const *argv;
+	char **argv;
 };
 
 enum options_result {

@@ -412,6 +412,79 @@ START_TEST(death_is_explained)
 }
 END_TEST
 
+/* ---- Looking: the same answers on every KVM ---------------------------------------------------------- */
+
+START_TEST(audit_and_walk_hold)
+{
+	ck_assert_int_eq(status_of(_i, "look"), 0);
+	must_say(_i, "look", "out", "19 rules kept, 0 broken");
+	must_say(_i, "look", "out", "ring 3 read of 0xffffffff80");
+	must_say(_i, "look", "out", ": #PF 0x4 at the PDPT entry: not present");
+	must_say(_i, "look", "out", "direct map of RAM");
+}
+END_TEST
+
+static const char *const anatomies[] = {"anatomy_syscall", "anatomy_int80", "anatomy_pagefault",
+                                        "anatomy_fork", "anatomy_context-switch"};
+#define ANATOMIES ((int)(sizeof(anatomies) / sizeof(anatomies[0])))
+
+START_TEST(anatomy_follows_the_crossing)
+{
+	const int host = _i / ANATOMIES;
+	const char *name = anatomies[_i % ANATOMIES];
+
+	ck_assert_int_eq(status_of(host, name), 0);
+	must_say(host, name, "out", "\n3 user   user   user   IF "); /* the last of ring 3 */
+	must_say(host, name, "out", "\n0 kernel kernel kernel -  "); /* behind both switches */
+	must_say(host, name, "out", "swapgs");
+	must_say(host, name, "out", " cr3, ");
+	must_say(host, name, "out", " instructions in ring 0");
+}
+END_TEST
+
+START_TEST(inspection_stops_at_the_vector)
+{
+	json_error_t error;
+	char *text = read_text(_i, "inspect", "err");
+	json_t *json = json_loads(text, JSON_DISABLE_EOF_CHECK, &error);
+
+	ck_assert_msg(json, "%s: %s: %.500s", hosts[_i].name, error.text, text);
+	ck_assert_str_eq(json_string_value(json_object_get(json, "kind")), "vector");
+	ck_assert(strstr(json_string_value(json_object_get(json, "why")), "#PF"));
+	json_decref(json);
+	free(text);
+}
+END_TEST
+
+/* Recording changes nothing that the guest counts, and what it leaves is whole. */
+START_TEST(trace_and_page_are_whole)
+{
+	json_t *trace = read_json(_i, "trace", "json"), *traced = read_json(_i, "traced", "json");
+	json_t *untraced = read_json(_i, "untraced", "json");
+	char *page = read_text(_i, "trace", "html");
+
+	ck_assert_int_eq(status_of(_i, "trace"), 0);
+	ck_assert_uint_gt(json_array_size(json_object_get(trace, "traceEvents")), 100);
+	ck_assert(json_equal(json_object_get(traced, "crossings"),
+	                     json_object_get(untraced, "crossings")));
+	ck_assert(strstr(page, "</html>") && strstr(page, "entry area"));
+	free(page);
+	json_decref(trace);
+	json_decref(traced);
+	json_decref(untraced);
+}
+END_TEST
+
+START_TEST(core_can_be_inspected)
+{
+	ck_assert_int_eq(status_of(_i, "core"), 126);
+	ck_assert_int_eq(status_of(_i, "inspect_core"), 0);
+	must_say(_i, "inspect_core", "out", "PANIC");
+	must_say(_i, "inspect_core", "out", " 0 broken");
+	must_say(_i, "inspect_core", "out", "kernel text");
+}
+END_TEST
+
 START_TEST(plain_guest_runs)
 {
 	ck_assert_int_eq(status_of(_i, "hello"), 7);
@@ -528,6 +601,11 @@ static Suite *suite(bool compare)
 		tcase_add_loop_test(tc, gallery_holds, 0, host_count * GALLERIES);
 		tcase_add_loop_test(tc, boxes_are_recognised, 0, host_count);
 		tcase_add_loop_test(tc, death_is_explained, 0, host_count);
+		tcase_add_loop_test(tc, audit_and_walk_hold, 0, host_count);
+		tcase_add_loop_test(tc, anatomy_follows_the_crossing, 0, host_count * ANATOMIES);
+		tcase_add_loop_test(tc, inspection_stops_at_the_vector, 0, host_count);
+		tcase_add_loop_test(tc, trace_and_page_are_whole, 0, host_count);
+		tcase_add_loop_test(tc, core_can_be_inspected, 0, host_count);
 		tcase_add_loop_test(tc, plain_guest_runs, 0, host_count);
 		tcase_add_loop_test(tc, probe_answers, 0, host_count);
 		tcase_add_loop_test(tc, walk_agrees_with_kvm, 0, host_count);
