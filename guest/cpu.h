@@ -2,8 +2,8 @@
  * The words of one CPU that entry code needs, and the instructions C has no words for.
  *
  * struct cpu lies at RS_ENTRY_CPU(n), in the entry area: it is all a user root maps of the kernel's
- * data, so nothing goes in here that ring 3 must not learn through a CPU that leaks (CVE-2017-5754).
- * In ring 0 the GS base points to it.
+ * data, so nothing goes in here that ring 3 must not learn through a CPU that leaks
+ * (CVE-2017-5754). In ring 0 the GS base points to it.
  */
 #ifndef GUEST_CPU_H
 #define GUEST_CPU_H

@@ -2,9 +2,9 @@
 #ifndef GUEST_ERRNO_H
 #define GUEST_ERRNO_H
 
-#define EPERM 1
-#define ESRCH 3
-#define EBADF 9
+#define EPERM  1
+#define ESRCH  3
+#define EBADF  9
 #define ECHILD 10
 #define EAGAIN 11
 #define ENOMEM 12

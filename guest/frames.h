@@ -16,8 +16,8 @@ void frames_init(const struct rs_boot *boot);
 bool frame_alloc(uint64_t *frame);
 /* A frame with any content, for who writes all of it. */
 bool frame_alloc_dirty(uint64_t *frame);
-/* Back to the pool.  Clearing 4 KiB costs 300 us where ring 0 is interpreted, so a frame known to be zero
- * says so. */
+/* Back to the pool.  Clearing 4 KiB costs 300 us where ring 0 is interpreted, so a frame known to
+ * be zero says so. */
 void frame_free(uint64_t frame);
 void frame_free_zero(uint64_t frame);
 /* Frames that frame_alloc could still give. */

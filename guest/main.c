@@ -1,6 +1,6 @@
 /*
- * The kernel's C entry.  Everything is live when it is called: tables, IDT, TSS, MSRs are the VMM's work
- * (shared/abi.h).  What is left is to make the first process and to go to ring 3.
+ * The kernel's C entry.  Everything is live when it is called: tables, IDT, TSS, MSRs are the VMM's
+ * work (shared/abi.h).  What is left is to make the first process and to go to ring 3.
  */
 #include <stddef.h>
 
@@ -23,13 +23,14 @@ static uint64_t user_entry(const struct rs_boot *boot)
 	panic(NULL, "the image has no ring 3 program");
 }
 
-/* Opens RS_PORT_MARK in the I/O permission bitmap, which the VMM wrote with every port denied.  Whether a
- * process's ring 3 gets to see the bitmap at all is decided at each switch (process.c). */
+/* Opens RS_PORT_MARK in the I/O permission bitmap, which the VMM wrote with every port denied.
+ * Whether a process's ring 3 gets to see the bitmap at all is decided at each switch (process.c).
+ */
 static void open_mark_port(void)
 {
 	uint8_t *bitmap = (uint8_t *)(RS_ENTRY_CPU(0) + RS_ENTRY_TSS + RS_IO_BITMAP_OFFSET);
 
-	bitmap[RS_PORT_MARK / 8] &= (uint8_t)~(1 << RS_PORT_MARK % 8);
+	bitmap[RS_PORT_MARK / 8] &= (uint8_t) ~(1 << RS_PORT_MARK % 8);
 }
 
 static void cpu_init(const struct rs_boot *boot)

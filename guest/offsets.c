@@ -8,7 +8,7 @@
 #include "guest/process.h"
 
 #define EMIT(name, value) __asm__ volatile("\n.ascii \"->" #name " %c0\"" : : "i"(value))
-#define STATS_FROM_GS (RS_KERNEL_CPU_BASE - RS_ENTRY_CPU_BASE + RS_KERNEL_STATS)
+#define STATS_FROM_GS     (RS_KERNEL_CPU_BASE - RS_ENTRY_CPU_BASE + RS_KERNEL_STATS)
 
 void offsets(void);
 void offsets(void)
@@ -31,8 +31,7 @@ void offsets(void)
 	     (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, syscall64));
 	EMIT(STATS_SYSCALL32,
 	     (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, syscall32));
-	EMIT(STATS_SYSENTER,
-	     (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, sysenter));
+	EMIT(STATS_SYSENTER, (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, sysenter));
 	EMIT(STATS_INT80, (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, int80));
 	EMIT(STATS_VECTOR80,
 	     (int64_t)STATS_FROM_GS + (int64_t)offsetof(struct rs_stats, vectors[0x80]));

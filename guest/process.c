@@ -17,10 +17,10 @@ extern const char switch_segments_end[];
 /* entry.S */
 extern const char user_return[];
 
-#define USER_STACK_TOP (RS_USER_END - 16 * PAGE_SIZE)
+#define USER_STACK_TOP  (RS_USER_END - 16 * PAGE_SIZE)
 #define USER_STACK_SIZE (4 * PAGE_SIZE)
-#define USER_HEAP 0x10000000
-#define USER_HEAP_MAX 0x1000000
+#define USER_HEAP       0x10000000
+#define USER_HEAP_MAX   0x1000000
 
 static struct process processes[MAX_PROCESSES];
 static uint32_t next_pid = 1;
@@ -107,7 +107,8 @@ static void free_memory(struct process *process)
 	space_destroy(&process->space);
 }
 
-/* As after FNINIT and with MXCSR's reset value: every exception masked (SDM volume 1, 8.1.5, 10.2.3). */
+/* As after FNINIT and with MXCSR's reset value: every exception masked (SDM volume
+ * 1, 8.1.5, 10.2.3). */
 static void init_sse(struct segments *segments)
 {
 	*(uint16_t *)&segments->sse[0] = 0x37f;
@@ -174,8 +175,7 @@ static bool map_own_pages(struct process *process, const struct area *area,
 
 /* Gives the process the area; its contents are the parent's, where there is one.  False: no memory,
  * and what was mapped until then is the area's to free. */
-static bool add_area(struct process *process, const struct area *area,
-                     const struct process *parent)
+static bool add_area(struct process *process, const struct area *area, const struct process *parent)
 {
 	if (process->area_count == MAX_AREAS)
 		return false;
@@ -202,7 +202,8 @@ static bool map_image(struct process *process, const struct rs_boot *boot)
 		    .va = segment->va,
 		    .len = segment->size,
 		    .gpa = segment->gpa,
-		    .rights = (segment->flags & 2 ? PT_WRITE : 0) | (segment->flags & 1 ? PT_EXEC : 0),
+		    .rights =
+		        (segment->flags & 2 ? PT_WRITE : 0) | (segment->flags & 1 ? PT_EXEC : 0),
 		    .shared = !(segment->flags & 2),
 		};
 
@@ -226,8 +227,8 @@ static void arm_first_switch(struct process *process)
 	cpu_stats()->processes++;
 }
 
-/* The guest's arguments onto the top page of the stack, as the System V ABI wants them at a process's
- * start: argc, argv[], NULL, and the strings above.  Returns the address of argc. */
+/* The guest's arguments onto the top page of the stack, as the System V ABI wants them at a
+ * process's start: argc, argv[], NULL, and the strings above.  Returns the address of argc. */
 static uint64_t push_arguments(const struct process *process, const struct rs_boot *boot)
 {
 	const uint64_t page = USER_STACK_TOP - PAGE_SIZE;
@@ -323,8 +324,7 @@ static bool grow_heap(struct process *process, uint64_t va, uint64_t len)
 {
 	const struct area range = {.va = va, .len = len, .rights = PT_WRITE};
 
-	if (map_own_pages(process, &range, NULL) &&
-	    space_mirror(&process->space, va, len) == PT_OK)
+	if (map_own_pages(process, &range, NULL) && space_mirror(&process->space, va, len) == PT_OK)
 		return true;
 	drop_pages(process, va, len);
 	return false;
@@ -381,7 +381,8 @@ static void load(struct process *process)
 	process->fresh = false;
 }
 
-/* The caller has seen to it that somebody wakes the current process up again, if it is to run again. */
+/* The caller has seen to it that somebody wakes the current process up again, if it is to run
+ * again. */
 static void switch_away(void)
 {
 	struct process *from = process_current();
@@ -393,7 +394,8 @@ static void switch_away(void)
 		return;
 	cpu_stats()->context_switches++;
 	if (trace_ring)
-		trace_note(RS_TRACE_SWITCH, to->pid, to->space.kernel_cr3, to->space.user_cr3, 0, 0);
+		trace_note(RS_TRACE_SWITCH, to->pid, to->space.kernel_cr3, to->space.user_cr3, 0,
+		           0);
 	load(to);
 	if (to->mark_slot >= 0)
 		out8(RS_PORT_MARK, (uint8_t)to->mark_slot);
@@ -502,7 +504,8 @@ int64_t process_wait(int64_t pid, uint32_t *status, bool no_hang)
 	}
 }
 
-/* ---- Modes -------------------------------------------------------------------------------------- */
+/* ---- Modes --------------------------------------------------------------------------------------
+ */
 
 void process_set_pti_mode(uint32_t mode)
 {

@@ -12,9 +12,9 @@
 #include "guest/space.h"
 #include "shared/abi.h"
 
-#define MAX_PROCESSES 64
-#define MAX_AREAS 8
-#define KERNEL_STACK_SIZE 8192
+#define MAX_PROCESSES       64
+#define MAX_AREAS           8
+#define KERNEL_STACK_SIZE   8192
 #define KERNEL_STACK_STRIDE 16384 /* the lower half is the guard: never mapped */
 
 /* A range of user memory, in whole pages. */
@@ -25,8 +25,9 @@ struct area {
 	bool shared;     /* the frames are the image's; else copies, and the process's own */
 };
 
-/* What of a process stays in the processor while the kernel runs, in the process's own hands: changed by
- * ring 3 without asking, moved by switch_segments (switch.S) at a context switch only. */
+/* What of a process stays in the processor while the kernel runs, in the process's own hands:
+ * changed by ring 3 without asking, moved by switch_segments (switch.S) at a context switch only.
+ */
 struct segments {
 	uint8_t sse[512] __attribute__((aligned(16))); /* FXSAVE's area, SDM volume 1, 10.5 */
 	uint64_t fs_base, gs_base;
@@ -46,15 +47,15 @@ struct process {
 	bool fresh;            /* never ran: its PCIDs may hold a dead process's translations */
 	struct area areas[MAX_AREAS];
 	uint32_t area_count;
-	uint64_t brk;          /* end of the heap; 0: there was none yet */
-	uint32_t exit_status;  /* in wait4's encoding: status << 8, or a signal number */
-	uint64_t fault_handler; /* RS_SYS_FAULT_HANDLER; 0: none */
-	int64_t mark_slot;      /* RS_SYS_MARK_SLOT: slot, or -1 */
+	uint64_t brk;             /* end of the heap; 0: there was none yet */
+	uint32_t exit_status;     /* in wait4's encoding: status << 8, or a signal number */
+	uint64_t fault_handler;   /* RS_SYS_FAULT_HANDLER; 0: none */
+	int64_t mark_slot;        /* RS_SYS_MARK_SLOT: slot, or -1 */
 	struct segments segments; /* while another process runs */
 };
 
-/* The first process, from the image's user segments, ready to run at `entry`.  Panics when it cannot
- * be made. */
+/* The first process, from the image's user segments, ready to run at `entry`.  Panics when it
+ * cannot be made. */
 void process_init(const struct rs_boot *boot, uint64_t entry);
 /* Leaves the boot stack for ever. */
 _Noreturn void process_start_first(void);
@@ -73,10 +74,11 @@ int64_t process_wait(int64_t pid, uint32_t *status, bool no_hang);
 _Noreturn void process_exit(uint32_t status);
 void process_yield(void);
 
-/* Descriptors [first, end) of the GDT are gone: no process keeps a selector of one in DS, ES, FS or GS. */
+/* Descriptors [first, end) of the GDT are gone: no process keeps a selector of one in DS, ES, FS or
+ * GS. */
 void process_forget_selectors(uint16_t first, uint16_t end);
-/* For the fault handler, with a fault of ring 0: true: a selector was refused in a context switch; the
- * process has null ones now, and the instruction is to be tried again. */
+/* For the fault handler, with a fault of ring 0: true: a selector was refused in a context switch;
+ * the process has null ones now, and the instruction is to be tried again. */
 bool process_selector_fault(const struct rs_regs *regs);
 
 /* Changes the KPTI mode for all. */

@@ -6,10 +6,10 @@
 #include "guest/usercopy.h"
 
 #define OPCODE_SYSCALL 0x050f /* 0F 05, as two bytes in memory read */
-#define OPCODE_INT 0xcd       /* and the vector behind it */
+#define OPCODE_INT     0xcd   /* and the vector behind it */
 
 /* In the first word of an IDT gate (SDM 6.14.1). */
-#define GATE_DPL3 (X86_BIT(45) | X86_BIT(46))
+#define GATE_DPL3    (X86_BIT(45) | X86_BIT(46))
 #define GATE_PRESENT X86_BIT(47)
 
 /* entry.S */

@@ -44,7 +44,8 @@ bool space_init(const struct rs_boot *boot)
 	mode = boot->pti_mode;
 	kernel_tree = pt_attach(geo, frames_pt_memory(), boot->kernel_root);
 	if (features & RS_FEATURE_PCID)
-		write_cr4(read_cr4() | CR4_PCIDE); /* CR3 bits 11:0 are zero at boot, as it demands */
+		write_cr4(read_cr4() |
+		          CR4_PCIDE); /* CR3 bits 11:0 are zero at boot, as it demands */
 	return pt_init(&entry_template, geo, frames_pt_memory()) == PT_OK &&
 	       pt_share(&entry_template, &kernel_tree, RS_ENTRY_BASE, -RS_ENTRY_BASE, 0, NULL) ==
 	           PT_OK;

@@ -5,8 +5,8 @@
  *     user half: its own tables      <----  the same tables (no-execute while KPTI is on)
  *     kernel half: the entry area           kernel half: all of it
  *
- * The kernel half below the top level is the same tables in every process, so that what the kernel maps
- * later is seen by all.  With KPTI off only the kernel root is used.
+ * The kernel half below the top level is the same tables in every process, so that what the kernel
+ * maps later is seen by all.  With KPTI off only the kernel root is used.
  */
 #ifndef GUEST_SPACE_H
 #define GUEST_SPACE_H
@@ -23,9 +23,9 @@
 #define USER_TOP (RS_USER_END - PAGE_SIZE)
 
 struct space {
-	struct pt user;   /* owns the user half's tables */
-	struct pt kernel; /* owns only its top-level table */
-	uint16_t pcid;    /* of the kernel root; the user root's has bit 11 set */
+	struct pt user;                /* owns the user half's tables */
+	struct pt kernel;              /* owns only its top-level table */
+	uint16_t pcid;                 /* of the kernel root; the user root's has bit 11 set */
 	uint64_t kernel_cr3, user_cr3; /* what to write in the mode in force */
 };
 
@@ -38,8 +38,8 @@ struct pt *space_kernel_tree(void);
 bool space_create(struct space *space, uint16_t pcid);
 /* Frees all tables.  The space must be loaded on no CPU, and its pages unmapped. */
 void space_destroy(struct space *space);
-/* Maps in the user root.  rights: PT_WRITE, PT_EXEC; PT_USER is added.  PT_ECANONICAL for what reaches
- * beyond USER_TOP. */
+/* Maps in the user root.  rights: PT_WRITE, PT_EXEC; PT_USER is added.  PT_ECANONICAL for what
+ * reaches beyond USER_TOP. */
 enum pt_status space_map(struct space *space, uint64_t va, uint64_t pa, uint64_t len,
                          uint32_t rights);
 /* Lets the kernel root see what the user root maps there: due once after space_map. */
@@ -60,8 +60,8 @@ void space_apply_mode(struct space *space);
 
 /* How many 4 KiB pages of the kernel half each root maps. */
 void space_count(const struct space *space, struct rs_page_counts *counts);
-/* The ranges of the kernel half that the user root maps: at most `room` of them into ranges, and how many
- * there are. */
+/* The ranges of the kernel half that the user root maps: at most `room` of them into ranges, and
+ * how many there are. */
 uint32_t space_user_root(const struct space *space, struct rs_range *ranges, uint32_t room);
 
 #endif

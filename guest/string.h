@@ -1,6 +1,6 @@
 /*
- * The memory functions that the compiler itself may call, by string instructions: in ring 0 one of those
- * is cheaper than a loop on every host, and by far where ring 0 is interpreted.
+ * The memory functions that the compiler itself may call, by string instructions: in ring 0 one of
+ * those is cheaper than a loop on every host, and by far where ring 0 is interpreted.
  */
 #ifndef GUEST_STRING_H
 #define GUEST_STRING_H

@@ -20,7 +20,8 @@ static const struct rs_boot *boot_info(void)
 	return (const struct rs_boot *)RS_BOOT_PAGE;
 }
 
-/* ---- Linux's ---------------------------------------------------------------------------------- */
+/* ---- Linux's ----------------------------------------------------------------------------------
+ */
 
 SYSCALL_DEFINE3(write, uint32_t, fd, uint64_t, buffer, uint64_t, count)
 {
@@ -88,7 +89,8 @@ SYSCALL_DEFINE4(wait4, int32_t, pid, uint64_t, status, uint32_t, options, uint64
 	return result;
 }
 
-/* ---- Ringscope's (guest/uapi.h) ---------------------------------------------------------------- */
+/* ---- Ringscope's (guest/uapi.h) ----------------------------------------------------------------
+ */
 
 SYSCALL_DEFINE1(fault_handler, uint64_t, address)
 {
@@ -242,37 +244,38 @@ SYSCALL_DEFINE3(ring, uint32_t, ring, uint32_t, attempt, uint64_t, address)
 	return gallery_ring(ring, attempt, address);
 }
 
-/* ---- The tables ---------------------------------------------------------------------------------- */
+/* ---- The tables
+ * ---------------------------------------------------------------------------------- */
 
 /* number for SYSCALL, number for INT 0x80, name */
-#define SYSCALLS(X) \
-	X(1, 4, write) \
-	X(12, 45, brk) \
-	X(24, 158, sched_yield) \
-	X(39, 20, getpid) \
-	X(57, 2, fork) \
-	X(60, 1, exit) \
-	X(61, 114, wait4) \
-	X(110, 64, getppid) \
+#define SYSCALLS(X)                                                                                \
+	X(1, 4, write)                                                                             \
+	X(12, 45, brk)                                                                             \
+	X(24, 158, sched_yield)                                                                    \
+	X(39, 20, getpid)                                                                          \
+	X(57, 2, fork)                                                                             \
+	X(60, 1, exit)                                                                             \
+	X(61, 114, wait4)                                                                          \
+	X(110, 64, getppid)                                                                        \
 	X(231, 252, exit)
 
-#define OWN_SYSCALLS(X) \
-	X(RS_SYS_FAULT_HANDLER, fault_handler) \
-	X(RS_SYS_PTI_MODE, pti_mode) \
-	X(RS_SYS_MARK, mark) \
-	X(RS_SYS_MARKS, marks) \
-	X(RS_SYS_MARK_SLOT, mark_slot) \
-	X(RS_SYS_COUNT_PAGES, count_pages) \
-	X(RS_SYS_RING0_LOOP, ring0_loop) \
-	X(RS_SYS_INFO, info) \
-	X(RS_SYS_USER_ROOT, user_root) \
-	X(RS_SYS_CRASH, crash) \
-	X(RS_SYS_CLOCK, clock) \
-	X(RS_SYS_RECORD, record) \
-	X(RS_SYS_GALLERY, gallery) \
-	X(RS_SYS_RING0, ring0) \
-	X(RS_SYS_STATE, state) \
-	X(RS_SYS_RETURN, return) \
+#define OWN_SYSCALLS(X)                                                                            \
+	X(RS_SYS_FAULT_HANDLER, fault_handler)                                                     \
+	X(RS_SYS_PTI_MODE, pti_mode)                                                               \
+	X(RS_SYS_MARK, mark)                                                                       \
+	X(RS_SYS_MARKS, marks)                                                                     \
+	X(RS_SYS_MARK_SLOT, mark_slot)                                                             \
+	X(RS_SYS_COUNT_PAGES, count_pages)                                                         \
+	X(RS_SYS_RING0_LOOP, ring0_loop)                                                           \
+	X(RS_SYS_INFO, info)                                                                       \
+	X(RS_SYS_USER_ROOT, user_root)                                                             \
+	X(RS_SYS_CRASH, crash)                                                                     \
+	X(RS_SYS_CLOCK, clock)                                                                     \
+	X(RS_SYS_RECORD, record)                                                                   \
+	X(RS_SYS_GALLERY, gallery)                                                                 \
+	X(RS_SYS_RING0, ring0)                                                                     \
+	X(RS_SYS_STATE, state)                                                                     \
+	X(RS_SYS_RETURN, return )                                                                  \
 	X(RS_SYS_RING, ring)
 
 static int64_t no_such_call(const struct rs_regs *regs)
@@ -290,37 +293,33 @@ static int64_t no_such_call(const struct rs_regs *regs)
 #ifdef __clang__
 #pragma GCC diagnostic ignored "-Winitializer-overrides"
 #endif
-static syscall_fn *const table64[TABLE_SIZE] = {
-    [0 ... TABLE_SIZE - 1] = no_such_call,
+static syscall_fn *const table64[TABLE_SIZE] = {[0 ... TABLE_SIZE - 1] = no_such_call,
 #define X(number64, number32, name) [number64] = sys64_##name,
-    SYSCALLS(X)
+                                                SYSCALLS(X)
 #undef X
 };
 
-static syscall_fn *const table32[TABLE_SIZE] = {
-    [0 ... TABLE_SIZE - 1] = no_such_call,
+static syscall_fn *const table32[TABLE_SIZE] = {[0 ... TABLE_SIZE - 1] = no_such_call,
 #define X(number64, number32, name) [number32] = sys32_##name,
-    SYSCALLS(X)
+                                                SYSCALLS(X)
 #undef X
 };
 
-static syscall_fn *const own64[RS_SYS_COUNT] = {
-    [0 ... RS_SYS_COUNT - 1] = no_such_call,
+static syscall_fn *const own64[RS_SYS_COUNT] = {[0 ... RS_SYS_COUNT - 1] = no_such_call,
 #define X(number, name) [number - RS_SYS_BASE] = sys64_##name,
-    OWN_SYSCALLS(X)
+                                                OWN_SYSCALLS(X)
 #undef X
 };
 
-static syscall_fn *const own32[RS_SYS_COUNT] = {
-    [0 ... RS_SYS_COUNT - 1] = no_such_call,
+static syscall_fn *const own32[RS_SYS_COUNT] = {[0 ... RS_SYS_COUNT - 1] = no_such_call,
 #define X(number, name) [number - RS_SYS_BASE] = sys32_##name,
-    OWN_SYSCALLS(X)
+                                                OWN_SYSCALLS(X)
 #undef X
 };
 #pragma GCC diagnostic pop
 
-/* A mispredicted bounds check must not read past the table (CVE-2017-5753): the index is masked too, where
- * the compiler cannot see that the check made it needless. */
+/* A mispredicted bounds check must not read past the table (CVE-2017-5753): the index is masked
+ * too, where the compiler cannot see that the check made it needless. */
 static inline uint64_t bounded(uint64_t index, uint64_t size)
 {
 	__asm__("" : "+r"(index));

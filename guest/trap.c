@@ -1,7 +1,7 @@
 /*
- * What C does with an exception: complete what this KVM left undone, hand a fault to the process that
- * asked for it, end a process, recover a user copy, or panic.  Called by entry.S with the registers
- * saved, on the process's kernel stack or on an IST stack.
+ * What C does with an exception: complete what this KVM left undone, hand a fault to the process
+ * that asked for it, end a process, recover a user copy, or panic.  Called by entry.S with the
+ * registers saved, on the process's kernel stack or on an IST stack.
  */
 #include "guest/trap.h"
 
@@ -15,21 +15,30 @@
 #include "guest/trace.h"
 #include "guest/usercopy.h"
 
-#define ARITHMETIC_FLAGS \
-	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
-#define SIGNAL_SEGV 11 /* what wait4 reports of a process that a fault ended */
+#define ARITHMETIC_FLAGS (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
+#define SIGNAL_SEGV      11 /* what wait4 reports of a process that a fault ended */
 
 static const char *const names[32] = {
-    [0] = "#DE divide error",      [1] = "#DB debug",
-    [2] = "NMI",                   [3] = "#BP breakpoint",
-    [4] = "#OF overflow",          [5] = "#BR bound range",
-    [6] = "#UD invalid opcode",    [7] = "#NM device not available",
-    [8] = "#DF double fault",      [10] = "#TS invalid TSS",
-    [11] = "#NP segment not present", [12] = "#SS stack fault",
-    [13] = "#GP general protection", [14] = "#PF page fault",
-    [16] = "#MF x87 error",        [17] = "#AC alignment check",
-    [18] = "#MC machine check",    [19] = "#XM SIMD error",
-    [20] = "#VE virtualization",   [21] = "#CP control protection",
+    [0] = "#DE divide error",
+    [1] = "#DB debug",
+    [2] = "NMI",
+    [3] = "#BP breakpoint",
+    [4] = "#OF overflow",
+    [5] = "#BR bound range",
+    [6] = "#UD invalid opcode",
+    [7] = "#NM device not available",
+    [8] = "#DF double fault",
+    [10] = "#TS invalid TSS",
+    [11] = "#NP segment not present",
+    [12] = "#SS stack fault",
+    [13] = "#GP general protection",
+    [14] = "#PF page fault",
+    [16] = "#MF x87 error",
+    [17] = "#AC alignment check",
+    [18] = "#MC machine check",
+    [19] = "#XM SIMD error",
+    [20] = "#VE virtualization",
+    [21] = "#CP control protection",
 };
 
 static const char *name_of(uint64_t vector)

@@ -1,6 +1,6 @@
 /*
- * Exceptions, as entry.S hands them over: interrupts off, the kernel root in CR3, regs on this stack.
- * What is changed in *regs is what the interrupted code resumes with.
+ * Exceptions, as entry.S hands them over: interrupts off, the kernel root in CR3, regs on this
+ * stack. What is changed in *regs is what the interrupted code resumes with.
  */
 #ifndef GUEST_TRAP_H
 #define GUEST_TRAP_H

@@ -1,6 +1,6 @@
 /*
- * What the kernel and its ring 3 programs share: system-call numbers beyond Linux's, and the structures
- * those calls fill.  The Linux calls have Linux's numbers, arguments and errors.
+ * What the kernel and its ring 3 programs share: system-call numbers beyond Linux's, and the
+ * structures those calls fill.  The Linux calls have Linux's numbers, arguments and errors.
  */
 #ifndef GUEST_UAPI_H
 #define GUEST_UAPI_H
@@ -8,109 +8,117 @@
 #include "shared/abi.h"
 
 /* Ringscope's own calls.  The same numbers by SYSCALL and by INT 0x80. */
-#define RS_SYS_BASE 1000
+#define RS_SYS_BASE          1000
 #define RS_SYS_FAULT_HANDLER 1000 /* (address): faults continue there; 0: they end the process */
-#define RS_SYS_PTI_MODE 1001      /* (RS_PTI_*, or -1 to ask): returns the mode before */
-#define RS_SYS_MARK 1002          /* (slot): the kernel marks, from inside the call */
-#define RS_SYS_MARKS 1003         /* (struct rs_mark[RS_MARKS]): copies the marks out */
-#define RS_SYS_MARK_SLOT 1004     /* (slot or -1): the kernel marks there when it handles a fault of
-                                   * this process or switches to it; slot >= 0 also opens
-                                   * RS_PORT_MARK to this process's ring 3 */
-#define RS_SYS_COUNT_PAGES 1005   /* (struct rs_page_counts *) */
-#define RS_SYS_RING0_LOOP 1006    /* (n): n turns of a two-instruction loop in ring 0; returns TSC
-                                   * ticks */
-#define RS_SYS_INFO 1007          /* (struct rs_info *) */
-#define RS_SYS_USER_ROOT 1008     /* (struct rs_range *, n): what the user root maps of the kernel
-                                   * half, up to n ranges; returns how many there are */
-#define RS_SYS_CRASH 1009         /* (RS_CRASH_*): the kernel does something fatal */
-#define RS_SYS_RECORD 1010        /* (struct rs_record *, n): figures for the VMM's reports, n at most
-                                   * RS_RECORDS_A_CALL; returns how many it took */
-/* What the gallery programs (walls, hostile, crossings) need done for them in ring 0: guest/gallery.h. */
-#define RS_SYS_CLOCK 1011         /* (): the host's CLOCK_MONOTONIC in nanoseconds */
-#define RS_SYS_GALLERY 1016       /* (0 or 1): takes the test descriptors out of GDT and IDT, or puts
-                                   * them in */
-#define RS_SYS_RING0 1017         /* (RS_RING0_*, user address, struct rs_fault *): one attempt in ring
-                                   * 0; 0: it went through, 1: it faulted, and how */
-#define RS_SYS_STATE 1018         /* (RS_STATE_*, value): returns the value before */
-#define RS_SYS_RETURN 1019        /* (cs, ss, rip, rsp): the kernel returns there; RPL of cs 3 */
-#define RS_SYS_RING 1020          /* (1 or 2, RS_RING_*, address): goes on in that ring, in the entry
-                                   * text; comes back by the fault that ends each attempt */
-#define RS_SYS_COUNT 32           /* room in the table */
+#define RS_SYS_PTI_MODE      1001 /* (RS_PTI_*, or -1 to ask): returns the mode before */
+#define RS_SYS_MARK          1002 /* (slot): the kernel marks, from inside the call */
+#define RS_SYS_MARKS         1003 /* (struct rs_mark[RS_MARKS]): copies the marks out */
+#define RS_SYS_MARK_SLOT                                                                           \
+	1004                    /* (slot or -1): the kernel marks there when it handles a fault of \
+	                         * this process or switches to it; slot >= 0 also opens            \
+	                         * RS_PORT_MARK to this process's ring 3 */
+#define RS_SYS_COUNT_PAGES 1005 /* (struct rs_page_counts *) */
+#define RS_SYS_RING0_LOOP                                                                          \
+	1006             /* (n): n turns of a two-instruction loop in ring 0; returns TSC          \
+	                  * ticks */
+#define RS_SYS_INFO 1007 /* (struct rs_info *) */
+#define RS_SYS_USER_ROOT                                                                           \
+	1008              /* (struct rs_range *, n): what the user root maps of the kernel         \
+	                   * half, up to n ranges; returns how many there are */
+#define RS_SYS_CRASH 1009 /* (RS_CRASH_*): the kernel does something fatal */
+#define RS_SYS_RECORD                                                                              \
+	1010 /* (struct rs_record *, n): figures for the VMM's reports, n at most                  \
+	      * RS_RECORDS_A_CALL; returns how many it took */
+/* What the gallery programs (walls, hostile, crossings) need done for them in ring 0:
+ * guest/gallery.h. */
+#define RS_SYS_CLOCK 1011 /* (): the host's CLOCK_MONOTONIC in nanoseconds */
+#define RS_SYS_GALLERY                                                                             \
+	1016 /* (0 or 1): takes the test descriptors out of GDT and IDT, or puts                   \
+	      * them in */
+#define RS_SYS_RING0                                                                               \
+	1017               /* (RS_RING0_*, user address, struct rs_fault *): one attempt in ring   \
+	                    * 0; 0: it went through, 1: it faulted, and how */
+#define RS_SYS_STATE  1018 /* (RS_STATE_*, value): returns the value before */
+#define RS_SYS_RETURN 1019 /* (cs, ss, rip, rsp): the kernel returns there; RPL of cs 3 */
+#define RS_SYS_RING                                                                                \
+	1020            /* (1 or 2, RS_RING_*, address): goes on in that ring, in the entry        \
+	                 * text; comes back by the fault that ends each attempt */
+#define RS_SYS_COUNT 32 /* room in the table */
 
-#define RS_CRASH_STACK 0 /* recursion until the kernel stack's guard page: #DF */
-#define RS_CRASH_FAULT 1 /* a write to address 16 in ring 0: #PF, panic */
+#define RS_CRASH_STACK  0 /* recursion until the kernel stack's guard page: #DF */
+#define RS_CRASH_FAULT  1 /* a write to address 16 in ring 0: #PF, panic */
 #define RS_CRASH_TRIPLE 2 /* an IDT without gates, then #UD: the processor shuts down */
 
 /* Attempts of ring 0 (RS_SYS_RING0).  "user": at the address that the caller names. */
-#define RS_RING0_READ_USER 0
-#define RS_RING0_WRITE_USER 1
-#define RS_RING0_FETCH_USER 2      /* -EPERM where neither SMEP nor KPTI would stop it */
-#define RS_RING0_WRITE_TEXT 3      /* the kernel's own */
-#define RS_RING0_WRITE_TEXT_NO_WP 4 /* ... with CR0.WP clear */
-#define RS_RING0_FETCH_DATA 5
-#define RS_RING0_READ_NOTHING 6    /* a page that is mapped nowhere: a stack's guard */
-#define RS_RING0_WRITE_NOTHING 7
-#define RS_RING0_FETCH_NOTHING 8
-#define RS_RING0_READ_NONCANONICAL 9
+#define RS_RING0_READ_USER          0
+#define RS_RING0_WRITE_USER         1
+#define RS_RING0_FETCH_USER         2 /* -EPERM where neither SMEP nor KPTI would stop it */
+#define RS_RING0_WRITE_TEXT         3 /* the kernel's own */
+#define RS_RING0_WRITE_TEXT_NO_WP   4 /* ... with CR0.WP clear */
+#define RS_RING0_FETCH_DATA         5
+#define RS_RING0_READ_NOTHING       6 /* a page that is mapped nowhere: a stack's guard */
+#define RS_RING0_WRITE_NOTHING      7
+#define RS_RING0_FETCH_NOTHING      8
+#define RS_RING0_READ_NONCANONICAL  9
 #define RS_RING0_STACK_NONCANONICAL 10
-#define RS_RING0_JUMP_NONCANONICAL 11
+#define RS_RING0_JUMP_NONCANONICAL  11
 #define RS_RING0_LSTAR_NONCANONICAL 12
-#define RS_RING0_CR4_RESERVED 13
-#define RS_RING0_CR0_PG_WITHOUT_PE 14
-#define RS_RING0_LTR_BUSY 15
-#define RS_RING0_SS_RPL3 16
-#define RS_RING0_DIVIDE 17
-#define RS_RING0_UNDEFINED 18
-#define RS_RING0_COUNT 19
+#define RS_RING0_CR4_RESERVED       13
+#define RS_RING0_CR0_PG_WITHOUT_PE  14
+#define RS_RING0_LTR_BUSY           15
+#define RS_RING0_SS_RPL3            16
+#define RS_RING0_DIVIDE             17
+#define RS_RING0_UNDEFINED          18
+#define RS_RING0_COUNT              19
 
 /* States (RS_SYS_STATE).  RS_SYS_GALLERY(0) undoes each of them. */
-#define RS_STATE_TSD 0         /* CR4.TSD */
-#define RS_STATE_SCE 1         /* EFER.SCE */
-#define RS_STATE_SYSENTER_CS 2 /* the MSR, as it was or 0 */
-#define RS_STATE_BP_DPL 3      /* of the IDT gate of INT3 */
-#define RS_STATE_IDT_LIMIT 4   /* in vectors */
-#define RS_STATE_PKE 5         /* CR4.PKE; -EINVAL: the CPU has no protection keys */
-#define RS_STATE_LEAF_BITS 6   /* added to the entry of RS_STATE_LEAF: bits 51 and 62:59 */
-#define RS_STATE_LEAF 7        /* the user page that RS_STATE_LEAF_BITS speaks of */
-#define RS_STATE_WATCH 8       /* a user address watched by DR0; 0: none */
-#define RS_STATE_SILENT 9      /* the console is not told of processes that a fault ended */
-#define RS_STATE_MAP 10        /* a page there, for the time of the call; -EINVAL: refused */
-#define RS_STATE_COUNT 11
+#define RS_STATE_TSD         0  /* CR4.TSD */
+#define RS_STATE_SCE         1  /* EFER.SCE */
+#define RS_STATE_SYSENTER_CS 2  /* the MSR, as it was or 0 */
+#define RS_STATE_BP_DPL      3  /* of the IDT gate of INT3 */
+#define RS_STATE_IDT_LIMIT   4  /* in vectors */
+#define RS_STATE_PKE         5  /* CR4.PKE; -EINVAL: the CPU has no protection keys */
+#define RS_STATE_LEAF_BITS   6  /* added to the entry of RS_STATE_LEAF: bits 51 and 62:59 */
+#define RS_STATE_LEAF        7  /* the user page that RS_STATE_LEAF_BITS speaks of */
+#define RS_STATE_WATCH       8  /* a user address watched by DR0; 0: none */
+#define RS_STATE_SILENT      9  /* the console is not told of processes that a fault ended */
+#define RS_STATE_MAP         10 /* a page there, for the time of the call; -EINVAL: refused */
+#define RS_STATE_COUNT       11
 
 /* Attempts of rings 1 and 2 (RS_SYS_RING); each ends in UD2 when nothing stopped it. */
-#define RS_RING_NOTHING 0
-#define RS_RING_READ 1
-#define RS_RING_WRITE 2
-#define RS_RING_JUMP 3
-#define RS_RING_HLT 4
-#define RS_RING_CLI 5
-#define RS_RING_IN 6
-#define RS_RING_READ_CR3 7
-#define RS_RING_LOAD_SELECTOR 8 /* into DS */
-#define RS_RING_LOAD_STACK 9    /* ... SS */
-#define RS_RING_INT80 10        /* getpid, result in RAX */
-#define RS_RING_COUNT 11
+#define RS_RING_NOTHING       0
+#define RS_RING_READ          1
+#define RS_RING_WRITE         2
+#define RS_RING_JUMP          3
+#define RS_RING_HLT           4
+#define RS_RING_CLI           5
+#define RS_RING_IN            6
+#define RS_RING_READ_CR3      7
+#define RS_RING_LOAD_SELECTOR 8  /* into DS */
+#define RS_RING_LOAD_STACK    9  /* ... SS */
+#define RS_RING_INT80         10 /* getpid, result in RAX */
+#define RS_RING_COUNT         11
 
 /* Descriptors of the gallery, in GDT entries that are free otherwise. */
-#define RS_SEL_ABSENT_DATA 0x53
-#define RS_SEL_CONFORMING 0x58 /* ring 0 code, 64-bit, readable */
+#define RS_SEL_ABSENT_DATA  0x53
+#define RS_SEL_CONFORMING   0x58 /* ring 0 code, 64-bit, readable */
 #define RS_SEL_EXECUTE_ONLY 0x63
-#define RS_SEL_READ_ONLY 0x6b
-#define RS_SEL_RING1_CODE 0x71
-#define RS_SEL_RING1_DATA 0x79
-#define RS_SEL_RING2_CODE 0x82
-#define RS_SEL_RING2_DATA 0x8a
-#define RS_SEL_GATE 0x93 /* call gates take two entries */
-#define RS_SEL_GATE_DPL0 0xa3
-#define RS_SEL_GATE_ABSENT 0xb3
-#define RS_SEL_ABSENT_CODE 0xc3
-#define RS_SEL_BASED 0xcb /* user data with base RS_BASED */
-#define RS_BASED 0x12345000
-#define RS_SEL_LDT 0x07   /* index 0 of an LDT that does not exist */
-#define RS_SEL_BEYOND 0x103 /* the first entry beyond the GDT's limit */
+#define RS_SEL_READ_ONLY    0x6b
+#define RS_SEL_RING1_CODE   0x71
+#define RS_SEL_RING1_DATA   0x79
+#define RS_SEL_RING2_CODE   0x82
+#define RS_SEL_RING2_DATA   0x8a
+#define RS_SEL_GATE         0x93 /* call gates take two entries */
+#define RS_SEL_GATE_DPL0    0xa3
+#define RS_SEL_GATE_ABSENT  0xb3
+#define RS_SEL_ABSENT_CODE  0xc3
+#define RS_SEL_BASED        0xcb /* user data with base RS_BASED */
+#define RS_BASED            0x12345000
+#define RS_SEL_LDT          0x07  /* index 0 of an LDT that does not exist */
+#define RS_SEL_BEYOND       0x103 /* the first entry beyond the GDT's limit */
 /* Gates of the gallery, in the IDT. */
 #define RS_VECTOR_ABSENT 0x81 /* not present */
-#define RS_VECTOR_TRAP 0x82   /* a trap gate, DPL 3 */
+#define RS_VECTOR_TRAP   0x82 /* a trap gate, DPL 3 */
 
 /* In EAX at SYSENTER: the caller is 32-bit code. */
 #define RS_SYSENTER_COMPAT 0x40000000
@@ -138,7 +146,7 @@ struct rs_info {
 	uint64_t kernel_text; /* an address in the kernel's text, for those who want to try */
 	uint64_t entry_text;  /* an address in the entry text */
 	uint64_t entry_text_size;
-	uint64_t frames_free; /* of RAM, in frames of 4096 bytes */
+	uint64_t frames_free;               /* of RAM, in frames of 4096 bytes */
 	uint64_t quirk_syscall, quirk_intn; /* rs_stats: what had to be completed so far */
 	uint32_t maxphyaddr;
 };

@@ -1,6 +1,6 @@
 /*
- * The only way to user memory.  An address that ring 3 gave is checked against the user half, SMAP is
- * lifted for exactly the copy, and a fault in it ends the copy, not the kernel.
+ * The only way to user memory.  An address that ring 3 gave is checked against the user half, SMAP
+ * is lifted for exactly the copy, and a fault in it ends the copy, not the kernel.
  */
 #ifndef GUEST_USERCOPY_H
 #define GUEST_USERCOPY_H

@@ -39,33 +39,33 @@
 
 /* ---- The address space ------------------------------------------------------------------- */
 
-#define RS_USER_END 0x0000800000000000
-#define RS_DIRECT_BASE 0xffff888000000000
-#define RS_STACKS_BASE 0xffffc90000000000
-#define RS_IMAGE_BASE 0xffffffff80000000
+#define RS_USER_END        0x0000800000000000
+#define RS_DIRECT_BASE     0xffff888000000000
+#define RS_STACKS_BASE     0xffffc90000000000
+#define RS_IMAGE_BASE      0xffffffff80000000
 #define RS_KERNEL_CPU_BASE 0xffffffffa0000000
-#define RS_BOOT_PAGE 0xffffffffb0000000
-#define RS_ENTRY_BASE 0xffffffffc0000000
-#define RS_ENTRY_IDT 0xffffffffcff00000
-#define RS_ENTRY_CPU_BASE 0xffffffffd0000000
+#define RS_BOOT_PAGE       0xffffffffb0000000
+#define RS_ENTRY_BASE      0xffffffffc0000000
+#define RS_ENTRY_IDT       0xffffffffcff00000
+#define RS_ENTRY_CPU_BASE  0xffffffffd0000000
 
-#define RS_MAX_CPUS 8
+#define RS_MAX_CPUS   8
 #define RS_CPU_STRIDE 0x20000
 
 /* Inside the entry area of one CPU, offsets from RS_ENTRY_CPU(n).  What is not listed is a guard:
  * never mapped.  Stacks grow down from their TOP. */
-#define RS_ENTRY_WORDS 0x0000
-#define RS_ENTRY_GDT 0x1000
-#define RS_ENTRY_TSS 0x2000
-#define RS_ENTRY_STACK_TOP 0x5000
+#define RS_ENTRY_WORDS      0x0000
+#define RS_ENTRY_GDT        0x1000
+#define RS_ENTRY_TSS        0x2000
+#define RS_ENTRY_STACK_TOP  0x5000
 #define RS_ENTRY_STACK_SIZE 0x1000
-#define RS_IST_TOP(i) (0x5000 + (i) * 0x3000) /* i = 1..7 */
-#define RS_IST_SIZE 0x2000
+#define RS_IST_TOP(i)       (0x5000 + (i)*0x3000) /* i = 1..7 */
+#define RS_IST_SIZE         0x2000
 
 /* Inside the kernel-only pages of one CPU, offsets from RS_KERNEL_CPU(n). */
-#define RS_KERNEL_STATS 0x0000
-#define RS_KERNEL_CALL 0x1000
-#define RS_KERNEL_BOOT_STACK_TOP 0x7000
+#define RS_KERNEL_STATS           0x0000
+#define RS_KERNEL_CALL            0x1000
+#define RS_KERNEL_BOOT_STACK_TOP  0x7000
 #define RS_KERNEL_BOOT_STACK_SIZE 0x2000
 
 /* ---- Selectors --------------------------------------------------------------------------- */
@@ -76,16 +76,16 @@
 #define RS_SEL_KERNEL_CODE 0x08
 #define RS_SEL_KERNEL_DATA 0x10
 #define RS_SEL_USER_CODE32 0x1b
-#define RS_SEL_USER_DATA 0x23
-#define RS_SEL_USER_CODE 0x2b
-#define RS_SEL_USER_DATA2 0x33
-#define RS_SEL_TSS 0x40
-#define RS_GDT_ENTRIES 32 /* the rest is the guest's to fill */
+#define RS_SEL_USER_DATA   0x23
+#define RS_SEL_USER_CODE   0x2b
+#define RS_SEL_USER_DATA2  0x33
+#define RS_SEL_TSS         0x40
+#define RS_GDT_ENTRIES     32 /* the rest is the guest's to fill */
 
 /* TSS plus I/O permission bitmap: ports 0 to RS_IO_BITMAP_PORTS - 1, all denied at boot. */
 #define RS_IO_BITMAP_OFFSET 104
-#define RS_IO_BITMAP_PORTS 0x600
-#define RS_TSS_LIMIT (RS_IO_BITMAP_OFFSET + RS_IO_BITMAP_PORTS / 8)
+#define RS_IO_BITMAP_PORTS  0x600
+#define RS_TSS_LIMIT        (RS_IO_BITMAP_OFFSET + RS_IO_BITMAP_PORTS / 8)
 
 /* ---- Ports ------------------------------------------------------------------------------- */
 
@@ -93,36 +93,36 @@
 #define RS_PORT_EXIT 0x504 /* OUT AL or EAX: end with this status, 0 to 123 */
 #define RS_PORT_CALL 0x508 /* OUT EAX: a function of enum rs_call_function */
 #define RS_PORT_MARK 0x50c /* OUT AL: store this vCPU's state in rs_call.marks[AL] */
-#define RS_PORT_NOP 0x510  /* OUT: nothing; what an exit costs */
+#define RS_PORT_NOP  0x510 /* OUT: nothing; what an exit costs */
 
 /* ---- KPTI modes and features ------------------------------------------------------------- */
 
-#define RS_PTI_OFF 0    /* one root */
-#define RS_PTI_PCID 1   /* two roots, each with its PCID */
+#define RS_PTI_OFF    0 /* one root */
+#define RS_PTI_PCID   1 /* two roots, each with its PCID */
 #define RS_PTI_NOPCID 2 /* two roots, every switch empties the TLB */
 
 /* Bits of rs_boot.features: what the guest may use.  CPUID inside the guest is not to be asked:
  * one KVM answers it with a mixture (leaves of the host, leaves of the table). */
-#define RS_FEATURE_PCID X86_BIT(0)
-#define RS_FEATURE_INVPCID X86_BIT(1)
-#define RS_FEATURE_SMEP X86_BIT(2)
-#define RS_FEATURE_SMAP X86_BIT(3)
-#define RS_FEATURE_UMIP X86_BIT(4)
-#define RS_FEATURE_NX X86_BIT(5)
+#define RS_FEATURE_PCID      X86_BIT(0)
+#define RS_FEATURE_INVPCID   X86_BIT(1)
+#define RS_FEATURE_SMEP      X86_BIT(2)
+#define RS_FEATURE_SMAP      X86_BIT(3)
+#define RS_FEATURE_UMIP      X86_BIT(4)
+#define RS_FEATURE_NX        X86_BIT(5)
 #define RS_FEATURE_GIB_PAGES X86_BIT(6)
-#define RS_FEATURE_LA57 X86_BIT(7)
-#define RS_FEATURE_FSGSBASE X86_BIT(8)
-#define RS_FEATURE_AMD X86_BIT(9)   /* the CPU's vendor is AMD (or Hygon) */
-#define RS_FEATURE_INTEL X86_BIT(10) /* ... Intel */
+#define RS_FEATURE_LA57      X86_BIT(7)
+#define RS_FEATURE_FSGSBASE  X86_BIT(8)
+#define RS_FEATURE_AMD       X86_BIT(9)  /* the CPU's vendor is AMD (or Hygon) */
+#define RS_FEATURE_INTEL     X86_BIT(10) /* ... Intel */
 
-/* Bits of rs_boot.quirks: what this KVM was seen to leave undone.  The VMM sets them while the guest
- * runs; the guest may look at any time. */
+/* Bits of rs_boot.quirks: what this KVM was seen to leave undone.  The VMM sets them while the
+ * guest runs; the guest may look at any time. */
 #define RS_QUIRK_NO_STAC X86_BIT(0) /* STAC and CLAC cannot run in ring 0: the VMM skips them */
 
 #ifndef __ASSEMBLER__
 
-#define RS_ENTRY_CPU(n) (RS_ENTRY_CPU_BASE + (uint64_t)(n) * RS_CPU_STRIDE)
-#define RS_KERNEL_CPU(n) (RS_KERNEL_CPU_BASE + (uint64_t)(n) * RS_CPU_STRIDE)
+#define RS_ENTRY_CPU(n)  (RS_ENTRY_CPU_BASE + (uint64_t)(n)*RS_CPU_STRIDE)
+#define RS_KERNEL_CPU(n) (RS_KERNEL_CPU_BASE + (uint64_t)(n)*RS_CPU_STRIDE)
 
 /* ---- The note: guest to VMM -------------------------------------------------------------- */
 
@@ -131,56 +131,57 @@
 
 /* Addresses are guest-virtual and must lie in an executable segment of the image's kernel half. */
 struct rs_note {
-	uint32_t abi;              /* RS_ABI_VERSION */
-	uint32_t size;             /* sizeof(struct rs_note) */
-	uint64_t vectors;          /* stub of vector 0 */
-	uint32_t vector_stride;    /* from one stub to the next, 1 to 4096 */
-	uint32_t vector_count;     /* 32 to 256; gates beyond are not present */
-	uint64_t user_vectors[4];  /* bitmap: gates with DPL 3 */
-	uint64_t trap_gates[4];    /* bitmap: trap gates (IF kept); the others clear IF */
-	uint8_t ist[32];           /* IST index 0 to 7 of vectors 0 to 31 */
-	uint64_t syscall_entry;    /* LSTAR; 0: EFER.SCE stays clear */
-	uint64_t compat_entry;     /* CSTAR; 0: none */
-	uint64_t sysenter_entry;   /* SYSENTER_EIP; 0: SYSENTER_CS stays 0 */
-	uint64_t syscall_mask;     /* FMASK: RFLAGS bits that SYSCALL clears, bits 0 to 31 */
+	uint32_t abi;             /* RS_ABI_VERSION */
+	uint32_t size;            /* sizeof(struct rs_note) */
+	uint64_t vectors;         /* stub of vector 0 */
+	uint32_t vector_stride;   /* from one stub to the next, 1 to 4096 */
+	uint32_t vector_count;    /* 32 to 256; gates beyond are not present */
+	uint64_t user_vectors[4]; /* bitmap: gates with DPL 3 */
+	uint64_t trap_gates[4];   /* bitmap: trap gates (IF kept); the others clear IF */
+	uint8_t ist[32];          /* IST index 0 to 7 of vectors 0 to 31 */
+	uint64_t syscall_entry;   /* LSTAR; 0: EFER.SCE stays clear */
+	uint64_t compat_entry;    /* CSTAR; 0: none */
+	uint64_t sysenter_entry;  /* SYSENTER_EIP; 0: SYSENTER_CS stays 0 */
+	uint64_t syscall_mask;    /* FMASK: RFLAGS bits that SYSCALL clears, bits 0 to 31 */
 };
 _Static_assert(sizeof(struct rs_note) == 152, "layout of struct rs_note is ABI");
 
 /* ---- The boot page: VMM to guest ---------------------------------------------------------- */
 
-#define RS_BOOT_MAGIC UINT64_C(0x65706f6373676e69) /* "ingscope" */
+#define RS_BOOT_MAGIC   UINT64_C(0x65706f6373676e69) /* "ingscope" */
 #define RS_MAX_SEGMENTS 24
 #define RS_CMDLINE_SIZE 2048
 
 /* One PT_LOAD segment as it lies in RAM.  flags are the ELF's PF_R 4, PF_W 2, PF_X 1. */
 struct rs_segment {
-	uint64_t va;    /* page-aligned down */
-	uint64_t gpa;   /* page-aligned down */
-	uint64_t size;  /* whole pages, zero-filled beyond the file's bytes */
+	uint64_t va;   /* page-aligned down */
+	uint64_t gpa;  /* page-aligned down */
+	uint64_t size; /* whole pages, zero-filled beyond the file's bytes */
 	uint32_t flags;
-	uint32_t user;  /* 1: in the user half; in RAM, but mapped nowhere (ring 3 programs) */
+	uint32_t user; /* 1: in the user half; in RAM, but mapped nowhere (ring 3 programs) */
 };
 
 struct rs_boot {
-	uint64_t magic;      /* RS_BOOT_MAGIC */
-	uint32_t abi;        /* RS_ABI_VERSION */
-	uint32_t size;       /* sizeof(struct rs_boot) */
-	uint64_t ram_size;   /* RAM is GPA 0 to ram_size - 1 */
-	uint64_t free_start; /* frames from here ... */
-	uint64_t free_end;   /* ... to here are the guest's, and zero */
-	uint64_t kernel_root; /* GPA of the top-level table that CR3 holds */
-	uint64_t features;   /* RS_FEATURE_* */
+	uint64_t magic;           /* RS_BOOT_MAGIC */
+	uint32_t abi;             /* RS_ABI_VERSION */
+	uint32_t size;            /* sizeof(struct rs_boot) */
+	uint64_t ram_size;        /* RAM is GPA 0 to ram_size - 1 */
+	uint64_t free_start;      /* frames from here ... */
+	uint64_t free_end;        /* ... to here are the guest's, and zero */
+	uint64_t kernel_root;     /* GPA of the top-level table that CR3 holds */
+	uint64_t features;        /* RS_FEATURE_* */
 	volatile uint64_t quirks; /* RS_QUIRK_* */
-	uint32_t levels;     /* 4 or 5 */
-	uint32_t maxphyaddr; /* physical address width in bits */
-	uint32_t pti_mode;   /* RS_PTI_*: the mode to start in */
-	uint32_t cpus;       /* 1 to RS_MAX_CPUS */
-	uint64_t tsc_khz;    /* 0: unknown */
+	uint32_t levels;          /* 4 or 5 */
+	uint32_t maxphyaddr;      /* physical address width in bits */
+	uint32_t pti_mode;        /* RS_PTI_*: the mode to start in */
+	uint32_t cpus;            /* 1 to RS_MAX_CPUS */
+	uint64_t tsc_khz;         /* 0: unknown */
 	uint32_t segment_count;
-	uint32_t argc;       /* words in cmdline */
+	uint32_t argc;               /* words in cmdline */
 	uint64_t trace[RS_MAX_CPUS]; /* GPA of each CPU's struct rs_trace; 0: not to be filled */
 	struct rs_segment segments[RS_MAX_SEGMENTS];
-	char cmdline[RS_CMDLINE_SIZE]; /* argc words, each ended by a NUL; word 0 is the file's name */
+	char cmdline[RS_CMDLINE_SIZE]; /* argc words, each ended by a NUL; word 0 is the file's name
+	                                */
 };
 _Static_assert(sizeof(struct rs_boot) <= PAGE_SIZE, "the boot page is one page");
 
@@ -192,7 +193,7 @@ enum rs_call_function {
 	RS_CALL_WRITE = 1, /* arg[0]: 1 stdout, 2 stderr; arg[1]: bytes of data; result: written */
 	RS_CALL_PANIC = 2, /* arg[0]: bytes of data, a message; arg[1]: GPA of a struct rs_regs or
 	                    * all ones; the guest is dead and never runs again */
-	RS_CALL_CLOCK = 3,   /* result: the host's CLOCK_MONOTONIC in nanoseconds */
+	RS_CALL_CLOCK = 3, /* result: the host's CLOCK_MONOTONIC in nanoseconds */
 	RS_CALL_RECORD = 16, /* arg[0]: how many struct rs_record lie in data; result: how many of
 	                      * them were taken, from the first on; -EINVAL when the first is wrong,
 	                      * -ENOSPC when the VMM's RS_MAX_RECORDS are full */
@@ -214,8 +215,8 @@ struct rs_call {
 	uint64_t arg[4];
 	int64_t result;
 	/* CR3 of the current process in ring 0 and in ring 3, equal where one root serves both; the
-	 * guest stores them before it loads either.  For looking only: the VMM believes them as far as
-	 * CR3 bears them out.  0 before the first process, and in a guest that does not say. */
+	 * guest stores them before it loads either.  For looking only: the VMM believes them as far
+	 * as CR3 bears them out.  0 before the first process, and in a guest that does not say. */
 	uint64_t kernel_cr3, user_cr3;
 	uint64_t pad;
 	struct rs_mark marks[RS_MARKS];
@@ -223,8 +224,8 @@ struct rs_call {
 };
 _Static_assert(sizeof(struct rs_call) <= 2 * PAGE_SIZE, "the call area is two pages");
 
-/* A figure that the guest measured, for the VMM's reports.  A field may be left all zero unless it says
- * something else. */
+/* A figure that the guest measured, for the VMM's reports.  A field may be left all zero unless it
+ * says something else. */
 struct rs_record {
 	char name[48];     /* what was measured, printable ASCII, ended by a NUL; not empty */
 	char unit[16];     /* "cycles", "ns", "instructions", "percent"; likewise */
@@ -239,9 +240,9 @@ struct rs_record {
 _Static_assert(sizeof(struct rs_record) == 144, "layout of struct rs_record is ABI");
 
 #define RS_RECORD_NO_MODE UINT32_MAX
-#define RS_RECORD_NONE UINT64_MAX
-#define RS_RECORDS_A_CALL 28 /* fit in rs_call.data */
-#define RS_MAX_RECORDS 512   /* in a run */
+#define RS_RECORD_NONE    UINT64_MAX
+#define RS_RECORDS_A_CALL 28  /* fit in rs_call.data */
+#define RS_MAX_RECORDS    512 /* in a run */
 
 /* Registers as the guest saved them at an entry; also what it hands over in a panic. */
 struct rs_regs {
@@ -251,13 +252,14 @@ struct rs_regs {
 };
 _Static_assert(sizeof(struct rs_regs) == 21 * 8, "entry code pushes 21 words");
 
-/* ---- The statistics page: guest to VMM, one per CPU ------------------------------------------- */
+/* ---- The statistics page: guest to VMM, one per CPU -------------------------------------------
+ */
 
 /* Plain memory: counting costs no exit.  Each field only ever grows. */
 struct rs_stats {
-	uint64_t vectors[256];     /* entries through the IDT, by vector */
-	uint64_t syscall64;        /* entries by SYSCALL from 64-bit code */
-	uint64_t syscall32;        /* ... from compatibility code (CSTAR) */
+	uint64_t vectors[256]; /* entries through the IDT, by vector */
+	uint64_t syscall64;    /* entries by SYSCALL from 64-bit code */
+	uint64_t syscall32;    /* ... from compatibility code (CSTAR) */
 	uint64_t sysenter;
 	uint64_t int80;            /* system calls by INT 0x80 (also counted in vectors[0x80]) */
 	uint64_t user_faults;      /* faults of ring 3 (all vectors below 32 with CPL 3) */
@@ -270,29 +272,31 @@ struct rs_stats {
 	uint64_t cr3_switch;       /* ... to change address space */
 	uint64_t cr3_flush;        /* of all those, the ones that emptied TLB entries */
 	uint64_t invlpg;
-	uint64_t quirk_syscall;    /* SYSCALLs that arrived as a page fault at LSTAR, completed */
-	uint64_t quirk_intn;       /* INT n that arrived as #UD, completed */
+	uint64_t quirk_syscall; /* SYSCALLs that arrived as a page fault at LSTAR, completed */
+	uint64_t quirk_intn;    /* INT n that arrived as #UD, completed */
 };
 _Static_assert(sizeof(struct rs_stats) <= PAGE_SIZE, "the statistics page is one page");
 
-/* ---- The trace ring: guest to VMM, one per CPU, only when asked for ------------------------------ */
+/* ---- The trace ring: guest to VMM, one per CPU, only when asked for
+ * ------------------------------ */
 
 /*
- * With --trace the VMM takes RAM for a ring from the end of what is the guest's (rs_boot.free_end) and
- * puts its address into rs_boot.trace.  The guest's kernel reaches it through the direct map and notes
- * there what happens without an exit; the VMM empties it at each exit.  Without --trace the
- * address is 0 and the guest does nothing.
+ * With --trace the VMM takes RAM for a ring from the end of what is the guest's (rs_boot.free_end)
+ * and puts its address into rs_boot.trace.  The guest's kernel reaches it through the direct map
+ * and notes there what happens without an exit; the VMM empties it at each exit.  Without --trace
+ * the address is 0 and the guest does nothing.
  *
  * One writer, one reader, and the reader runs while the writer stands still: the guest fills
- * records[head % capacity] and only then adds 1 to head; it drops a record, and counts it in lost, while
- * head - tail == capacity.  To the VMM head, lost and every record are hostile.
+ * records[head % capacity] and only then adds 1 to head; it drops a record, and counts it in lost,
+ * while head - tail == capacity.  To the VMM head, lost and every record are hostile.
  */
 enum rs_trace_kind {
 	RS_TRACE_SYSCALL = 1, /* arg: number, result, enum rs_trace_way */
 	RS_TRACE_FAULT = 2,   /* arg: vector, error code, RIP, CR2 (0 but for #PF and #DF), CPL */
-	RS_TRACE_SWITCH = 3,  /* from `process` to another; arg: its pid, its CR3 in ring 0, in ring 3 */
-	RS_TRACE_END = 4,     /* `process` ended; arg: its status as wait4 gives it */
-	RS_TRACE_MODE = 5,    /* the KPTI mode changed; arg: RS_PTI_* */
+	RS_TRACE_SWITCH =
+	    3, /* from `process` to another; arg: its pid, its CR3 in ring 0, in ring 3 */
+	RS_TRACE_END = 4,  /* `process` ended; arg: its status as wait4 gives it */
+	RS_TRACE_MODE = 5, /* the KPTI mode changed; arg: RS_PTI_* */
 };
 
 enum rs_trace_way { RS_TRACE_BY_SYSCALL, RS_TRACE_BY_INT80, RS_TRACE_BY_COMPAT };

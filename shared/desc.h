@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Type field of system descriptors in long mode (SDM table 3-2) and of code and data (table 3-1). */
+/* Type field of system descriptors in long mode (SDM table 3-2) and of code and data (table 3-1).
+ */
 enum {
 	DESC_TSS_AVAILABLE = 9,
 	DESC_TSS_BUSY = 11,
@@ -27,20 +28,21 @@ enum {
 struct desc_segment {
 	uint64_t base; /* 32 bits for code and data, 64 for TSS and LDT */
 	uint32_t limit;
-	uint8_t type;  /* 0 to 15 */
-	bool system;   /* S = 0: TSS, LDT; 16 bytes long */
-	uint8_t dpl;   /* 0 to 3 */
+	uint8_t type; /* 0 to 15 */
+	bool system;  /* S = 0: TSS, LDT; 16 bytes long */
+	uint8_t dpl;  /* 0 to 3 */
 	bool present;
 	bool avl;
-	bool code64;   /* L */
-	bool big;      /* D/B */
+	bool code64; /* L */
+	bool big;    /* D/B */
 };
 
 /* Writes 8 bytes (code, data) to word[0], or 16 (system) to word[0..1].  Limits above 1 MiB are
  * stored in 4 KiB units and must then end in 0xfff.  False: the fields do not fit (limit not
  * representable, a 64-bit base for code or data, L together with D). */
 bool desc_segment_encode(const struct desc_segment *seg, uint64_t word[2]);
-/* Reads word[0], and word[1] for system descriptors.  Never fails: every bit pattern is something. */
+/* Reads word[0], and word[1] for system descriptors.  Never fails: every bit pattern is something.
+ */
 void desc_segment_decode(const uint64_t word[2], struct desc_segment *seg);
 
 /* A gate of the IDT, or a call gate, decoded. */

@@ -1,6 +1,6 @@
 /*
- * A guest of one's own: no kernel, no library.  It starts in ring 0 with paging on, says hello through a
- * port, and ends with a status for the shell.
+ * A guest of one's own: no kernel, no library.  It starts in ring 0 with paging on, says hello
+ * through a port, and ends with a status for the shell.
  */
 #include "shared/abi.h"
 

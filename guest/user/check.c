@@ -33,12 +33,20 @@ static long call(long number, long a, long b, long c)
 	return raw_syscall(number, a, b, c, 0);
 }
 
-/* ---- System calls --------------------------------------------------------------------------------- */
+/* ---- System calls
+ * --------------------------------------------------------------------------------- */
 
 static void check_errors(const char *mode)
 {
-	const uint64_t bad[] = {0, 1, info.kernel_text, info.entry_text, RS_DIRECT_BASE,
-	                        0x800000000000, 0xffff7fffffffffff, 0x7ffffffff000, UINT64_MAX};
+	const uint64_t bad[] = {0,
+	                        1,
+	                        info.kernel_text,
+	                        info.entry_text,
+	                        RS_DIRECT_BASE,
+	                        0x800000000000,
+	                        0xffff7fffffffffff,
+	                        0x7ffffffff000,
+	                        UINT64_MAX};
 	uint64_t faults = 0;
 
 	errno = 0;
@@ -49,8 +57,7 @@ static void check_errors(const char *mode)
 	      syscall(255L, 0L, 0L, 0L, 0L) == -1 ? (uint64_t)errno : 0, ENOSYS);
 	check(mode, "a number beyond the table likewise",
 	      syscall(1L << 40, 0L, 0L, 0L, 0L) == -1 ? (uint64_t)errno : 0, ENOSYS);
-	check(mode, "the i386 number 57 is not fork",
-	      (uint64_t)-raw_int80(57, 0, 0, 0, 0), ENOSYS);
+	check(mode, "the i386 number 57 is not fork", (uint64_t)-raw_int80(57, 0, 0, 0, 0), ENOSYS);
 	check(mode, "the 64-bit number 2 is not fork", (uint64_t)-call(2, 0, 0, 0), ENOSYS);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		faults += call(SYS_write, 1, (long)bad[i], 1) == -EFAULT;
@@ -62,7 +69,8 @@ static void check_errors(const char *mode)
 	      (uint64_t)call(SYS_getpid, 0, 0, 0));
 }
 
-/* ---- Registers ------------------------------------------------------------------------------------ */
+/* ---- Registers
+ * ------------------------------------------------------------------------------------ */
 
 static const char *const kind_names[] = {"SYSCALL", "INT 0x80", "#UD", "#PF"};
 
@@ -128,9 +136,9 @@ static void check_registers(const char *mode)
 	    0x400000,           /* read-only text */
 	    info.kernel_text,
 	    RS_DIRECT_BASE + 0x1000,
-	    RS_STACKS_BASE + 0x2000,           /* just above a guard page */
-	    RS_STACKS_BASE + 0x4000,           /* top of this process's own kernel stack */
-	    RS_ENTRY_CPU(0) + 0x800,           /* the words entry code lives by */
+	    RS_STACKS_BASE + 0x2000, /* just above a guard page */
+	    RS_STACKS_BASE + 0x4000, /* top of this process's own kernel stack */
+	    RS_ENTRY_CPU(0) + 0x800, /* the words entry code lives by */
 	    RS_ENTRY_CPU(0) + RS_ENTRY_STACK_TOP,
 	    RS_ENTRY_CPU(0) + RS_IST_TOP(1),
 	    RS_ENTRY_CPU(0) + RS_IST_TOP(2),
@@ -150,7 +158,8 @@ static void check_registers(const char *mode)
 	call(RS_SYS_FAULT_HANDLER, 0, 0, 0);
 }
 
-/* ---- Isolation --------------------------------------------------------------------------------------- */
+/* ---- Isolation
+ * --------------------------------------------------------------------------------------- */
 
 static void read_at(void *address)
 {
@@ -173,7 +182,8 @@ static uint64_t error_of(void (*attempt)(void *), uint64_t address)
 
 	if (!catch_fault(attempt, (void *)address, &fault))
 		return 0xa110ed; /* "allowed" */
-	return fault.vector == VECTOR_PF && fault.cr2 == address ? fault.error : 0x100 + fault.vector;
+	return fault.vector == VECTOR_PF && fault.cr2 == address ? fault.error
+	                                                         : 0x100 + fault.vector;
 }
 
 static void check_isolation(const char *mode, bool pti)
@@ -188,16 +198,19 @@ static void check_isolation(const char *mode, bool pti)
 	check(mode, "read of the boot page", error_of(read_at, RS_BOOT_PAGE), PF_U | p);
 	check(mode, "read of entry text, mapped in both", error_of(read_at, info.entry_text),
 	      PF_U | PF_P);
-	check(mode, "read of the IDT, mapped in both", error_of(read_at, RS_ENTRY_IDT), PF_U | PF_P);
+	check(mode, "read of the IDT, mapped in both", error_of(read_at, RS_ENTRY_IDT),
+	      PF_U | PF_P);
 	check(mode, "write to its own text", error_of(write_at, 0x400000), PF_U | PF_W | PF_P);
 	check(mode, "jump to its own stack", error_of(jump_to, (uint64_t)&p & ~UINT64_C(15)),
 	      PF_U | PF_ID | PF_P);
 	check(mode, "read of a kernel stack's guard", error_of(read_at, RS_STACKS_BASE), PF_U);
 }
 
-/* ---- The user root ------------------------------------------------------------------------------------ */
+/* ---- The user root
+ * ------------------------------------------------------------------------------------ */
 
-static bool take(struct rs_range *ranges, uint32_t count, uint64_t va, uint64_t len, uint32_t rights)
+static bool take(struct rs_range *ranges, uint32_t count, uint64_t va, uint64_t len,
+                 uint32_t rights)
 {
 	for (uint32_t i = 0; i < count; i++)
 		if (ranges[i].va == va && ranges[i].len == len && ranges[i].rights == rights) {
@@ -237,7 +250,8 @@ static void check_user_root(void)
 	check("user root", "and nothing else of the kernel", others, 0);
 }
 
-/* ---- Processes ---------------------------------------------------------------------------------------- */
+/* ---- Processes
+ * ---------------------------------------------------------------------------------------- */
 
 static volatile uint64_t variable;
 
@@ -300,12 +314,18 @@ static const struct {
 	const char *name;
 	void (*act)(void);
 } deaths[] = {
-    {"#DE by a division", divide},         {"#DB by the trap flag", trap_flag},
-    {"#BP by INT3", breakpoint},           {"#OF by INT 4", overflow_interrupt},
-    {"#UD by UD2", undefined},             {"#GP by HLT", privileged},
-    {"#GP by INT 14", kernel_gate},        {"#SS or #GP by a bad stack", bad_stack},
-    {"#PF by a null pointer", null_read},  {"#PF by a kernel read", kernel_read},
-    {"#PF by a kernel jump", kernel_jump}, {"#GP by a wild jump", wild_jump},
+    {"#DE by a division", divide},
+    {"#DB by the trap flag", trap_flag},
+    {"#BP by INT3", breakpoint},
+    {"#OF by INT 4", overflow_interrupt},
+    {"#UD by UD2", undefined},
+    {"#GP by HLT", privileged},
+    {"#GP by INT 14", kernel_gate},
+    {"#SS or #GP by a bad stack", bad_stack},
+    {"#PF by a null pointer", null_read},
+    {"#PF by a kernel read", kernel_read},
+    {"#PF by a kernel jump", kernel_jump},
+    {"#GP by a wild jump", wild_jump},
 };
 
 static uint32_t fate_of(void (*act)(void), bool by_int80)
@@ -314,7 +334,8 @@ static uint32_t fate_of(void (*act)(void), bool by_int80)
 	long pid;
 
 	flush();
-	pid = by_int80 ? syscall_int80(SYS32_fork, 0L, 0L, 0L, 0L) : syscall(SYS_fork, 0L, 0L, 0L, 0L);
+	pid = by_int80 ? syscall_int80(SYS32_fork, 0L, 0L, 0L, 0L)
+	               : syscall(SYS_fork, 0L, 0L, 0L, 0L);
 	if (pid == 0) {
 		act();
 		exit(1);
@@ -438,8 +459,8 @@ int check_main(int argc, char **argv)
 			continue;
 		}
 		call(RS_SYS_PTI_MODE, mode, 0, 0);
-		check(mode_names[mode], "the mode is in force", (uint64_t)call(RS_SYS_PTI_MODE, -1, 0, 0),
-		      (uint64_t)mode);
+		check(mode_names[mode], "the mode is in force",
+		      (uint64_t)call(RS_SYS_PTI_MODE, -1, 0, 0), (uint64_t)mode);
 		check_errors(mode_names[mode]);
 		check_registers(mode_names[mode]);
 		check_isolation(mode_names[mode], mode != RS_PTI_OFF);

@@ -1,6 +1,6 @@
 /*
- * Crossings one at a time and many times, in assembly: nothing may happen between the marks, or in the
- * timed loop, but the crossing.
+ * Crossings one at a time and many times, in assembly: nothing may happen between the marks, or in
+ * the timed loop, but the crossing.
  */
 #ifndef GUEST_USER_CROSS_H
 #define GUEST_USER_CROSS_H
@@ -8,7 +8,7 @@
 /* Slots of the marks that frame a crossing. */
 #define MARK_BEFORE 0
 #define MARK_INSIDE 1
-#define MARK_AFTER 2
+#define MARK_AFTER  2
 
 #ifndef __ASSEMBLER__
 
@@ -41,8 +41,8 @@ extern const char loop_fault_resume[];
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, REGISTERS };
 extern uint64_t cross_in[REGISTERS], cross_out[REGISTERS];
 enum cross_kind { CROSS_SYSCALL, CROSS_INT80, CROSS_UD, CROSS_PF, CROSS_KINDS };
-/* Loads every register, RSP too, from cross_in, crosses once, and stores every register to cross_out.
- * CROSS_PF reads the address in R15.  cross_resume must be the fault handler. */
+/* Loads every register, RSP too, from cross_in, crosses once, and stores every register to
+ * cross_out. CROSS_PF reads the address in R15.  cross_resume must be the fault handler. */
 void cross(enum cross_kind kind);
 extern const char cross_resume[];
 extern const char cross_after_syscall[]; /* where SYSCALL returns to */

@@ -19,10 +19,7 @@ long raw_syscall(long number, long a, long b, long c, long d)
 
 long raw_int80(long number, long a, long b, long c, long d)
 {
-	__asm__ volatile("int $0x80"
-	                 : "+a"(number)
-	                 : "b"(a), "c"(b), "d"(c), "S"(d)
-	                 : "memory");
+	__asm__ volatile("int $0x80" : "+a"(number) : "b"(a), "c"(b), "d"(c), "S"(d) : "memory");
 	return number;
 }
 
@@ -71,7 +68,8 @@ void exit(int status)
 		syscall(SYS_exit, (long)status, 0L, 0L, 0L);
 }
 
-/* ---- Strings ------------------------------------------------------------------------------------ */
+/* ---- Strings ------------------------------------------------------------------------------------
+ */
 
 bool same(const char *a, const char *b)
 {
@@ -91,7 +89,8 @@ uint64_t number(const char *text)
 	return value;
 }
 
-/* ---- Output -------------------------------------------------------------------------------------- */
+/* ---- Output
+ * -------------------------------------------------------------------------------------- */
 
 static char out[2048];
 static size_t out_used;

@@ -1,5 +1,6 @@
 /*
- * The ring 3 library: system calls as a C program knows them, formatted output, faults as return values.
+ * The ring 3 library: system calls as a C program knows them, formatted output, faults as return
+ * values.
  */
 #ifndef GUEST_USER_LIB_H
 #define GUEST_USER_LIB_H
@@ -11,15 +12,15 @@
 #include "guest/uapi.h"
 
 /* Linux's numbers for SYSCALL and, second, for INT 0x80. */
-#define SYS_write 1
-#define SYS_brk 12
+#define SYS_write       1
+#define SYS_brk         12
 #define SYS_sched_yield 24
-#define SYS_getpid 39
-#define SYS_fork 57
-#define SYS_exit 60
-#define SYS_wait4 61
-#define SYS32_fork 2
-#define SYS32_getpid 20
+#define SYS_getpid      39
+#define SYS_fork        57
+#define SYS_exit        60
+#define SYS_wait4       61
+#define SYS32_fork      2
+#define SYS32_getpid    20
 
 /* Set by a call that failed; never cleared. */
 extern int errno;
@@ -32,7 +33,8 @@ long syscall_int80(long number, ...);
 long raw_syscall(long number, long a, long b, long c, long d);
 long raw_int80(long number, long a, long b, long c, long d);
 
-/* %s %c %d %u %x %% with '-', '0', ' and a width; all integers are long.  ' groups digits by three. */
+/* %s %c %d %u %x %% with '-', '0', ' and a width; all integers are long.  ' groups digits by three.
+ */
 void printf(const char *format, ...);
 /* Writes what printf has gathered: before fork and exit, or it is written twice or never. */
 void flush(void);

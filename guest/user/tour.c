@@ -7,8 +7,6 @@
 #include "guest/user/programs.h"
 #include "guest/user/record.h"
 
-
-
 #define ROUNDS 5 /* the best of so many parts is reported */
 
 static uint64_t turns; /* crossings measured of each kind in each mode */
@@ -88,7 +86,8 @@ static void anatomy_of_switch(void)
 
 static void anatomy(void)
 {
-	section("What a crossing changes, KPTI on (seen by the VMM from outside; * where it differs)");
+	section(
+	    "What a crossing changes, KPTI on (seen by the VMM from outside; * where it differs)");
 	syscall(RS_SYS_PTI_MODE, (long)pti_on(), 0L, 0L, 0L);
 	syscall(RS_SYS_MARK_SLOT, (long)MARK_INSIDE, 0L, 0L, 0L);
 	mark_syscall();
@@ -103,7 +102,8 @@ static void anatomy(void)
 	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode, 0L, 0L, 0L);
 }
 
-/* ---- Isolation ---------------------------------------------------------------------------------- */
+/* ---- Isolation ----------------------------------------------------------------------------------
+ */
 
 static void read_at(void *address)
 {
@@ -137,16 +137,18 @@ static void isolation(void)
 	syscall(RS_SYS_COUNT_PAGES, &counts, 0L, 0L, 0L);
 	for (int i = 0; i < 2; i++) {
 		syscall(RS_SYS_PTI_MODE, (long)modes[i], 0L, 0L, 0L);
-		printf("  %s: ring 3 runs on the %s root, which maps %'u pages of the kernel half\n",
-		       mode_names[modes[i]], modes[i] == RS_PTI_OFF ? "kernel" : "user",
-		       modes[i] == RS_PTI_OFF ? counts.kernel_root : counts.user_root);
+		printf(
+		    "  %s: ring 3 runs on the %s root, which maps %'u pages of the kernel half\n",
+		    mode_names[modes[i]], modes[i] == RS_PTI_OFF ? "kernel" : "user",
+		    modes[i] == RS_PTI_OFF ? counts.kernel_root : counts.user_root);
 		try_kernel_read("kernel text", info.kernel_text);
 		try_kernel_read("entry text ", info.entry_text);
 	}
 	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode, 0L, 0L, 0L);
 }
 
-/* ---- Processes ----------------------------------------------------------------------------------- */
+/* ---- Processes
+ * ----------------------------------------------------------------------------------- */
 
 static volatile uint64_t own_variable = 1;
 
@@ -194,7 +196,8 @@ static void processes(void)
 	       (long)errno);
 }
 
-/* ---- Costs --------------------------------------------------------------------------------------- */
+/* ---- Costs
+ * --------------------------------------------------------------------------------------- */
 
 struct crossing {
 	const char *name;
@@ -279,7 +282,8 @@ static void send_costs(uint64_t ticks[CROSSINGS][3], const char *unit, uint64_t 
 
 static void costs(void)
 {
-	/* Without PCIDs the second column repeats the third: the counts stay the same on every host. */
+	/* Without PCIDs the second column repeats the third: the counts stay the same on every
+	 * host. */
 	const bool pcid = info.features & RS_FEATURE_PCID;
 	const uint32_t modes[] = {RS_PTI_OFF, pti_on(), RS_PTI_NOPCID};
 	uint64_t ticks[CROSSINGS][3];
@@ -292,8 +296,9 @@ static void costs(void)
 		for (size_t c = 0; c < CROSSINGS; c++) {
 			if (crossings[c].insn)
 				syscall(RS_SYS_FAULT_HANDLER, loop_fault_resume, 0L, 0L, 0L);
-			ticks[c][m] = crossings[c].loop == loop_yield ? measure_switch(&crossings[c])
-			                                              : measure(&crossings[c]);
+			ticks[c][m] = crossings[c].loop == loop_yield
+			                  ? measure_switch(&crossings[c])
+			                  : measure(&crossings[c]);
 		}
 		syscall(RS_SYS_FAULT_HANDLER, 0L, 0L, 0L, 0L);
 	}
@@ -321,7 +326,8 @@ static void costs(void)
 	send_costs(ticks, counts_instructions ? "instructions" : "cycles",
 	           ring3 ? ring0 / ring3 : 0);
 	if (ring0 > 20 * ring3)
-		printf("  Ring 0 runs a loop %'u times slower than ring 3 here: this KVM interprets ring 0,\n"
+		printf("  Ring 0 runs a loop %'u times slower than ring 3 here: this KVM "
+		       "interprets ring 0,\n"
 		       "  and these cycles are not the hardware's.\n",
 		       ring0 / ring3);
 	else if (counts_instructions)

@@ -20,7 +20,8 @@ static struct {
 } hosts[MAX_HOSTS];
 static int host_count;
 
-/* ---- Reading ------------------------------------------------------------------------------------- */
+/* ---- Reading
+ * ------------------------------------------------------------------------------------- */
 
 static const char *path_of(int host, const char *name, const char *suffix)
 {
@@ -74,7 +75,8 @@ static json_int_t number_at(const json_t *json, const char *object, const char *
 
 static bool has_feature(const json_t *json, const char *feature)
 {
-	const json_t *features = json_object_get(json_object_get(json, "guest"), "features"), *value;
+	const json_t *features = json_object_get(json_object_get(json, "guest"), "features"),
+	             *value;
 	size_t i;
 
 	json_array_foreach(features, i, value)
@@ -94,7 +96,8 @@ static void must_say(int host, const char *name, const char *suffix, const char 
 	free(text);
 }
 
-/* ---- The statistics ------------------------------------------------------------------------------- */
+/* ---- The statistics
+ * ------------------------------------------------------------------------------- */
 
 static const char *const runs[] = {"tour", "tour_off", "tour_on", "tour_nopcid", "check"};
 #define RUNS ((int)(sizeof(runs) / sizeof(runs[0])))
@@ -120,8 +123,9 @@ START_TEST(run_succeeds_and_exits_add_up)
 		const json_int_t max = json_integer_value(json_object_get(reason, "max"));
 
 		ck_assert_int_gt(count, 0);
-		ck_assert_msg(min <= p50 && p50 <= p99 && p99 <= max, "%s: min %lld p50 %lld p99 %lld max %lld",
-		              key, (long long)min, (long long)p50, (long long)p99, (long long)max);
+		ck_assert_msg(min <= p50 && p50 <= p99 && p99 <= max,
+		              "%s: min %lld p50 %lld p99 %lld max %lld", key, (long long)min,
+		              (long long)p50, (long long)p99, (long long)max);
 		sum += count;
 		vmm += json_integer_value(json_object_get(reason, "total"));
 	}
@@ -139,10 +143,12 @@ END_TEST
 START_TEST(cr3_writes_pair)
 {
 	json_t *json = read_json(_i, "tour_on", "json");
-	const json_int_t entry = number_at(json, "cr3", "entry"), exit = number_at(json, "cr3", "exit");
+	const json_int_t entry = number_at(json, "cr3", "entry"),
+	                 exit = number_at(json, "cr3", "exit");
 
 	ck_assert_int_gt(entry, 1000);
-	/* Mode changes happen inside a call: it enters under one mode and leaves under the other. */
+	/* Mode changes happen inside a call: it enters under one mode and leaves under the other.
+	 */
 	ck_assert_msg(llabs((long long)(entry - exit)) <= 16, "%lld in, %lld out", (long long)entry,
 	              (long long)exit);
 	json_decref(json);
@@ -151,15 +157,18 @@ END_TEST
 
 START_TEST(pcid_keeps_translations)
 {
-	json_t *pcid = read_json(_i, "tour_on", "json"), *none = read_json(_i, "tour_nopcid", "json");
+	json_t *pcid = read_json(_i, "tour_on", "json"),
+	       *none = read_json(_i, "tour_nopcid", "json");
 
 	if (has_feature(pcid, "pcid")) {
-		ck_assert_str_eq(json_string_value(json_object_get(json_object_get(pcid, "guest"), "pti")),
-		                 "pcid");
+		ck_assert_str_eq(
+		    json_string_value(json_object_get(json_object_get(pcid, "guest"), "pti")),
+		    "pcid");
 		ck_assert_int_lt(number_at(pcid, "cr3", "flush"), number_at(none, "cr3", "flush"));
 	} else {
-		ck_assert_str_eq(json_string_value(json_object_get(json_object_get(pcid, "guest"), "pti")),
-		                 "nopcid");
+		ck_assert_str_eq(
+		    json_string_value(json_object_get(json_object_get(pcid, "guest"), "pti")),
+		    "nopcid");
 	}
 	json_decref(pcid);
 	json_decref(none);
@@ -181,7 +190,8 @@ START_TEST(faithful_kvm_needs_no_quirk)
 }
 END_TEST
 
-/* ---- The tour's words ------------------------------------------------------------------------------ */
+/* ---- The tour's words
+ * ------------------------------------------------------------------------------ */
 
 struct values {
 	unsigned long long before, inside, after;
@@ -250,9 +260,11 @@ START_TEST(tour_proves_isolation)
 	fault = strstr(on, "ring 3 reads entry text");
 	ck_assert(fault && !strncmp(strstr(fault, "#PF"), "#PF error code 5", 16));
 	ck_assert(!strstr(tour, "ALLOWED"));
-	kernel_pages = strtol(strstr(off, "maps ") + 5, &end, 10) * 1000 + strtol(end + 1, NULL, 10);
+	kernel_pages =
+	    strtol(strstr(off, "maps ") + 5, &end, 10) * 1000 + strtol(end + 1, NULL, 10);
 	user_pages = strtol(strstr(on, "maps ") + 5, NULL, 10);
-	/* 64 MiB of direct map and the image; entry text (2), IDT, words, GDT, TSS, entry stack, 7 ISTs. */
+	/* 64 MiB of direct map and the image; entry text (2), IDT, words, GDT, TSS, entry stack, 7
+	 * ISTs. */
 	ck_assert_int_gt(kernel_pages, 16384);
 	ck_assert_int_eq(user_pages, 2 + 1 + 3 + 1 + 14);
 	free(tour);
@@ -282,7 +294,7 @@ static long grouped_number(const char *at)
 
 START_TEST(tour_prints_costs)
 {
-	static const char *const rows[] = {"SYSCALL getpid",         "INT 0x80 getpid",
+	static const char *const rows[] = {"SYSCALL getpid",          "INT 0x80 getpid",
 	                                   "#PF to a ring 3 handler", "#UD to a ring 3 handler",
 	                                   "#GP to a ring 3 handler", "CR3 switch by sched_yield"};
 	char *tour = read_text(_i, "tour", "out"), *table = strstr(tour, "\nCycles per crossing");
@@ -292,7 +304,8 @@ START_TEST(tour_prints_costs)
 		const char *row = strstr(table, rows[i]);
 
 		ck_assert_msg(row, "no row '%s'", rows[i]);
-		ck_assert_msg(grouped_number(row + strlen(rows[i])) > 10, "row '%s' costs nothing", rows[i]);
+		ck_assert_msg(grouped_number(row + strlen(rows[i])) > 10, "row '%s' costs nothing",
+		              rows[i]);
 	}
 	free(tour);
 }
@@ -306,7 +319,8 @@ START_TEST(pti_option_is_obeyed)
 }
 END_TEST
 
-/* ---- The other programs -------------------------------------------------------------------------------- */
+/* ---- The other programs
+ * -------------------------------------------------------------------------------- */
 
 START_TEST(guest_checks_pass)
 {
@@ -315,17 +329,19 @@ START_TEST(guest_checks_pass)
 
 	for (const char *at = out; (at = strstr(at, "\nok ")); at++)
 		passed++;
-	ck_assert_msg(!strstr(out, "\nnot ok"), "%s: %.3000s", hosts[_i].name, strstr(out, "\nnot ok"));
+	ck_assert_msg(!strstr(out, "\nnot ok"), "%s: %.3000s", hosts[_i].name,
+	              strstr(out, "\nnot ok"));
 	ck_assert_int_ge(passed, 85);
 	must_say(_i, "check", "out", " 0 failed\n");
 	free(out);
 }
 END_TEST
 
-/* ---- The galleries: walls, hostile, crossings --------------------------------------------------------------- */
+/* ---- The galleries: walls, hostile, crossings
+ * --------------------------------------------------------------- */
 
-/* On a host whose departures are known, as many rows as the manuals and the host agree on; fewer mean that
- * something was skipped or declared away. */
+/* On a host whose departures are known, as many rows as the manuals and the host agree on; fewer
+ * mean that something was skipped or declared away. */
 static const struct gallery {
 	const char *name;
 	struct {
@@ -369,14 +385,16 @@ START_TEST(gallery_holds)
 	json_array_foreach(json_object_get(json, "rows"), i, row)
 	{
 		ck_assert_msg(strcmp(words(row, "verdict"), "DIFFERS"), "%s: %s: %s, %s",
-		              hosts[host].name, gallery->name, words(row, "group"), words(row, "row"));
+		              hosts[host].name, gallery->name, words(row, "group"),
+		              words(row, "row"));
 	}
 	ck_assert_int_eq(status_of(host, gallery->name), 0);
 	ck_assert_int_eq(member(json, "differ"), 0);
 	ck_assert_uint_eq(i, (unsigned)(member(json, "ok") + member(json, "departures") +
 	                                member(json, "skipped")));
 	for (int w = 0; w < 3; w++) {
-		/* Another local KVM than the one these numbers are of is judged by its rows alone. */
+		/* Another local KVM than the one these numbers are of is judged by its rows alone.
+		 */
 		if (strcmp(gallery->wanted[w].host, hosts[host].name) ||
 		    (w == 0 && strcmp(words(json, "host"), "interpreter")))
 			continue;
@@ -412,7 +430,8 @@ START_TEST(death_is_explained)
 }
 END_TEST
 
-/* ---- Looking: the same answers on every KVM ---------------------------------------------------------- */
+/* ---- Looking: the same answers on every KVM
+ * ---------------------------------------------------------- */
 
 START_TEST(audit_and_walk_hold)
 {
@@ -512,7 +531,8 @@ START_TEST(walk_agrees_with_kvm)
 }
 END_TEST
 
-/* ---- Between hosts ---------------------------------------------------------------------------------------- */
+/* ---- Between hosts
+ * ---------------------------------------------------------------------------------------- */
 
 static const char *const compared[] = {"tour", "tour_off", "tour_on", "tour_nopcid"};
 #define COMPARED ((int)(sizeof(compared) / sizeof(compared[0])))
@@ -564,12 +584,14 @@ START_TEST(galleries_agree)
 		if (!other || !strcmp(words(row, "verdict"), "skipped") ||
 		    !strcmp(words(other, "verdict"), "skipped"))
 			continue;
-		ck_assert_msg(json_equal(json_object_get(row, "want"), json_object_get(other, "want")),
-		              "%s: '%s' is not expected to be the same", name, words(row, "row"));
+		ck_assert_msg(
+		    json_equal(json_object_get(row, "want"), json_object_get(other, "want")),
+		    "%s: '%s' is not expected to be the same", name, words(row, "row"));
 		if (strcmp(words(row, "verdict"), "ok") || strcmp(words(other, "verdict"), "ok"))
 			continue;
-		ck_assert_msg(json_equal(json_object_get(row, "got"), json_object_get(other, "got")),
-		              "%s: '%s' is not the same", name, words(row, "row"));
+		ck_assert_msg(
+		    json_equal(json_object_get(row, "got"), json_object_get(other, "got")),
+		    "%s: '%s' is not the same", name, words(row, "row"));
 		same++;
 	}
 	ck_assert_uint_ge(same, 50);
