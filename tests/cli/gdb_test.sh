@@ -132,7 +132,7 @@ start_vmm
 run_gdb "shell (sleep 1; kill -INT \$PPID) &" 'continue' 'info registers rip' 'detach'
 vmm_is=$vmm_pid
 shows "Ctrl-C stops a running guest" 'SIGINT' 'rip +0x'
-kill -INT "$(pgrep -P "$vmm_is" | head -n 1)" 2> /dev/null
+kill -TERM "$(pgrep -P "$vmm_is" | head -n 1)" 2> /dev/null
 end_vmm
 
 # ---- The guest sees nothing of it ------------------------------------------------------------------------
