@@ -37,7 +37,7 @@ objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
 SHARED_SOURCES := $(sort $(wildcard shared/*.c))
 # Words are for hosts: no snprintf in ring 0.
 SHARED_GUEST_SOURCES := $(filter-out shared/pt_text.c,$(SHARED_SOURCES))
-VMM_SOURCES := $(sort $(wildcard vmm/*.c vmm/*.S))
+VMM_SOURCES := $(sort $(wildcard vmm/*.c vmm/*.S vmm/*/*.c vmm/*/*.S))
 KERNEL_SOURCES := $(filter-out guest/offsets.c,$(sort $(wildcard guest/*.c guest/*.S)))
 USER_SOURCES := $(sort $(wildcard guest/user/*.c guest/user/*.S))
 
@@ -246,7 +246,7 @@ install: all ## install vmm, guest.elf and the man page below $(DESTDIR)$(PREFIX
 		$(DESTDIR)$(PREFIX)/include/ringscope/shared $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 755 $(BUILD)/vmm $(DESTDIR)$(PREFIX)/bin/vmm
 	install -m 644 $(BUILD)/guest.elf $(DESTDIR)$(PREFIX)/lib/ringscope/guest.elf
-	install -m 644 vmm/report.schema.json vmm/probe.schema.json vmm/look.schema.json $(DESTDIR)$(PREFIX)/lib/ringscope
+	install -m 644 vmm/report/report.schema.json vmm/probe/probe.schema.json vmm/look/look.schema.json $(DESTDIR)$(PREFIX)/lib/ringscope
 	install -m 644 shared/abi.h shared/x86.h $(DESTDIR)$(PREFIX)/include/ringscope/shared
 	install -m 644 vmm/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1
 

@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "vmm/message.h"
-#include "vmm/recorder.h"
+#include "vmm/trace/recorder.h"
 
 enum { CPU = 0 }; /* the vCPU that calls: there is one */
 

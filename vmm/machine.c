@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "vmm/message.h"
-#include "vmm/recorder.h"
+#include "vmm/trace/recorder.h"
 #include "vmm/start.h"
 
 bool machine_create(struct machine *machine, const struct options *options)

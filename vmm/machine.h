@@ -12,7 +12,7 @@
 #include "vmm/memory.h"
 #include "vmm/options.h"
 #include "vmm/outcome.h"
-#include "vmm/records.h"
+#include "vmm/report/records.h"
 #include "vmm/stats.h"
 #include "vmm/vcpu.h"
 
@@ -24,7 +24,7 @@ struct panic {
 	struct rs_regs regs;
 };
 
-struct recorder; /* vmm/recorder.h */
+struct recorder; /* vmm/trace/recorder.h */
 
 struct machine {
 	const struct options *options;

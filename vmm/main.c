@@ -10,17 +10,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/diagnose.h"
-#include "vmm/inspect_core.h"
-#include "vmm/look_live.h"
+#include "vmm/explain/diagnose.h"
+#include "vmm/look/inspect_core.h"
+#include "vmm/look/look_live.h"
 #include "vmm/machine.h"
 #include "vmm/message.h"
 #include "vmm/options.h"
 #include "vmm/outfile.h"
-#include "vmm/probe.h"
-#include "vmm/recorder.h"
-#include "vmm/report.h"
-#include "vmm/report_page.h"
+#include "vmm/probe/probe.h"
+#include "vmm/trace/recorder.h"
+#include "vmm/report/report.h"
+#include "vmm/report/report_page.h"
 #include "vmm/run.h"
 #include "vmm/stop.h"
 

@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #include "shared/abi.h"
-#include "vmm/debugger.h"
-#include "vmm/gdb.h"
+#include "vmm/debug/debugger.h"
+#include "vmm/debug/gdb.h"
 #include "vmm/message.h"
-#include "vmm/trace.h"
+#include "vmm/trace/trace.h"
 
 static const char help[] =
     "Usage: vmm [options] GUEST.ELF [-- guest arguments]\n"
@@ -359,12 +359,13 @@ static bool take_guest(struct options *options, int argc, char **argv)
 		                     argv[0]);
 	}
 	options->argc = argc > 1 ? argc - 2 : 0;
-	options->argv = argv + (argc > 1 ? 2 : 1);
+	argv += argc > 1 ? 2 : 1;
 	if (options->program) {
 		/* The word before the arguments, "--" or the guest's, has done its work. */
-		*--options->argv = (char *)options->program;
+		*--argv = (char *)options->program;
 		options->argc++;
 	}
+	options->argv = argv;
 
 	size_t size = strlen(options->guest) + 1;
 

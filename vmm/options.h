@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/look_request.h"
+#include "vmm/look/look_request.h"
 
 enum pti_choice { PTI_AUTO, PTI_ON, PTI_OFF };
 enum stats_format { STATS_TEXT, STATS_JSON, STATS_NONE };
@@ -40,7 +40,7 @@ struct options {
 	const char *guest; /* path; NULL only with probe and inspect_core */
 	const char *program; /* --program: the guest's first argument; NULL: none */
 	int argc;          /* guest arguments behind "--", the path not counted */
-	char **argv;
+	char *const *argv;
 };
 
 enum options_result {

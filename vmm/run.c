@@ -4,13 +4,13 @@
 #include <signal.h>
 #include <string.h>
 
-#include "vmm/debug.h"
-#include "vmm/debugger.h"
+#include "vmm/debug/debug.h"
+#include "vmm/debug/debugger.h"
 #include "vmm/exits.h"
 #include "vmm/hypercall.h"
-#include "vmm/look_live.h"
+#include "vmm/look/look_live.h"
 #include "vmm/message.h"
-#include "vmm/recorder.h"
+#include "vmm/trace/recorder.h"
 #include "vmm/stop.h"
 
 static bool end_stopped(struct machine *machine)

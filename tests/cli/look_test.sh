@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit 125
 BUILD=$(realpath "${BUILD:-build}") || exit 125
 VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
 guest=$BUILD/guest.elf
-schema=$PWD/vmm/look.schema.json
+schema=$PWD/vmm/look/look.schema.json
 work=$(mktemp -d "${TMPDIR:-/tmp}/look_test.XXXXXX") || exit 125
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 125

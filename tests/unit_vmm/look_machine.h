@@ -4,7 +4,7 @@
 #define TESTS_UNIT_VMM_LOOK_MACHINE_H
 
 #include "vmm/boot.h"
-#include "vmm/look.h"
+#include "vmm/look/look.h"
 
 #define LOOK_RAM  (UINT64_C(4) << 20)
 #define LOOK_TEXT (RS_IMAGE_BASE + 0x100000)

@@ -7,9 +7,9 @@
 #include "shared/x86.h"
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/diagnose.h"
-#include "vmm/disasm.h"
-#include "vmm/view.h"
+#include "vmm/explain/diagnose.h"
+#include "vmm/explain/disasm.h"
+#include "vmm/explain/view.h"
 
 /* ---- A guest that has died --------------------------------------------------------------- */
 

@@ -5,9 +5,9 @@
 
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/html.h"
-#include "vmm/report_html.h"
-#include "vmm/svg.h"
+#include "vmm/report/html.h"
+#include "vmm/report/report_html.h"
+#include "vmm/report/svg.h"
 
 static char *text_of(void (*write)(FILE *out, const void *what), const void *what)
 {

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "tests/unit_vmm/suites.h"
-#include "vmm/anatomy.h"
-#include "vmm/anatomy_rows.h"
-#include "vmm/inspect.h"
-#include "vmm/inspect_when.h"
+#include "vmm/debug/anatomy.h"
+#include "vmm/debug/anatomy_rows.h"
+#include "vmm/debug/inspect.h"
+#include "vmm/debug/inspect_when.h"
 
 static struct inspect_when when;
 static char problem[200];

@@ -9,10 +9,10 @@
 #include "shared/x86.h"
 #include "tests/unit_vmm/look_machine.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/audit.h"
-#include "vmm/look_request.h"
-#include "vmm/mapping.h"
-#include "vmm/walk.h"
+#include "vmm/look/audit.h"
+#include "vmm/look/look_request.h"
+#include "vmm/look/mapping.h"
+#include "vmm/look/walk.h"
 
 #define CPU0 RS_ENTRY_CPU(0)
 

@@ -9,8 +9,8 @@
 
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/records.h"
-#include "vmm/trace.h"
+#include "vmm/report/records.h"
+#include "vmm/trace/trace.h"
 
 /* ---- The file -------------------------------------------------------------------------------- */
 

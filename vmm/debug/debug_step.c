@@ -1,0 +1,631 @@
+/* The debugger's engine: running the guest, freely or one instruction at a time. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/debug/debug.h"
+#include "vmm/debug/debug_internal.h"
+#include "vmm/run.h"
+#include "vmm/stop.h"
+
+/* Several tries of one instruction that signals keep from running. */
+enum { TRIES_MAX = 10000 };
+
+/* ---- Instructions that need care ------------------------------------------------------------ */
+
+enum special {
+	SPECIAL_NONE,
+	SPECIAL_PUSHF,
+	SPECIAL_SYSCALL,
+	SPECIAL_IRET,
+	SPECIAL_SYSRET,
+	SPECIAL_GROUP, /* SWAPGS, FXSAVE and their like: one KVM stops only one instruction later */
+	SPECIAL_ICEBP,
+};
+
+/* Prefixes of 64-bit code: segment, size, LOCK, REP, REX (SDM volume 2, 2.1.1, 2.2.1). */
+static bool is_prefix(uint8_t byte)
+{
+	return strchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", byte) ||
+	       (byte & 0xf0) == 0x40;
+}
+
+/* The bytes at `rip`, padded with zeros; where the opcode begins. */
+static size_t read_code(const struct debug *debug, uint64_t rip, uint8_t code[32])
+{
+	size_t i = 0;
+
+	memset(code, 0, 32);
+	debug_read(debug, rip, code, 15);
+	while (i < 14 && code[i] && is_prefix(code[i]))
+		i++;
+	return i;
+}
+
+/* Bytes of ModRM, SIB and displacement (SDM volume 2, table 2-2). */
+static size_t modrm_size(const uint8_t *modrm)
+{
+	unsigned mod = modrm[0] >> 6, rm = modrm[0] & 7;
+	bool sib = mod != 3 && rm == 4;
+	size_t size = sib ? 2 : 1;
+
+	if (mod == 1)
+		return size + 1;
+	if (mod == 2 || (mod == 0 && (rm == 5 || (sib && (modrm[1] & 7) == 5))))
+		return size + 4;
+	return size;
+}
+
+static enum special special_at(const struct debug *debug, uint64_t rip)
+{
+	uint8_t code[32];
+	size_t i = read_code(debug, rip, code);
+
+	switch (code[i]) {
+	case 0x9c:
+		return SPECIAL_PUSHF;
+	case 0xcf:
+		return SPECIAL_IRET;
+	case 0xf1:
+		return SPECIAL_ICEBP;
+	case 0x0f:
+		if (code[i + 1] == 0x05)
+			return SPECIAL_SYSCALL;
+		if (code[i + 1] == 0x07)
+			return SPECIAL_SYSRET;
+		return code[i + 1] == 0x01 || code[i + 1] == 0xae ? SPECIAL_GROUP : SPECIAL_NONE;
+	default:
+		return SPECIAL_NONE;
+	}
+}
+
+/* ---- Plants around one instruction -------------------------------------------------------------
+ */
+
+static void fence_up(struct debug *debug)
+{
+	for (size_t i = 0; i < debug->fence_count; i++) {
+		struct debug_plant *plant = &debug->fence[i];
+
+		/* Not under the instruction that is to run. */
+		if (plant->va == debug->regs.rip)
+			continue;
+		debug_plant(plant, plant->va, plant->at, OPCODE_HLT);
+	}
+}
+
+static void fence_down(struct debug *debug)
+{
+	for (size_t i = debug->fence_count; i-- > 0;) {
+		struct debug_plant *plant = &debug->fence[i];
+		uint8_t *at = plant->at;
+
+		debug_unplant(plant);
+		plant->at = at;
+		plant->planted = plant->original; /* down: nothing to take back */
+	}
+}
+
+static bool fence_has(const struct debug *debug, uint64_t va)
+{
+	return debug->mode != DEBUG_MODE_FREE && debug_entry(debug, va) >= 0;
+}
+
+/* Takes the point at RIP out, so that the instruction can run; what debug_replant needs. */
+static struct debug_plant *lift(struct debug *debug)
+{
+	struct debug_point *point = debug_find_point(debug, debug->regs.rip);
+
+	if (!point)
+		return NULL;
+	if (*point->plant.at == point->plant.planted)
+		*point->plant.at = point->plant.original;
+	return &point->plant;
+}
+
+static void replant(struct debug_plant *plant)
+{
+	if (plant)
+		debug_plant(plant, plant->va, plant->at, plant->planted);
+}
+
+/* ---- One KVM_RUN ----------------------------------------------------------------------------- */
+
+/* HLT has run at RIP - 1, or is about to at RIP: which of the two depends on the KVM. */
+static bool at_plant(struct debug *debug, uint64_t va)
+{
+	const struct debug_point *point = debug_find_point(debug, va);
+
+	if (!(point && point->plant.planted == OPCODE_HLT) && !fence_has(debug, va))
+		return false;
+	debug->regs.rip = va;
+	debug->changed = true;
+	return true;
+}
+
+static bool halted_at_plant(struct debug *debug)
+{
+	return debug_know(debug) && debug_cpl(debug) == 0 &&
+	       (at_plant(debug, debug->regs.rip - 1) || at_plant(debug, debug->regs.rip));
+}
+
+/* An exit of the guest's own in the middle of a step: what TF does to the rest of the instruction
+ * differs, so let it end without. */
+static void stop_stepping(struct debug *debug)
+{
+	const struct kvm_guest_debug off = {0};
+
+	if (debug->mode == DEBUG_MODE_STEP0) {
+		KVM_IOCTL(debug->machine->vcpu.fd, KVM_SET_GUEST_DEBUG, (void *)(uintptr_t)&off);
+		debug->stepping_on = false;
+	} else if (debug->mode == DEBUG_MODE_STEP3 && !debug->own_tf && debug_know(debug)) {
+		debug->regs.rflags &= ~RFLAGS_TF;
+		debug->changed = false;
+		vcpu_set_regs(&debug->machine->vcpu, &debug->regs);
+		debug->known = false;
+	}
+}
+
+bool debug_takes_exit(struct debug *debug)
+{
+	switch (debug->machine->vcpu.run->exit_reason) {
+	case KVM_EXIT_DEBUG:
+		debug->event = DEBUG_EVENT_STEP;
+		/* The emulator of one KVM says so after a HLT that it has just run. */
+		if (debug_know(debug) && fence_has(debug, debug->regs.rip - 1) &&
+		    at_plant(debug, debug->regs.rip - 1))
+			debug->event = DEBUG_EVENT_PLANT;
+		return true;
+	case KVM_EXIT_HLT:
+		if (!halted_at_plant(debug))
+			return false;
+		debug->event = DEBUG_EVENT_PLANT;
+		return true;
+	default:
+		stop_stepping(debug);
+		debug->event = DEBUG_EVENT_EXIT;
+		return false;
+	}
+}
+
+/* What a signal handler has set, but for a request to end the run: that is nobody's to forget. */
+static void clear_immediate_exit(struct kvm_run *run)
+{
+	__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	if (stop_requested())
+		__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+}
+
+/* The instruction of an exit that has been served: KVM completes it on the next entry. */
+static bool complete(struct debug *debug)
+{
+	struct machine *machine = debug->machine;
+	struct kvm_run *run = machine->vcpu.run;
+	bool alive;
+
+	__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	debug->known = false;
+	alive = run_once(machine);
+	clear_immediate_exit(run);
+	return alive;
+}
+
+/* KVM_RUN until something happened.  False: the run is over. */
+static bool run_to_event(struct debug *debug)
+{
+	debug->event = DEBUG_EVENT_NONE;
+	debug->known = false;
+	if (!run_once(debug->machine))
+		return false;
+	if (debug->event != DEBUG_EVENT_EXIT)
+		return true;
+	if (!complete(debug))
+		return false;
+	debug->event = DEBUG_EVENT_EXIT;
+	return true;
+}
+
+static bool set_stepping(struct debug *debug, bool on)
+{
+	const struct kvm_guest_debug control = {
+	    .control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0};
+
+	/* Again for every step: KVM remembers for which RIP it was asked. */
+	if (!on && !debug->stepping_on)
+		return true;
+	debug->stepping_on = on;
+	return KVM_IOCTL(debug->machine->vcpu.fd, KVM_SET_GUEST_DEBUG,
+	                 (void *)(uintptr_t)&control) == 0;
+}
+
+/* ---- DR6 ---------------------------------------------------------------------------------------
+ */
+
+/* #DB by TF sets DR6.BS, which the guest shall not find. */
+static void keep_dr6(struct debug *debug)
+{
+	struct kvm_debugregs registers;
+
+	if (debug->dr6_known)
+		return;
+	debug->dr6_known = ioctl(debug->machine->vcpu.fd, KVM_GET_DEBUGREGS, &registers) == 0;
+	debug->dr6 = registers.dr6;
+}
+
+static void put_dr6_back(struct debug *debug)
+{
+	struct kvm_debugregs registers;
+
+	if (!debug->dr6_known)
+		return;
+	debug->dr6_known = false;
+	if (ioctl(debug->machine->vcpu.fd, KVM_GET_DEBUGREGS, &registers) < 0 ||
+	    registers.dr6 == debug->dr6)
+		return;
+	registers.dr6 = debug->dr6;
+	ioctl(debug->machine->vcpu.fd, KVM_SET_DEBUGREGS, &registers);
+}
+
+/* ---- One instruction ---------------------------------------------------------------------------
+ */
+
+static struct debug_stop stop_because(enum debug_why why)
+{
+	return (struct debug_stop){.why = why};
+}
+
+/* The TF that we set is in what the instruction has stored.  `at`: the byte with bit 8 of it. */
+static void clear_stored_tf(struct debug *debug, uint64_t at)
+{
+	uint8_t *byte = debug_byte(debug, at + 1);
+
+	if (byte && !debug->own_tf)
+		*byte &= (uint8_t) ~(RFLAGS_TF >> 8);
+}
+
+/* The instruction ended at an entry of ring 0, with TF in what the processor saved. */
+static void clear_saved_tf(struct debug *debug, int entry)
+{
+	unsigned vector = (unsigned)entry;
+	bool has_error = vector < 32 && VECTORS_WITH_ERROR_CODE >> vector & 1;
+
+	if (vector < 256)
+		clear_stored_tf(debug, debug->regs.rsp + (has_error ? 8 : 0) + 16);
+}
+
+static void clear_syscall_tf(struct debug *debug)
+{
+	if (debug->own_tf)
+		return;
+	debug->regs.r11 &= ~RFLAGS_TF;
+	debug->changed = true;
+}
+
+/* Until the one instruction is done or has ended at an entry.  False: the run is over. */
+static bool run_one(struct debug *debug, uint64_t from)
+{
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
+		if (!run_to_event(debug))
+			return false;
+		if (debug->event != DEBUG_EVENT_NONE)
+			return true;
+		/* A signal; it may have come when the instruction was done. */
+		if (!debug_know(debug))
+			return false;
+		if (debug->regs.rip != from)
+			return true;
+		clear_immediate_exit(debug->machine->vcpu.run);
+		if (debug->mode == DEBUG_MODE_STEP0 && !set_stepping(debug, true))
+			return false;
+	}
+	return true;
+}
+
+static struct debug_stop over(const struct debug *debug)
+{
+	return stop_because(debug->machine->outcome.reason == END_RUNNING ? DEBUG_FAILED
+	                                                                  : DEBUG_ENDED);
+}
+
+static struct debug_stop step_ring0(struct debug *debug, enum special special)
+{
+	struct debug_plant *lifted = lift(debug);
+	uint64_t from = debug->regs.rip;
+	bool alive;
+
+	debug->mode = DEBUG_MODE_STEP0;
+	debug->own_tf = debug->regs.rflags & RFLAGS_TF;
+	fence_up(debug);
+	alive = debug_forget(debug) && set_stepping(debug, true) && run_one(debug, from);
+	if (alive)
+		alive = debug_know(debug);
+	fence_down(debug);
+	replant(lifted);
+	debug->mode = DEBUG_MODE_FREE;
+	if (!alive)
+		return over(debug);
+	if (debug->event == DEBUG_EVENT_PLANT)
+		clear_saved_tf(debug, debug_entry(debug, debug->regs.rip));
+	else if (special == SPECIAL_PUSHF)
+		clear_stored_tf(debug, debug->regs.rsp);
+	return stop_because(DEBUG_STEPPED);
+}
+
+/* POPF and IRET bring a TF of their own. */
+static bool loads_flags(const struct debug *debug, uint64_t rip)
+{
+	uint8_t code[2] = {0};
+
+	debug_read(debug, rip, code, sizeof(code));
+	return code[0] == 0x9d || code[0] == 0xcf ||
+	       ((code[0] == 0x66 || code[0] == 0x48) && (code[1] == 0x9d || code[1] == 0xcf));
+}
+
+/* What the HLT at an entry has stopped: our own #DB, which is taken back, or a real entry.  A
+ * processor that lets TF through SYSCALL comes here from the first instruction behind it, in ring
+ * 0. */
+static void end_step3(struct debug *debug, enum special special, bool own_flags)
+{
+	int entry = debug_entry(debug, debug->regs.rip);
+	struct debug_frame frame;
+
+	if (special == SPECIAL_SYSCALL)
+		clear_syscall_tf(debug);
+	if (entry != VECTOR_DB || special == SPECIAL_ICEBP || debug->own_tf ||
+	    !debug_frame(debug, VECTOR_DB, &frame)) {
+		clear_saved_tf(debug, entry);
+		return;
+	}
+	if (!own_flags)
+		frame.rflags &= ~RFLAGS_TF;
+	debug_rewind(debug, &frame);
+	if (special == SPECIAL_PUSHF)
+		clear_stored_tf(debug, frame.rsp);
+}
+
+static struct debug_stop step_ring3(struct debug *debug, enum special special)
+{
+	struct debug_plant *lifted = lift(debug);
+	uint64_t from = debug->regs.rip;
+	bool own_flags = loads_flags(debug, from), alive;
+
+	keep_dr6(debug);
+	debug->own_tf = debug->regs.rflags & RFLAGS_TF;
+	debug->regs.rflags |= RFLAGS_TF;
+	debug->changed = true;
+	debug->mode = DEBUG_MODE_STEP3;
+	fence_up(debug);
+	alive = set_stepping(debug, false) && debug_forget(debug) && run_one(debug, from);
+	if (alive)
+		alive = debug_know(debug);
+	fence_down(debug);
+	replant(lifted);
+	debug->mode = DEBUG_MODE_FREE;
+	if (!alive)
+		return over(debug);
+	if (debug->event == DEBUG_EVENT_PLANT) {
+		end_step3(debug, special, own_flags);
+	} else if (!debug->own_tf && debug->regs.rflags & RFLAGS_TF) {
+		debug->regs.rflags &= ~RFLAGS_TF;
+		debug->changed = true;
+	}
+	return stop_because(DEBUG_STEPPED);
+}
+
+/* Where IRETQ, SYSRET or the next instruction is.  False: what it reads is not there. */
+static bool target_of(const struct debug *debug, enum special special, uint64_t *rip, uint64_t *cs)
+{
+	uint64_t words[2];
+
+	if (special == SPECIAL_SYSRET) {
+		*rip = debug->regs.rcx;
+		*cs = RS_SEL_USER_CODE;
+		return true;
+	}
+	if (special == SPECIAL_GROUP) {
+		uint8_t code[32];
+		size_t i = read_code(debug, debug->regs.rip, code);
+
+		*rip = debug->regs.rip + i + 2 + modrm_size(code + i + 2);
+		*cs = RS_SEL_KERNEL_CODE;
+		return true;
+	}
+	if (debug_read(debug, debug->regs.rsp, words, sizeof(words)) != sizeof(words))
+		return false;
+	*rip = words[0];
+	*cs = words[1];
+	return true;
+}
+
+/* Runs to a plant where the instruction goes, with TF nowhere. */
+static struct debug_stop step_to_target(struct debug *debug, enum special special)
+{
+	struct debug_plant *lifted = lift(debug), target = {0};
+	uint64_t rip = 0, cs = 0;
+	bool known = target_of(debug, special, &rip, &cs), alive;
+	const struct debug_point *point = known ? debug_find_point(debug, rip) : NULL;
+	uint8_t *at = known && rip != debug->regs.rip ? debug_byte(debug, rip) : NULL;
+
+	debug->mode = DEBUG_MODE_STEP3;
+	debug->own_tf = true; /* whatever TF there is, is the guest's */
+	fence_up(debug);
+	if (at && !point)
+		debug_plant(&target, rip, at, cs & 3 ? OPCODE_INT3 : OPCODE_HLT);
+	if (!(cs & 3) && target.at) {
+		/* A HLT that at_plant knows of. */
+		debug->points[debug->point_count] =
+		    (struct debug_point){.plant = target, .hooks = 1};
+		debug->point_count++;
+	}
+	alive = set_stepping(debug, false) && debug_forget(debug) &&
+	        run_one(debug, debug->regs.rip) && debug_know(debug);
+	if (!(cs & 3) && target.at)
+		debug->point_count--;
+	debug_unplant(&target);
+	fence_down(debug);
+	replant(lifted);
+	debug->mode = DEBUG_MODE_FREE;
+	if (!alive)
+		return over(debug);
+
+	struct debug_frame frame;
+
+	if (debug->event == DEBUG_EVENT_PLANT && debug_entry(debug, debug->regs.rip) == VECTOR_BP &&
+	    debug_frame(debug, VECTOR_BP, &frame) && frame.cs & 3 && frame.rip == rip + 1) {
+		frame.rip = rip;
+		debug_rewind(debug, &frame);
+	}
+	return stop_because(DEBUG_STEPPED);
+}
+
+struct debug_stop debug_step(struct debug *debug)
+{
+	struct debug_stop stop;
+	enum special special;
+
+	if (!debug_know(debug))
+		return stop_because(DEBUG_FAILED);
+	special = special_at(debug, debug->regs.rip);
+	debug->steps++;
+	if (debug_cpl(debug) == 3) {
+		if (!debug->fence_count)
+			return stop_because(DEBUG_NO_RING3);
+		stop = step_ring3(debug, special);
+	} else if ((special == SPECIAL_IRET || special == SPECIAL_SYSRET ||
+	            special == SPECIAL_GROUP) &&
+	           debug->fence_count) {
+		put_dr6_back(debug);
+		stop = step_to_target(debug, special);
+	} else {
+		put_dr6_back(debug);
+		stop = step_ring0(debug, special);
+	}
+	if (stop.why == DEBUG_STEPPED) {
+		stop.watch = debug_check_watches(debug);
+		if (stop.watch)
+			stop.why = DEBUG_WATCHED;
+	}
+	return stop;
+}
+
+/* ---- Freely ------------------------------------------------------------------------------------
+ */
+
+static bool interrupted(const struct debug *debug)
+{
+	return debug->attention && *debug->attention;
+}
+
+/* At #BP's stub: a point of ring 3, taken back to; or the guest's own INT3. */
+static bool is_point3(struct debug *debug)
+{
+	struct debug_frame frame;
+	const struct debug_point *point;
+
+	if (debug_entry(debug, debug->regs.rip) != VECTOR_BP ||
+	    !debug_frame(debug, VECTOR_BP, &frame) || !(frame.cs & 3))
+		return false;
+	point = debug_find_point(debug, frame.rip - 1);
+	if (!point || point->plant.planted != OPCODE_INT3)
+		return false;
+	frame.rip--;
+	return debug_rewind(debug, &frame);
+}
+
+/* Whether to stop where the guest is now. */
+static bool stops_here(struct debug *debug)
+{
+	return debug_know(debug) && debug_has_point(debug, debug->regs.rip);
+}
+
+/* One KVM_RUN of the guest at full speed. */
+static struct debug_stop run_freely(struct debug *debug)
+{
+	put_dr6_back(debug);
+	if (!set_stepping(debug, false) || !debug_forget(debug))
+		return stop_because(DEBUG_FAILED);
+	if (!run_to_event(debug))
+		return over(debug);
+	if (debug->event == DEBUG_EVENT_NONE)
+		clear_immediate_exit(debug->machine->vcpu.run);
+	if (debug->event == DEBUG_EVENT_EXIT && debug->stop_at_exits)
+		return stop_because(DEBUG_EXIT);
+	if (debug->event == DEBUG_EVENT_PLANT) {
+		is_point3(debug);
+		if (stops_here(debug))
+			return stop_because(DEBUG_POINT);
+	}
+	return stop_because(DEBUG_STEPPED);
+}
+
+static bool only_kernel_watches(const struct debug *debug)
+{
+	for (size_t i = 0; i < debug->watch_count; i++) {
+		if (!debug->watches[i].kernel)
+			return false;
+	}
+	return true;
+}
+
+/* Ring 3 at full speed until it enters ring 0. */
+static struct debug_stop run_ring3(struct debug *debug)
+{
+	bool alive;
+
+	put_dr6_back(debug);
+	debug->mode = DEBUG_MODE_STEP3;
+	debug->own_tf = true;
+	fence_up(debug);
+	alive = set_stepping(debug, false) && debug_forget(debug) && run_to_event(debug);
+	if (alive)
+		alive = debug_know(debug);
+	fence_down(debug);
+	debug->mode = DEBUG_MODE_FREE;
+	if (!alive)
+		return over(debug);
+	if (debug->event == DEBUG_EVENT_NONE)
+		clear_immediate_exit(debug->machine->vcpu.run);
+	if (debug->event == DEBUG_EVENT_PLANT)
+		is_point3(debug);
+	return stop_because(DEBUG_STEPPED);
+}
+
+/* A native SYSCALL whose fault at LSTAR has not come yet, on a KVM that leaves CPL at 3: a place
+ * that no instruction of the guest is at. */
+static bool is_half_syscall(const struct debug *debug)
+{
+	return debug_cpl(debug) == 3 && debug_entry(debug, debug->regs.rip) == DEBUG_ENTRY_SYSCALL;
+}
+
+/* Signals may keep coming: each of them ends one KVM_RUN. */
+struct debug_stop debug_continue(struct debug *debug)
+{
+	bool first = true;
+
+	for (;;) {
+		struct debug_stop stop;
+		struct debug_point *here;
+
+		if (!debug_know(debug))
+			return stop_because(DEBUG_FAILED);
+		here = debug_find_point(debug, debug->regs.rip);
+		if (!first && here && here->uses)
+			return stop_because(DEBUG_POINT);
+		if (!debug->watch_count && !here)
+			stop = run_freely(debug);
+		else if (debug->watch_count && !here && debug_cpl(debug) == 3 &&
+		         only_kernel_watches(debug) && debug->fence_count)
+			stop = run_ring3(debug);
+		else
+			stop = debug_step(debug);
+		first = false;
+		if (stop.why != DEBUG_STEPPED)
+			return stop;
+		if (interrupted(debug)) {
+			if (!debug_know(debug))
+				return stop_because(DEBUG_FAILED);
+			if (is_half_syscall(debug))
+				debug_step(debug);
+			return stop_because(DEBUG_INTERRUPTED);
+		}
+	}
+}

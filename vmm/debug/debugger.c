@@ -1,0 +1,45 @@
+#include "vmm/debug/debugger.h"
+
+#include "vmm/debug/anatomy.h"
+#include "vmm/debug/gdb.h"
+#include "vmm/debug/inspect_run.h"
+#include "vmm/debug/inspect_when.h"
+#include "vmm/message.h"
+
+bool debugger_wanted(const struct options *options)
+{
+	return options->gdb || options->inspect || options->anatomy;
+}
+
+bool debugger_check(const struct options *options)
+{
+	struct inspect_when when;
+	char problem[320];
+
+	if (!!options->gdb + !!options->inspect + !!options->anatomy > 1)
+		return message_error(
+		    "--gdb, --inspect and --anatomy: each wants to be the one that "
+		    "stops the guest; give one of them");
+	if (options->inspect &&
+	    !inspect_when_parse(&when, options->inspect, problem, sizeof(problem)))
+		return message_error("--inspect: %s", problem);
+	if (options->anatomy && !anatomy_check(options->anatomy))
+		return false;
+	if (options->inspect_file && !options->inspect && !options->anatomy)
+		return message_error(
+		    "--inspect-file: says where --inspect and --anatomy write, and "
+		    "neither is given");
+	return true;
+}
+
+void debugger_run(struct machine *machine)
+{
+	const struct options *options = machine->options;
+
+	if (options->gdb)
+		gdb_run(machine, options->gdb);
+	else if (options->inspect)
+		inspect_run(machine);
+	else
+		anatomy_run(machine);
+}

@@ -1,0 +1,718 @@
+/* What each of gdb's packets asks for ("Debugging with GDB", appendix E), and the session. */
+#include "vmm/debug/gdb.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/debug/debug.h"
+#include "vmm/debug/gdb_line.h"
+#include "vmm/debug/gdb_monitor.h"
+#include "vmm/debug/gdb_packet.h"
+#include "vmm/debug/gdb_registers.h"
+#include "vmm/message.h"
+#include "vmm/run.h"
+#include "vmm/stop.h"
+
+enum { PLANTS_MAX = DEBUG_POINTS_MAX, THREAD = 1, TRAP = 5 /* SIGTRAP, gdb's numbers */ };
+
+struct gdb {
+	struct machine *machine;
+	struct debug debug;
+	struct gdb_line line;
+	struct gdb_packet packet;
+	struct gdb_reply reply;
+	char *xml;
+
+	/* What gdb has planted: a second request for the same place changes nothing. */
+	struct {
+		uint64_t va;
+		bool hardware;
+	} plants[PLANTS_MAX];
+	size_t plant_count;
+	bool no_ack, swbreak, hwbreak;
+	bool dead;        /* the guest has died: it can be looked at, and will not run */
+	bool finished;    /* nothing more is to be asked of gdb */
+	bool leave;       /* ... and the guest runs on by itself */
+	char stopped[96]; /* the last stop reply */
+};
+
+/* ---- Sending --------------------------------------------------------------------------------- */
+
+static bool send_reply(struct gdb *gdb)
+{
+	gdb_reply_end(&gdb->reply);
+	return gdb_line_put(&gdb->line, gdb->reply.data, gdb->reply.size);
+}
+
+static void reply_text(struct gdb *gdb, const char *text)
+{
+	gdb_reply_text(&gdb->reply, text);
+}
+
+static void reply_ok(struct gdb *gdb, bool ok)
+{
+	reply_text(gdb, ok ? "OK" : "E01");
+}
+
+/* ---- Stops -------------------------------------------------------------------------------------
+ */
+
+static const char *point_word(const struct gdb *gdb, uint64_t va)
+{
+	for (size_t i = 0; i < gdb->plant_count; i++) {
+		if (gdb->plants[i].va != va)
+			continue;
+		if (gdb->plants[i].hardware)
+			return gdb->hwbreak ? "hwbreak:;" : "";
+		return gdb->swbreak ? "swbreak:;" : "";
+	}
+	return "";
+}
+
+static void set_stop(struct gdb *gdb, int signal, const char *more)
+{
+	snprintf(gdb->stopped, sizeof(gdb->stopped), "T%02xthread:%x;%s", (unsigned)signal, THREAD,
+	         more);
+}
+
+/* The guest will not run any more: how it ended, or first a chance to look at what it died of. */
+static void set_end(struct gdb *gdb)
+{
+	const struct outcome *outcome = &gdb->machine->outcome;
+	bool died = outcome_status(outcome) == STATUS_GUEST_DIED;
+
+	if (died && !gdb->dead) {
+		gdb->dead = true;
+		gdb->debug.known = false;
+		set_stop(gdb, outcome->reason == END_PANIC ? SIGABRT : SIGSEGV, "");
+		return;
+	}
+	gdb->finished = true;
+	switch (outcome->reason) {
+	case END_EXITED:
+	case END_HALTED:
+		snprintf(gdb->stopped, sizeof(gdb->stopped), "W%02x",
+		         (unsigned)outcome_status(outcome));
+		break;
+	case END_TIMEOUT:
+		snprintf(gdb->stopped, sizeof(gdb->stopped), "X%02x", SIGALRM);
+		break;
+	case END_SIGNAL:
+		snprintf(gdb->stopped, sizeof(gdb->stopped), "X%02x", (unsigned)outcome->signal);
+		break;
+	default:
+		snprintf(gdb->stopped, sizeof(gdb->stopped), "X%02x", SIGABRT);
+		break;
+	}
+}
+
+static void note_stop(struct gdb *gdb, const struct debug_stop *stop)
+{
+	char more[64];
+
+	console_flush(&gdb->machine->console);
+	switch (stop->why) {
+	case DEBUG_ENDED:
+		set_end(gdb);
+		return;
+	case DEBUG_WATCHED:
+		snprintf(more, sizeof(more), "watch:%" PRIx64 ";", stop->watch->va);
+		set_stop(gdb, TRAP, more);
+		return;
+	case DEBUG_POINT:
+		set_stop(gdb, TRAP, point_word(gdb, gdb->debug.regs.rip));
+		return;
+	case DEBUG_INTERRUPTED:
+		set_stop(gdb, SIGINT, "");
+		return;
+	case DEBUG_FAILED:
+		message_error("gdb: the guest cannot go on");
+		machine_end(gdb->machine, END_VMM_FAILED);
+		set_end(gdb);
+		return;
+	case DEBUG_NO_RING3:
+		message_error(
+		    "gdb: ring 3 of a guest without the Ringscope note cannot be stepped");
+		set_stop(gdb, TRAP, "");
+		return;
+	case DEBUG_STEPPED:
+	case DEBUG_EXIT:
+		set_stop(gdb, TRAP, "");
+		return;
+	}
+}
+
+/* ---- Running
+ * ------------------------------------------------------------------------------------- */
+
+/* Looks at what came while the guest ran: true for Ctrl-C and for a connection that has ended. */
+static bool wants_stop(struct gdb *gdb)
+{
+	gdb_line_attention = 0;
+	while (gdb_line_has_input(&gdb->line)) {
+		int byte = gdb_line_get(&gdb->line);
+
+		if (byte < 0) {
+			gdb->finished = gdb->leave = true;
+			return true;
+		}
+		if (gdb_packet_feed(&gdb->packet, (uint8_t)byte) == GDB_INTERRUPT)
+			return true;
+	}
+	return false;
+}
+
+/* Until the guest stops.  With end > start: one instruction, and on while RIP stays in that range.
+ */
+static struct debug_stop run_until_stop(struct gdb *gdb, bool step, uint64_t start, uint64_t end)
+{
+	struct debug *debug = &gdb->debug;
+	struct debug_stop stop;
+
+	do {
+		if (wants_stop(gdb))
+			return (struct debug_stop){.why = DEBUG_INTERRUPTED};
+		stop = step ? debug_step(debug) : debug_continue(debug);
+		if (step && stop.why == DEBUG_STEPPED) {
+			if (debug_has_point(debug, debug->regs.rip))
+				stop.why = DEBUG_POINT;
+			else if (debug->regs.rip - start >= end - start)
+				break;
+		}
+	} while (stop.why == DEBUG_INTERRUPTED || stop.why == DEBUG_STEPPED);
+	return stop;
+}
+
+static void resume(struct gdb *gdb, bool step, uint64_t start, uint64_t end)
+{
+	struct debug_stop stop = {.why = DEBUG_ENDED};
+
+	if (!gdb->dead)
+		stop = run_until_stop(gdb, step, start, end);
+	if (gdb->leave)
+		return;
+	note_stop(gdb, &stop);
+	reply_text(gdb, gdb->stopped);
+}
+
+/* c, C, s, S, with an address that gdb never gives and we do not know. */
+static void do_resume(struct gdb *gdb, const char *packet)
+{
+	resume(gdb, *packet == 's' || *packet == 'S', 0, 0);
+}
+
+/* vCont;ACTION[:THREAD]...: there is one thread, so the first action is its. */
+static void do_vcont(struct gdb *gdb, const char *packet)
+{
+	uint64_t start = 0, end = 0;
+	char action = *packet++;
+
+	switch (action) {
+	case 'c':
+	case 'C':
+		resume(gdb, false, 0, 0);
+		break;
+	case 's':
+	case 'S':
+		resume(gdb, true, 0, 0);
+		break;
+	case 'r':
+		if (!gdb_parse_number(&packet, &start) || !gdb_parse_text(&packet, ",") ||
+		    !gdb_parse_number(&packet, &end))
+			reply_ok(gdb, false);
+		else
+			resume(gdb, true, start, end);
+		break;
+	default:
+		reply_ok(gdb, false);
+		break;
+	}
+}
+
+/* ---- Registers
+ * ----------------------------------------------------------------------------------- */
+
+static bool registers_read(struct gdb *gdb, struct gdb_registers *registers)
+{
+	const struct vcpu *vcpu = &gdb->machine->vcpu;
+
+	if (!debug_know(&gdb->debug) || KVM_IOCTL(vcpu->fd, KVM_GET_FPU, &registers->fpu) < 0)
+		return false;
+	registers->regs = gdb->debug.regs;
+	registers->sregs = gdb->debug.sregs;
+	return debug_msr(&gdb->debug, MSR_KERNEL_GS_BASE, &registers->kernel_gs_base);
+}
+
+static bool registers_write(struct gdb *gdb, const struct gdb_registers *old,
+                            struct gdb_registers *new)
+{
+	const struct vcpu *vcpu = &gdb->machine->vcpu;
+
+	if (memcmp(&old->fpu, &new->fpu, sizeof(old->fpu)) != 0 &&
+	    ioctl(vcpu->fd, KVM_SET_FPU, &new->fpu) < 0)
+		return false;
+	if (old->kernel_gs_base != new->kernel_gs_base &&
+	    !debug_set_msr(&gdb->debug, MSR_KERNEL_GS_BASE, new->kernel_gs_base))
+		return false;
+	if (memcmp(&old->sregs, &new->sregs, sizeof(old->sregs)) != 0 &&
+	    ioctl(vcpu->fd, KVM_SET_SREGS, &new->sregs) < 0)
+		return false;
+	gdb->debug.regs = new->regs;
+	gdb->debug.sregs = new->sregs;
+	gdb->debug.changed = true;
+	return true;
+}
+
+static void do_read_registers(struct gdb *gdb, const char *packet)
+{
+	struct gdb_registers registers;
+	uint8_t value[16];
+
+	(void)packet;
+	if (!registers_read(gdb, &registers)) {
+		reply_ok(gdb, false);
+		return;
+	}
+	for (unsigned i = 0; i < gdb_register_count(); i++) {
+		gdb_register_get(&registers, i, value);
+		gdb_reply_hex(&gdb->reply, value, gdb_register_size(i));
+	}
+}
+
+static void do_read_register(struct gdb *gdb, const char *packet)
+{
+	struct gdb_registers registers;
+	uint8_t value[16];
+	uint64_t number;
+
+	packet++;
+	if (!gdb_parse_number(&packet, &number) || number >= gdb_register_count() ||
+	    !registers_read(gdb, &registers)) {
+		reply_ok(gdb, false);
+		return;
+	}
+	gdb_register_get(&registers, (unsigned)number, value);
+	gdb_reply_hex(&gdb->reply, value, gdb_register_size((unsigned)number));
+}
+
+static bool set_register(struct gdb_registers *registers, unsigned number, const char **packet)
+{
+	uint8_t value[16] = {0};
+
+	return gdb_parse_bytes(packet, value, gdb_register_size(number)) &&
+	       gdb_register_set(registers, number, value);
+}
+
+static void do_write_registers(struct gdb *gdb, const char *packet)
+{
+	struct gdb_registers old, new;
+	bool ok = true;
+
+	if (gdb->dead || !registers_read(gdb, &old)) {
+		reply_ok(gdb, false);
+		return;
+	}
+	new = old;
+	packet++;
+	for (unsigned i = 0; ok && i < gdb_register_count(); i++)
+		ok = set_register(&new, i, &packet);
+	reply_ok(gdb, ok && registers_write(gdb, &old, &new));
+}
+
+static void do_write_register(struct gdb *gdb, const char *packet)
+{
+	struct gdb_registers old, new;
+	uint64_t number;
+
+	packet++;
+	if (gdb->dead || !gdb_parse_number(&packet, &number) || !gdb_parse_text(&packet, "=") ||
+	    number >= gdb_register_count() || !registers_read(gdb, &old)) {
+		reply_ok(gdb, false);
+		return;
+	}
+	new = old;
+	reply_ok(gdb,
+	         set_register(&new, (unsigned)number, &packet) && registers_write(gdb, &old, &new));
+}
+
+/* ---- Memory
+ * -------------------------------------------------------------------------------------- */
+
+static bool parse_range(const char **packet, uint64_t *address, uint64_t *size)
+{
+	return gdb_parse_number(packet, address) && gdb_parse_text(packet, ",") &&
+	       gdb_parse_number(packet, size);
+}
+
+static void do_read_memory(struct gdb *gdb, const char *packet)
+{
+	static uint8_t buffer[GDB_REPLY_MAX / 2 - 8];
+	uint64_t address, size;
+	size_t count;
+
+	packet++;
+	if (!parse_range(&packet, &address, &size) || !debug_know(&gdb->debug)) {
+		reply_ok(gdb, false);
+		return;
+	}
+	count = size < sizeof(buffer) ? (size_t)size : sizeof(buffer);
+	count = debug_read(&gdb->debug, address, buffer, count);
+	if (!count && size)
+		reply_text(gdb, "E0e"); /* EFAULT */
+	gdb_reply_hex(&gdb->reply, buffer, count);
+}
+
+static void write_memory(struct gdb *gdb, uint64_t address, const void *bytes, size_t size)
+{
+	reply_ok(gdb,
+	         debug_know(&gdb->debug) && debug_write(&gdb->debug, address, bytes, size) == size);
+}
+
+static void do_write_memory(struct gdb *gdb, const char *packet)
+{
+	static uint8_t buffer[GDB_PACKET_MAX / 2];
+	uint64_t address, size;
+
+	packet++;
+	if (!parse_range(&packet, &address, &size) || !gdb_parse_text(&packet, ":") ||
+	    size > sizeof(buffer) || !gdb_parse_bytes(&packet, buffer, (size_t)size))
+		reply_ok(gdb, false);
+	else
+		write_memory(gdb, address, buffer, (size_t)size);
+}
+
+static void do_write_binary(struct gdb *gdb, const char *packet)
+{
+	const char *start = packet++;
+	uint64_t address, size;
+
+	if (!parse_range(&packet, &address, &size) || !gdb_parse_text(&packet, ":") ||
+	    size != gdb->packet.size - (size_t)(packet - start))
+		reply_ok(gdb, false);
+	else
+		write_memory(gdb, address, packet, (size_t)size);
+}
+
+/* ---- Points
+ * ---------------------------------------------------------------------------------------- */
+
+enum { TYPE_SOFTWARE = 0, TYPE_HARDWARE = 1, TYPE_WRITE = 2 };
+
+static size_t find_plant(const struct gdb *gdb, uint64_t va)
+{
+	size_t i = 0;
+
+	while (i < gdb->plant_count && gdb->plants[i].va != va)
+		i++;
+	return i;
+}
+
+static bool insert_point(struct gdb *gdb, uint64_t va, bool hardware)
+{
+	if (find_plant(gdb, va) < gdb->plant_count)
+		return true;
+	if (gdb->plant_count == PLANTS_MAX || debug_add_point(&gdb->debug, va) != DEBUG_OK)
+		return false;
+	gdb->plants[gdb->plant_count].va = va;
+	gdb->plants[gdb->plant_count++].hardware = hardware;
+	return true;
+}
+
+static bool remove_point(struct gdb *gdb, uint64_t va)
+{
+	size_t i = find_plant(gdb, va);
+
+	if (i == gdb->plant_count)
+		return true;
+	gdb->plants[i] = gdb->plants[--gdb->plant_count];
+	return debug_remove_point(&gdb->debug, va) == DEBUG_OK;
+}
+
+/* Watchpoints on reading would need an instruction's operands; gdb then says that it cannot. */
+static void do_point(struct gdb *gdb, const char *packet)
+{
+	bool insert = *packet++ == 'Z';
+	uint64_t type, address, size;
+
+	if (!gdb_parse_number(&packet, &type) || !gdb_parse_text(&packet, ",") ||
+	    !parse_range(&packet, &address, &size) || !debug_know(&gdb->debug)) {
+		reply_ok(gdb, false);
+		return;
+	}
+	switch (type) {
+	case TYPE_SOFTWARE:
+	case TYPE_HARDWARE:
+		reply_ok(gdb, insert ? insert_point(gdb, address, type == TYPE_HARDWARE)
+		                     : remove_point(gdb, address));
+		break;
+	case TYPE_WRITE:
+		reply_ok(gdb, (insert ? debug_add_watch(&gdb->debug, address, (size_t)size)
+		                      : debug_remove_watch(&gdb->debug, address, (size_t)size)) ==
+		                  DEBUG_OK);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- Questions
+ * --------------------------------------------------------------------------------------- */
+
+static void do_supported(struct gdb *gdb, const char *packet)
+{
+	gdb->swbreak = strstr(packet, "swbreak+");
+	gdb->hwbreak = strstr(packet, "hwbreak+");
+	gdb_reply_format(&gdb->reply,
+	                 "PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;swbreak+;hwbreak+;"
+	                 "vContSupported+",
+	                 GDB_PACKET_MAX);
+}
+
+static void do_features(struct gdb *gdb, const char *packet)
+{
+	uint64_t offset, size, length = gdb->xml ? strlen(gdb->xml) : 0;
+
+	if (!gdb->xml || !parse_range(&packet, &offset, &size)) {
+		reply_ok(gdb, false);
+		return;
+	}
+	if (offset >= length) {
+		reply_text(gdb, "l");
+		return;
+	}
+	if (size > GDB_REPLY_MAX / 2 - 8)
+		size = GDB_REPLY_MAX / 2 - 8;
+	reply_text(gdb, length - offset > size ? "m" : "l");
+	gdb_reply_binary(&gdb->reply, gdb->xml + offset,
+	                 (size_t)(length - offset > size ? size : length - offset));
+}
+
+/* Output goes in pieces, each its own packet, and then OK. */
+static void do_monitor(struct gdb *gdb, const char *packet)
+{
+	enum { PIECE = 1024 };
+	char command[256] = "", *text = NULL;
+	size_t size = strlen(packet) / 2, total = 0;
+	FILE *out;
+
+	if (size >= sizeof(command) || !gdb_parse_bytes(&packet, command, size)) {
+		reply_ok(gdb, false);
+		return;
+	}
+	out = open_memstream(&text, &total);
+	if (out) {
+		gdb_monitor(out, &gdb->debug, command);
+		fclose(out);
+	}
+	for (size_t at = 0; text && at < total; at += PIECE) {
+		gdb_reply_begin(&gdb->reply);
+		reply_text(gdb, "O");
+		gdb_reply_hex(&gdb->reply, text + at, total - at < PIECE ? total - at : PIECE);
+		if (!send_reply(gdb))
+			break;
+	}
+	free(text);
+	gdb_reply_begin(&gdb->reply);
+	reply_ok(gdb, out);
+}
+
+static void do_thread_info(struct gdb *gdb, const char *packet)
+{
+	const char *ring =
+	    debug_know(&gdb->debug) && debug_cpl(&gdb->debug) == 3 ? "ring 3" : "ring 0";
+	char text[64];
+
+	(void)packet;
+	snprintf(text, sizeof(text), "vCPU 0, %s, CR3 0x%llx", ring, gdb->debug.sregs.cr3);
+	gdb_reply_hex(&gdb->reply, text, strlen(text));
+}
+
+static void do_no_ack(struct gdb *gdb, const char *packet)
+{
+	(void)packet;
+	reply_ok(gdb, true);
+	gdb->no_ack = true;
+}
+
+static void do_thread_alive(struct gdb *gdb, const char *packet)
+{
+	(void)packet;
+	reply_ok(gdb, true);
+}
+
+static void do_why(struct gdb *gdb, const char *packet)
+{
+	(void)packet;
+	reply_text(gdb, gdb->stopped);
+}
+
+static void do_detach(struct gdb *gdb, const char *packet)
+{
+	(void)packet;
+	reply_ok(gdb, true);
+	gdb->finished = gdb->leave = true;
+}
+
+static void do_kill(struct gdb *gdb, const char *packet)
+{
+	if (*packet == 'v')
+		reply_ok(gdb, true);
+	gdb->machine->outcome.signal = SIGKILL;
+	machine_end(gdb->machine, END_SIGNAL);
+	gdb->finished = true;
+}
+
+static const struct command {
+	const char *name;
+	void (*run)(struct gdb *gdb, const char *packet);
+	bool rest;         /* gets what follows the name, else all of the packet */
+	const char *reply; /* instead of run */
+} commands[] = {
+    /* The longer names first. */
+    {"qXfer:features:read:target.xml:", do_features, true, NULL},
+    {"qSupported", do_supported, true, NULL},
+    {"QStartNoAckMode", do_no_ack, true, NULL},
+    {"qfThreadInfo", NULL, false, "m1"},
+    {"qsThreadInfo", NULL, false, "l"},
+    {"qThreadExtraInfo,", do_thread_info, true, NULL},
+    {"qAttached", NULL, false, "1"},
+    {"qOffsets", NULL, false, "Text=0;Data=0;Bss=0"},
+    {"qSymbol", NULL, false, "OK"},
+    {"qRcmd,", do_monitor, true, NULL},
+    {"qC", NULL, false, "QC1"},
+    {"vCont?", NULL, false, "vCont;c;C;s;S;r"},
+    {"vCont;", do_vcont, true, NULL},
+    {"vKill", do_kill, false, NULL},
+    {"?", do_why, false, NULL},
+    {"g", do_read_registers, false, NULL},
+    {"G", do_write_registers, false, NULL},
+    {"p", do_read_register, false, NULL},
+    {"P", do_write_register, false, NULL},
+    {"m", do_read_memory, false, NULL},
+    {"M", do_write_memory, false, NULL},
+    {"X", do_write_binary, false, NULL},
+    {"c", do_resume, false, NULL},
+    {"C", do_resume, false, NULL},
+    {"s", do_resume, false, NULL},
+    {"S", do_resume, false, NULL},
+    {"Z", do_point, false, NULL},
+    {"z", do_point, false, NULL},
+    {"H", NULL, false, "OK"},
+    {"T", do_thread_alive, false, NULL},
+    {"D", do_detach, false, NULL},
+    {"k", do_kill, false, NULL},
+};
+
+/* What is not in the table gets the empty reply: not supported. */
+static void serve_packet(struct gdb *gdb)
+{
+	const char *packet = gdb->packet.data;
+
+	gdb_reply_begin(&gdb->reply);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		const struct command *command = &commands[i];
+		size_t length = strlen(command->name);
+
+		if (strncmp(packet, command->name, length) != 0)
+			continue;
+		if (command->reply)
+			reply_text(gdb, command->reply);
+		else
+			command->run(gdb, command->rest ? packet + length : packet);
+		break;
+	}
+}
+
+/* ---- The session
+ * ----------------------------------------------------------------------------------- */
+
+/* One byte of gdb's.  False: the connection has ended. */
+static bool serve_byte(struct gdb *gdb, uint8_t byte)
+{
+	bool ack = !gdb->no_ack;
+
+	switch (gdb_packet_feed(&gdb->packet, byte)) {
+	case GDB_PACKET:
+		if (ack && !gdb_line_put(&gdb->line, "+", 1))
+			return false;
+		serve_packet(gdb);
+		/* 'k' has no reply, and nobody hears one who has left. */
+		if (gdb->finished && gdb_reply_is_empty(&gdb->reply))
+			return true;
+		return send_reply(gdb);
+	case GDB_GARBLED:
+		return !ack || gdb_line_put(&gdb->line, "-", 1);
+	case GDB_NAK:
+		return gdb->no_ack || gdb_line_put(&gdb->line, gdb->reply.data, gdb->reply.size);
+	case GDB_NOTHING:
+	case GDB_ACK:
+	case GDB_INTERRUPT: /* it is stopped already */
+		return true;
+	}
+	return true;
+}
+
+static void serve(struct gdb *gdb)
+{
+	while (!gdb->finished) {
+		int byte = gdb_line_get(&gdb->line);
+
+		if (byte >= 0 && serve_byte(gdb, (uint8_t)byte))
+			continue;
+		gdb->finished = gdb->leave = true;
+	}
+}
+
+/* Somebody wants the VMM to end while the guest stands still. */
+static void end_by_signal(struct machine *machine)
+{
+	machine->outcome.signal = stop_requested();
+	machine_end(machine, stop_requested() == SIGALRM ? END_TIMEOUT : END_SIGNAL);
+}
+
+static void run_session(struct gdb *gdb)
+{
+	struct machine *machine = gdb->machine;
+
+	set_stop(gdb, TRAP, "");
+	gdb->debug.attention = &gdb_line_attention;
+	gdb->xml = gdb_registers_xml();
+	serve(gdb);
+	free(gdb->xml);
+	if (!debug_detach(&gdb->debug))
+		machine_end(machine, END_VMM_FAILED);
+	if (machine->outcome.reason == END_RUNNING && stop_requested())
+		end_by_signal(machine);
+}
+
+void gdb_run(struct machine *machine, const char *address)
+{
+	struct gdb *gdb = calloc(1, sizeof(*gdb));
+
+	if (!gdb) {
+		message_error("no memory for gdb");
+		machine_end(machine, END_VMM_FAILED);
+		return;
+	}
+	gdb->machine = machine;
+	if (gdb_line_open(&gdb->line, address, machine->image.path, machine->vcpu.run,
+	                  machine->options->quiet) &&
+	    debug_attach(&gdb->debug, machine))
+		run_session(gdb);
+	else if (stop_requested())
+		end_by_signal(machine);
+	else
+		machine_end(machine, END_VMM_FAILED);
+	gdb_line_close(&gdb->line);
+	free(gdb);
+	/* A signal for gdb may have left it set; one that ends the run is looked at again. */
+	machine->vcpu.run->immediate_exit = stop_requested() ? 1 : 0;
+	if (machine->outcome.reason == END_RUNNING) {
+		while (run_once(machine)) {
+		}
+	}
+}

@@ -1,0 +1,501 @@
+#include "vmm/debug/inspect_run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/debug/inspect_when.h"
+#include "vmm/message.h"
+#include "vmm/names.h"
+#include "vmm/run.h"
+
+enum { MAX_OFFSET = 1 << 20 }; /* behind a symbol that is decoded from its start */
+
+/* ---- State ----------------------------------------------------------------------------------- */
+
+bool inspect_take(struct debug *debug, struct debug_code *code, const struct symbols *symbols,
+                  struct inspect_state *state)
+{
+	const struct vcpu *vcpu = &debug->machine->vcpu;
+	struct debug_instruction insn;
+	uint8_t bytes[15];
+	size_t size;
+
+	*state = (struct inspect_state){0};
+	if (!debug_know(debug) || KVM_IOCTL(vcpu->fd, KVM_GET_VCPU_EVENTS, &state->events) < 0)
+		return false;
+	state->regs = debug->regs;
+	state->sregs = debug->sregs;
+	for (unsigned i = 0; i < INSPECT_MSRS; i++) {
+		if (debug_msr(debug, inspect_msr_index((enum inspect_msr)i), &state->msrs[i]))
+			state->msrs_known |= 1U << i;
+	}
+	size = debug_read(debug, debug->regs.rip, bytes, sizeof(bytes));
+	debug_code_decode(code, bytes, size, debug->regs.rip, symbols, &insn);
+	if (size)
+		snprintf(state->instruction, sizeof(state->instruction), "%s", insn.text);
+	return true;
+}
+
+/* ---- Entries --------------------------------------------------------------------------------- */
+
+static uint16_t opcode_at(const struct debug *debug, uint64_t va)
+{
+	uint8_t bytes[2] = {0};
+
+	debug_read(debug, va, bytes, sizeof(bytes));
+	return (uint16_t)(bytes[0] << 8 | bytes[1]);
+}
+
+struct inspect_entry inspect_entry(const struct debug *debug)
+{
+	enum { SYSCALL_OPCODE = 0x0f05, INT_OPCODE = 0xcd, INT3_OPCODE = 0xcc };
+	int number = debug_entry(debug, debug->regs.rip);
+	struct inspect_entry entry = {.kind = ENTRY_NONE, .arrived = 256, .from_user = true};
+	uint16_t opcode;
+
+	if (number < 0)
+		return entry;
+	entry.rip = debug->regs.rcx - 2;
+	if (number >= DEBUG_ENTRY_SYSCALL) {
+		entry.kind = number == DEBUG_ENTRY_SYSCALL  ? ENTRY_SYSCALL
+		             : number == DEBUG_ENTRY_COMPAT ? ENTRY_COMPAT
+		                                            : ENTRY_SYSENTER;
+		return entry;
+	}
+	entry.kind = ENTRY_VECTOR;
+	entry.vector = entry.arrived = (unsigned)number;
+	if (!debug_frame(debug, entry.vector, &entry.frame))
+		return entry;
+	entry.from_user = entry.frame.cs & 3;
+	entry.rip = entry.frame.rip;
+	if (!entry.from_user)
+		return entry;
+	opcode = opcode_at(debug, entry.frame.rip);
+	if (entry.vector == VECTOR_PF &&
+	    debug_entry(debug, entry.frame.rip) == DEBUG_ENTRY_SYSCALL &&
+	    opcode_at(debug, debug->regs.rcx - 2) == SYSCALL_OPCODE) {
+		entry.kind = ENTRY_SYSCALL;
+		entry.quirk = true;
+		entry.rip = debug->regs.rcx - 2;
+	} else if (entry.vector == VECTOR_UD && opcode >> 8 == INT_OPCODE) {
+		entry.vector = opcode & 0xff;
+		entry.quirk = true;
+	} else if (opcode_at(debug, entry.frame.rip - 2) == (INT_OPCODE << 8 | entry.vector)) {
+		entry.rip -= 2;
+	} else if (entry.vector == VECTOR_BP &&
+	           opcode_at(debug, entry.frame.rip - 1) >> 8 == INT3_OPCODE) {
+		entry.rip -= 1;
+	}
+	return entry;
+}
+
+static const char *place(const struct symbols *symbols, uint64_t va, char *buf, size_t size)
+{
+	int used = snprintf(buf, size, "0x%" PRIx64, va);
+
+	symbols_text(symbols, va, buf + used, size - (size_t)used);
+	return buf;
+}
+
+const char *inspect_entry_text(const struct debug *debug, const struct inspect_entry *entry,
+                               const struct symbols *symbols, char *buf, size_t size)
+{
+	const char *ring = entry->from_user ? "ring 3" : "ring 0";
+	char where[120], error[60] = "";
+
+	place(symbols, entry->rip, where, sizeof(where));
+	if (entry->kind == ENTRY_SYSCALL || entry->kind == ENTRY_COMPAT) {
+		snprintf(
+		    buf, size, "SYSCALL number %llu from %s at %s%s", debug->regs.rax, ring, where,
+		    entry->quirk ? "; this KVM makes it a #PF at LSTAR, which the guest completes"
+		                 : "");
+		return buf;
+	}
+	if (entry->kind != ENTRY_VECTOR) {
+		snprintf(buf, size, "%s", "SYSENTER");
+		return buf;
+	}
+	if (entry->arrived < 32 && VECTORS_WITH_ERROR_CODE >> entry->arrived & 1)
+		snprintf(error, sizeof(error), ", error code 0x%" PRIx64, entry->frame.error);
+	if (entry->arrived == VECTOR_PF)
+		snprintf(error, sizeof(error), ", error code 0x%" PRIx64 ", CR2 0x%llx",
+		         entry->frame.error, debug->sregs.cr2);
+	if (entry->quirk)
+		snprintf(buf, size,
+		         "INT 0x%x in ring 3 at %s; this KVM makes it a #UD, which the guest "
+		         "completes",
+		         entry->vector, where);
+	else
+		snprintf(buf, size, "vector %u, %s (%s)%s, in %s at %s", entry->vector,
+		         vector_name(entry->vector), vector_text(entry->vector), error, ring,
+		         where);
+	return buf;
+}
+
+/* ---- The run --------------------------------------------------------------------------------- */
+
+struct inspection {
+	struct machine *machine;
+	struct debug debug;
+	struct inspect_when when;
+	struct symbols symbols;
+	struct debug_code *code;
+	FILE *out;
+	uint64_t places[INSPECT_LIST_MAX];
+	struct {
+		uint64_t va;
+		enum debug_code_kind kind;
+	} found[256];
+	size_t found_count;
+	uint64_t exits;   /* of the guest's own */
+	uint64_t matches; /* stops that were asked for, shown or not */
+	uint64_t shown;
+	bool failed, done;
+	struct inspect_state last;
+};
+
+static bool plant(struct inspection *in, uint64_t va)
+{
+	switch (debug_add_point(&in->debug, va)) {
+	case DEBUG_OK:
+		return true;
+	case DEBUG_NOT_MAPPED:
+		return message_error(
+		    "--inspect: nothing is mapped at 0x%" PRIx64 " when the guest starts", va);
+	default:
+		return message_error("--inspect: more than %d places", DEBUG_POINTS_MAX);
+	}
+}
+
+static const struct symbol *symbol_named(const struct symbols *symbols, const char *name)
+{
+	for (size_t i = 0; i < symbols->count; i++) {
+		if (!strcmp(symbols->list[i].name, name))
+			return &symbols->list[i];
+	}
+	return NULL;
+}
+
+/* A plant in the middle of an instruction would change what the guest does. */
+static bool begins_instruction(struct inspection *in, uint64_t start, uint64_t va)
+{
+	while (start < va) {
+		struct debug_instruction insn;
+		uint8_t bytes[15];
+		size_t size = debug_read(&in->debug, start, bytes, sizeof(bytes));
+
+		debug_code_decode(in->code, bytes, size, start, NULL, &insn);
+		start += insn.size ? insn.size : 1;
+	}
+	return start == va;
+}
+
+static bool plant_places(struct inspection *in)
+{
+	for (size_t i = 0; i < in->when.place_count; i++) {
+		const struct inspect_place *wanted = &in->when.places[i];
+		const struct symbol *symbol = symbol_named(&in->symbols, wanted->symbol);
+
+		if (*wanted->symbol && !symbol)
+			return message_error("--inspect pc=%s: %s has no symbol of that name",
+			                     wanted->symbol, in->machine->image.path);
+		in->places[i] = wanted->offset + (symbol ? symbol->address : 0);
+		if (symbol && wanted->offset < MAX_OFFSET &&
+		    !begins_instruction(in, symbol->address, in->places[i]))
+			return message_error("--inspect pc=%s+0x%" PRIx64
+			                     ": that is in the middle of an instruction",
+			                     wanted->symbol, wanted->offset);
+		if (!plant(in, in->places[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool remember(void *ctx, uint64_t address, enum debug_code_kind kind)
+{
+	struct inspection *in = ctx;
+	bool wanted = kind == CODE_CR3_WRITE ? in->when.cr3_write : in->when.cpl_change;
+
+	if (!wanted)
+		return true;
+	if (in->found_count == sizeof(in->found) / sizeof(in->found[0])) {
+		in->failed = true;
+		return message_error("--inspect: the guest has too many such instructions");
+	}
+	in->found[in->found_count].va = address;
+	in->found[in->found_count++].kind = kind;
+	in->failed = !plant(in, address);
+	return !in->failed;
+}
+
+/* Entries: of the vectors asked for, and of those that a KVM may deliver in their place. */
+static bool plant_entries(struct inspection *in)
+{
+	const struct inspect_when *when = &in->when;
+	const struct rs_note *note = &in->machine->image.note;
+	bool any_int = false;
+
+	for (unsigned v = 0; v < 256; v++)
+		any_int |= when->vectors[v] && v >= 32;
+	for (uint32_t v = 0; v < note->vector_count; v++) {
+		bool wanted = when->cpl_change || when->vectors[v] ||
+		              (v == VECTOR_PF && when->syscall_count) ||
+		              (v == VECTOR_UD && any_int);
+
+		if (wanted && !plant(in, note->vectors + (uint64_t)v * note->vector_stride))
+			return false;
+	}
+	return !note->syscall_entry || !(when->cpl_change || when->syscall_count) ||
+	       plant(in, note->syscall_entry);
+}
+
+static bool plant_all(struct inspection *in)
+{
+	const struct inspect_when *when = &in->when;
+	bool entries = when->cpl_change || when->any_vector || when->syscall_count;
+
+	if ((entries || when->cr3_write) && !in->machine->image.noted)
+		return message_error(
+		    "--inspect: a guest without the Ringscope note has no entries to "
+		    "stop at; exits and pc= work");
+	if (entries && !plant_entries(in))
+		return false;
+	if (when->cpl_change || when->cr3_write)
+		debug_code_find(&in->debug, &in->symbols, in->code, remember, in);
+	in->debug.stop_at_exits = true; /* to count them */
+	return !in->failed && plant_places(in);
+}
+
+/* ---- Stops -------------------------------------------------------------------------------------
+ */
+
+/* One stop that was asked for: shown, unless first or every=N say otherwise. */
+static void show(struct inspection *in, const char *kind, const char *why)
+{
+	struct inspect_state state;
+	const struct inspect_state *previous = in->shown ? &in->last : NULL;
+
+	if (in->done || in->matches++ % in->when.every)
+		return;
+	console_flush(&in->machine->console);
+	if (!inspect_take(&in->debug, in->code, &in->symbols, &state))
+		return;
+	state.number = in->shown + 1;
+	state.exits = in->exits;
+	snprintf(state.kind, sizeof(state.kind), "%s", kind);
+	snprintf(state.why, sizeof(state.why), "%s", why);
+	if (in->machine->options->look_json) {
+		json_t *object = inspect_json(&state, previous, &in->symbols);
+
+		json_dumpf(object, in->out, JSON_COMPACT);
+		fputc('\n', in->out);
+		json_decref(object);
+	} else {
+		inspect_print(in->out, &state, previous, &in->symbols);
+	}
+	in->shown++;
+	in->last = state;
+	in->done = in->when.first;
+}
+
+static void exit_text(const struct machine *machine, char *buf, size_t size)
+{
+	const struct kvm_run *run = machine->vcpu.run;
+	const char *name = stats_reason_name(machine->outcome.exit_reason);
+
+	switch (machine->outcome.exit_reason) {
+	case KVM_EXIT_IO:
+		snprintf(buf, size, "exit IO: %s %u byte%s, port 0x%x, done; RIP is behind it",
+		         run->io.direction == KVM_EXIT_IO_OUT ? "OUT of" : "IN of", run->io.size,
+		         run->io.size == 1 ? "" : "s", run->io.port);
+		break;
+	case KVM_EXIT_MMIO:
+		snprintf(buf, size, "exit MMIO: %s of %u bytes at physical 0x%llx",
+		         run->mmio.is_write ? "write" : "read", run->mmio.len, run->mmio.phys_addr);
+		break;
+	default:
+		snprintf(buf, size, "exit %s", name);
+		break;
+	}
+}
+
+static void at_exit(struct inspection *in)
+{
+	uint32_t reason = in->machine->outcome.exit_reason;
+	char why[160];
+
+	in->exits++;
+	if (!in->when.exits[reason < STATS_REASONS ? reason : STATS_OTHER] &&
+	    in->when.count != in->exits)
+		return;
+	exit_text(in->machine, why, sizeof(why));
+	show(in, "exit", why);
+}
+
+static bool is_wanted_place(const struct inspection *in, uint64_t va)
+{
+	for (size_t i = 0; i < in->when.place_count; i++) {
+		if (in->places[i] == va)
+			return true;
+	}
+	return false;
+}
+
+static bool is_wanted_syscall(const struct inspection *in, uint64_t number)
+{
+	for (size_t i = 0; i < in->when.syscall_count; i++) {
+		if (in->when.syscalls[i] == number)
+			return true;
+	}
+	return false;
+}
+
+static void at_entry(struct inspection *in)
+{
+	const struct inspect_entry entry = inspect_entry(&in->debug);
+	char text[200], why[224];
+
+	if (entry.kind == ENTRY_NONE)
+		return;
+	inspect_entry_text(&in->debug, &entry, &in->symbols, text, sizeof(text));
+	if (entry.kind == ENTRY_VECTOR && in->when.vectors[entry.vector])
+		show(in, "vector", text);
+	else if (entry.kind == ENTRY_SYSCALL && is_wanted_syscall(in, in->debug.regs.rax))
+		show(in, "syscall", text);
+	else if (in->when.cpl_change && entry.from_user) {
+		snprintf(why, sizeof(why), "CPL 3 to 0 by %.200s", text);
+		show(in, "cpl-change", why);
+	}
+}
+
+/* Runs the instruction of a kind that was found in the text, and tells what it did. */
+static void at_found(struct inspection *in, enum debug_code_kind kind)
+{
+	struct debug *debug = &in->debug;
+	uint64_t cr3 = debug->sregs.cr3;
+	char why[160];
+
+	if (debug_step(debug).why != DEBUG_STEPPED || !debug_know(debug))
+		return;
+	if (kind == CODE_CR3_WRITE) {
+		snprintf(why, sizeof(why), "MOV to CR3: 0x%" PRIx64 " to 0x%llx", cr3,
+		         debug->sregs.cr3);
+		show(in, "cr3-write", why);
+	} else if (debug_cpl(debug) == 3) {
+		snprintf(why, sizeof(why), "CPL 0 to 3 by %s",
+		         kind == CODE_SYSRET ? "SYSRET" : "IRETQ");
+		show(in, "cpl-change", why);
+	}
+}
+
+static void at_point(struct inspection *in)
+{
+	uint64_t rip = in->debug.regs.rip;
+	char why[160], where[120];
+
+	if (is_wanted_place(in, rip)) {
+		snprintf(why, sizeof(why), "before the instruction at %s",
+		         place(&in->symbols, rip, where, sizeof(where)));
+		show(in, "pc", why);
+	}
+	at_entry(in);
+	for (size_t i = 0; i < in->found_count; i++) {
+		if (in->found[i].va != rip)
+			continue;
+		at_found(in, in->found[i].kind);
+		/* What it led to may be a place as well. */
+		if (debug_know(&in->debug) && in->debug.regs.rip != rip &&
+		    debug_has_point(&in->debug, in->debug.regs.rip))
+			at_point(in);
+		break;
+	}
+}
+
+static void run_until_end(struct inspection *in)
+{
+	while (!in->done) {
+		struct debug_stop stop = debug_continue(&in->debug);
+
+		switch (stop.why) {
+		case DEBUG_POINT:
+			at_point(in);
+			break;
+		case DEBUG_EXIT:
+			at_exit(in);
+			break;
+		case DEBUG_ENDED:
+			if (in->when.any_exit && in->machine->outcome.reason != END_SIGNAL &&
+			    in->machine->outcome.reason != END_TIMEOUT)
+				at_exit(in);
+			return;
+		case DEBUG_FAILED:
+		case DEBUG_NO_RING3:
+			machine_end(in->machine, END_VMM_FAILED);
+			return;
+		case DEBUG_STEPPED:
+		case DEBUG_WATCHED:
+		case DEBUG_INTERRUPTED:
+			break;
+		}
+	}
+}
+
+/* ---- All
+ * ------------------------------------------------------------------------------------------ */
+
+static bool open_output(struct inspection *in)
+{
+	const char *path = in->machine->options->inspect_file;
+
+	in->out = path ? fopen(path, "we") : stderr;
+	return in->out || message_error("--inspect-file %s: %s", path, strerror(errno));
+}
+
+static bool close_output(struct inspection *in)
+{
+	const char *path = in->machine->options->inspect_file;
+
+	if (!in->out)
+		return false;
+	if (in->out == stderr)
+		return true;
+	return fclose(in->out) == 0 ||
+	       message_error("--inspect-file %s: %s", path, strerror(errno));
+}
+
+void inspect_run(struct machine *machine)
+{
+	struct inspection *in = calloc(1, sizeof(*in));
+	char problem[200];
+	bool started;
+
+	if (!in) {
+		message_error("no memory for --inspect");
+		machine_end(machine, END_VMM_FAILED);
+		return;
+	}
+	in->machine = machine;
+	in->symbols = symbols_read(machine->image.path);
+	in->code = debug_code_open();
+	started =
+	    in->code &&
+	    inspect_when_parse(&in->when, machine->options->inspect, problem, sizeof(problem)) &&
+	    open_output(in) && debug_attach(&in->debug, machine);
+	if (started && plant_all(in))
+		run_until_end(in);
+	else
+		machine_end(machine, END_VMM_FAILED);
+	if (started && !debug_detach(&in->debug))
+		machine_end(machine, END_VMM_FAILED);
+	if (!close_output(in) && machine->outcome.reason == END_RUNNING)
+		machine_end(machine, END_VMM_FAILED);
+	debug_code_close(in->code);
+	symbols_free(&in->symbols);
+	free(in);
+	if (machine->outcome.reason == END_RUNNING) {
+		while (run_once(machine)) {
+		}
+	}
+}

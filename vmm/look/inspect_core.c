@@ -1,0 +1,195 @@
+#include "vmm/look/inspect_core.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/look/core_read.h"
+#include "vmm/look/look_json.h"
+#include "vmm/look/look_request.h"
+#include "vmm/outcome.h"
+#include "vmm/printable.h"
+#include "vmm/explain/registers.h"
+#include "vmm/look/saved_regs.h"
+#include "vmm/stats.h"
+#include "vmm/style.h"
+#include "vmm/explain/symbols.h"
+#include "vmm/units.h"
+
+static const char *msr_name(uint32_t index)
+{
+	static const struct {
+		uint32_t index;
+		const char *name;
+	} names[] = {
+	    {MSR_PAT, "PAT"},
+	    {MSR_STAR, "STAR"},
+	    {MSR_LSTAR, "LSTAR"},
+	    {MSR_CSTAR, "CSTAR"},
+	    {MSR_FMASK, "FMASK"},
+	    {MSR_SYSENTER_CS, "SYSENTER_CS"},
+	    {MSR_SYSENTER_ESP, "SYSENTER_ESP"},
+	    {MSR_SYSENTER_EIP, "SYSENTER_EIP"},
+	    {MSR_KERNEL_GS_BASE, "KERNEL_GS_BASE"},
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (names[i].index == index)
+			return names[i].name;
+	}
+	return NULL;
+}
+
+/* ---- Text ---------------------------------------------------------------------------------- */
+
+static void print_state(FILE *out, const struct core *core, const struct look_moment *moment,
+                        bool color)
+{
+	struct style style = style_get(color);
+	char guest[256], size[UNITS_SIZE], name[96];
+
+	fprintf(out, "%sCore of %s%s  end %s, last exit %s, %s of RAM\n", style.head,
+	        printable(guest, sizeof(guest), core->machine.guest, sizeof(guest) - 1), style.end,
+	        outcome_name((enum end_reason)core->machine.end_reason),
+	        stats_reason_name(core->machine.exit_reason),
+	        units_bytes(size, core->machine.ram_size));
+	if (core->vcpu.has_saved) {
+		const struct kvm_regs saved = saved_regs(&core->vcpu.saved);
+
+		fprintf(out, "\n%sRegisters, as the guest had saved them%s\n", style.head,
+		        style.end);
+		registers_print_general(out, &saved, moment->symbols);
+	}
+	fprintf(out, "\n%sState %s, ring %u%s\n", style.head, moment->when,
+	        moment->sregs.ss.dpl & 3u, style.end);
+	registers_print_general(out, &moment->regs, moment->symbols);
+	registers_print_system(out, &moment->sregs);
+	for (uint32_t i = 0; i < core->vcpu.msr_count; i++) {
+		const struct core_msr *msr = &core->vcpu.msrs[i];
+
+		if (msr_name(msr->index))
+			fprintf(out, "  %-14s %016" PRIx64 "%s\n", msr_name(msr->index), msr->value,
+			        symbols_text(moment->symbols, msr->value, name, sizeof(name)));
+		else
+			fprintf(out, "  MSR 0x%08" PRIx32 " %016" PRIx64 "\n", msr->index,
+			        msr->value);
+	}
+}
+
+/* ---- JSON ---------------------------------------------------------------------------------- */
+
+static json_t *json_of_regs(const struct kvm_regs *regs)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} list[] = {
+	    {"rax", regs->rax}, {"rbx", regs->rbx},       {"rcx", regs->rcx}, {"rdx", regs->rdx},
+	    {"rsi", regs->rsi}, {"rdi", regs->rdi},       {"rsp", regs->rsp}, {"rbp", regs->rbp},
+	    {"r8", regs->r8},   {"r9", regs->r9},         {"r10", regs->r10}, {"r11", regs->r11},
+	    {"r12", regs->r12}, {"r13", regs->r13},       {"r14", regs->r14}, {"r15", regs->r15},
+	    {"rip", regs->rip}, {"rflags", regs->rflags},
+	};
+	json_t *json = json_object();
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+		json_object_set_new(json, list[i].name, look_json_hex(list[i].value));
+	return json;
+}
+
+static json_t *json_of_segment(const struct kvm_segment *segment)
+{
+	return json_pack("{s:o, s:o, s:o, s:i, s:i, s:b, s:b}", "selector",
+	                 look_json_hex(segment->selector), "base", look_json_hex(segment->base),
+	                 "limit", look_json_hex(segment->limit), "type", segment->type, "dpl",
+	                 segment->dpl, "present", segment->present, "long", segment->l);
+}
+
+static json_t *json_of_table(const struct kvm_dtable *table)
+{
+	return json_pack("{s:o, s:i}", "base", look_json_hex(table->base), "limit", table->limit);
+}
+
+static json_t *json_of_system(const struct kvm_sregs *s)
+{
+	return json_pack(
+	    "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+	    "s:o}",
+	    "cs", json_of_segment(&s->cs), "ss", json_of_segment(&s->ss), "ds",
+	    json_of_segment(&s->ds), "es", json_of_segment(&s->es), "fs", json_of_segment(&s->fs),
+	    "gs", json_of_segment(&s->gs), "tr", json_of_segment(&s->tr), "ldt",
+	    json_of_segment(&s->ldt), "gdt", json_of_table(&s->gdt), "idt", json_of_table(&s->idt),
+	    "cr0", look_json_hex(s->cr0), "cr2", look_json_hex(s->cr2), "cr3",
+	    look_json_hex(s->cr3), "cr4", look_json_hex(s->cr4), "efer", look_json_hex(s->efer));
+}
+
+static json_t *json_of_msrs(const struct core_vcpu *vcpu)
+{
+	json_t *json = json_object();
+
+	for (uint32_t i = 0; i < vcpu->msr_count; i++) {
+		const struct core_msr *msr = &vcpu->msrs[i];
+		char number[16];
+
+		snprintf(number, sizeof(number), "0x%" PRIx32, msr->index);
+		json_object_set_new(json, msr_name(msr->index) ? msr_name(msr->index) : number,
+		                    look_json_hex(msr->value));
+	}
+	return json;
+}
+
+static json_t *json_of_state(const struct core *core, const struct look_moment *moment)
+{
+	const struct core_machine *machine = &core->machine;
+	const struct kvm_regs saved = saved_regs(&core->vcpu.saved);
+	char guest[256];
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:o, s:o, s:o, s:o}", "look", "state",
+	                 "when", moment->when, "guest",
+	                 printable(guest, sizeof(guest), machine->guest, sizeof(guest) - 1), "end",
+	                 outcome_name((enum end_reason)machine->end_reason), "last_exit",
+	                 stats_reason_name(machine->exit_reason), "ram",
+	                 (json_int_t)machine->ram_size, "cpl", moment->sregs.ss.dpl & 3, "saved",
+	                 core->vcpu.has_saved ? json_of_regs(&saved) : json_null(), "registers",
+	                 json_of_regs(&moment->regs), "system", json_of_system(&moment->sregs),
+	                 "msrs", json_of_msrs(&core->vcpu));
+}
+
+/* ---- All of it ----------------------------------------------------------------------------- */
+
+static bool inspect(const struct core *core, const struct symbols *symbols,
+                    const struct options *options)
+{
+	const struct look_moment moment = core_moment(core, symbols);
+	const bool json = options->look_json;
+	const bool color = options_color(options, STDOUT_FILENO);
+
+	if (!look_request_check(&options->look, symbols))
+		return false;
+	if (json && !look_json_write(stdout, json_of_state(core, &moment)))
+		return false;
+	if (!json)
+		print_state(stdout, core, &moment, color);
+	return look_request_answer(stdout, &options->look, &moment, json, color) == LOOK_ANSWERED;
+}
+
+int inspect_core_main(const struct options *options)
+{
+	struct core *core = calloc(1, sizeof(*core));
+	struct symbols symbols = {0};
+	bool good = core && core_read(core, options->inspect_core);
+
+	if (good) {
+		/* Only a file that the user names: a path inside a core is not to be opened. */
+		if (options->guest)
+			symbols = symbols_read(options->guest);
+		good = inspect(core, &symbols, options);
+	}
+	symbols_free(&symbols);
+	if (core)
+		core_free(core);
+	free(core);
+	return good ? 0 : STATUS_VMM_FAILED;
+}

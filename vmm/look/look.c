@@ -1,0 +1,115 @@
+#include "vmm/look/look.h"
+
+#include "shared/x86.h"
+#include "vmm/explain/view.h"
+
+static uint64_t *table_at(void *ctx, uint64_t frame)
+{
+	struct look_tables *tables = ctx;
+
+	if (!tables->left) {
+		tables->exceeded = true;
+		return NULL;
+	}
+	tables->left--;
+	return memory_at(tables->memory, frame, PAGE_SIZE);
+}
+
+static struct view view_of(const struct look_moment *moment)
+{
+	return view_make(moment->memory, &moment->regs, &moment->sregs, moment->geometry);
+}
+
+/* Four times the page tables that all of RAM takes in 4 KiB pages, and some for what is mapped
+ * twice: no kernel needs as many, and entries that lead in circles are tired out soon. */
+static uint64_t table_limit(const struct memory *memory)
+{
+	return 4 * (memory->size >> 21) + 8192;
+}
+
+void look_begin_scan(struct look *look)
+{
+	const uint64_t limit = table_limit(look->moment->memory);
+
+	look->tables = (struct look_tables){
+	    .memory = look->moment->memory,
+	    .limit = limit,
+	    .left = limit,
+	};
+}
+
+struct pt look_tree(struct look *look, uint64_t cr3)
+{
+	/* Only looked at: neither alloc nor free is ever called. */
+	const struct pt_memory memory = {.ctx = &look->tables, .at = table_at};
+
+	return pt_attach(view_of(look->moment).pt.geo, memory, cr3 & CR3_FRAME);
+}
+
+static bool in_ram(const struct look_moment *moment, uint64_t cr3)
+{
+	return memory_at(moment->memory, cr3 & CR3_FRAME, PAGE_SIZE) != NULL;
+}
+
+/* Whether the guest's words can be true; sets look->distrust when they were given and cannot. */
+static bool believable(struct look *look)
+{
+	const struct look_moment *moment = look->moment;
+	const uint64_t current = moment->sregs.cr3 & CR3_FRAME;
+
+	if (!moment->kernel_cr3 && !moment->user_cr3)
+		return false;
+	if (!in_ram(moment, moment->kernel_cr3) || !in_ram(moment, moment->user_cr3))
+		look->distrust = "a root that the guest names lies outside RAM";
+	else if (!moment->stale && (moment->kernel_cr3 & CR3_FRAME) != current &&
+	         (moment->user_cr3 & CR3_FRAME) != current)
+		look->distrust = "CR3 holds neither of the roots that the guest names";
+	return !look->distrust;
+}
+
+void look_init(struct look *look, const struct look_moment *moment)
+{
+	*look = (struct look){.moment = moment};
+	look_begin_scan(look);
+	look->cr3[LOOK_KERNEL] = moment->sregs.cr3;
+	if (believable(look)) {
+		look->cr3[LOOK_KERNEL] = moment->kernel_cr3 & ~CR3_NOFLUSH;
+		look->cr3[LOOK_USER] = moment->user_cr3 & ~CR3_NOFLUSH;
+		look->two_roots = (look->cr3[LOOK_KERNEL] ^ look->cr3[LOOK_USER]) & CR3_FRAME;
+	}
+	for (unsigned i = 0; i < LOOK_ROOTS; i++)
+		look->pt[i] = look_tree(look, look->cr3[i]);
+}
+
+const char *look_root_name(const struct look *look, enum look_root root)
+{
+	if (!look->two_roots)
+		return "only";
+	return root == LOOK_USER ? "user" : "kernel";
+}
+
+struct pt_access look_access(const struct look *look, unsigned kind, unsigned cpl)
+{
+	struct view view = view_of(look->moment);
+
+	return view_access(&view, kind, cpl);
+}
+
+struct look_kvm look_ask_kvm(const struct look *look, const struct pt *pt, uint64_t va, bool mapped,
+                             uint64_t pa, uint32_t rights)
+{
+	const struct look_moment *moment = look->moment;
+	const struct pt_access read = look_access(look, PT_READ, 0);
+	struct look_kvm kvm = {0};
+
+	if (!moment->translate || pt->root != (moment->sregs.cr3 & CR3_FRAME))
+		return kvm;
+	kvm.asked = true;
+	kvm.mapped = moment->translate(moment->translate_ctx, va, &kvm.pa);
+	/* KVM translates for a read by ring 0, which SMAP keeps from user pages. */
+	if (kvm.mapped)
+		kvm.agrees = mapped && pa == kvm.pa;
+	else
+		kvm.agrees = !mapped || (rights & PT_USER && read.smap && !read.ac);
+	return kvm;
+}

@@ -1,0 +1,98 @@
+/*
+ * One moment of a guest, and the questions to it: where does an address lead (--walk), what do the
+ * two roots map (--map), is every rule of the address space kept (--audit), what do the registers
+ * say.  The moment is a live machine's that stands still (look_live.h) or a core file's
+ * (core_read.h); nothing here knows which.
+ *
+ *     struct look look;
+ *     look_init(&look, &moment);
+ *     walk_print(out, &look, &walk_request);
+ *     audit_print(out, &look, ...);
+ *
+ * Pure: registers and guest memory come in as values.  All of memory is hostile: tables that lead
+ * outside RAM, lead to themselves, or are made so that going through them would take hours.
+ */
+#ifndef VMM_LOOK_H
+#define VMM_LOOK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/kvm.h>
+
+#include "shared/abi.h"
+#include "shared/pt.h"
+#include "vmm/memory.h"
+#include "vmm/explain/symbols.h"
+
+/* What is known about the machine and the moment.  All pointers stay the caller's and must live as
+ * long as the struct look made from it. */
+struct look_moment {
+	const struct memory *memory;
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct pt_geometry geometry; /* levels, NX, PCID and PKU are taken from the registers */
+	char when[48];               /* "at the end", "at boot": for headings */
+	bool stale;                  /* the registers are of an earlier moment than the memory */
+	bool noted;                  /* the guest keeps to the address space of shared/abi.h */
+	uint32_t cpus;               /* 1 to RS_MAX_CPUS: that have pages of their own */
+	uint64_t boot_root;          /* the top-level table that the VMM built; 0: not known */
+	uint64_t free_start;         /* frames below are image or the VMM's; 0: not known */
+	/* What the guest says its current process's roots are (struct rs_call); 0: nothing. */
+	uint64_t kernel_cr3, user_cr3;
+	uint32_t segment_count; /* at most RS_MAX_SEGMENTS */
+	struct rs_segment segments[RS_MAX_SEGMENTS];
+	const struct symbols *symbols; /* may be empty, not NULL */
+	/* KVM_TRANSLATE of an address under the CR3 of `sregs`: false for none.  NULL where nobody
+	 * can be asked. */
+	bool (*translate)(void *ctx, uint64_t va, uint64_t *pa);
+	void *translate_ctx;
+};
+
+enum look_root { LOOK_KERNEL, LOOK_USER, LOOK_ROOTS };
+
+struct look {
+	const struct look_moment *moment;
+	struct pt pt[LOOK_ROOTS]; /* [LOOK_USER] only with two_roots */
+	uint64_t cr3[LOOK_ROOTS]; /* the whole values, PCID included */
+	bool two_roots;           /* KPTI: the current process has a root for each ring */
+	/* The words of the guest about its roots were not believed, and why; else NULL. */
+	const char *distrust;
+	struct look_tables {
+		const struct memory *memory;
+		uint64_t limit; /* tables of one tree that are looked at before it is given up */
+		uint64_t left;  /* ... that may still be looked at */
+		bool exceeded;  /* ... and they were not enough */
+	} tables;
+};
+
+/* Decides which roots there are.  What the guest says about them counts only when both lie in RAM
+ * and one of them is in CR3 now (unless the registers are stale); else CR3's is the only root.
+ * *look must not move afterwards. */
+void look_init(struct look *look, const struct look_moment *moment);
+
+/* "kernel", "user"; with one root it serves both rings and is called "only". */
+const char *look_root_name(const struct look *look, enum look_root root);
+
+/* Another tree in the same memory: by the value of a CR3. */
+struct pt look_tree(struct look *look, uint64_t cr3);
+
+/* To be called before a scan of a whole tree; sets the budget of tables anew. */
+void look_begin_scan(struct look *look);
+
+/* The access of this kind with the processor's state at this moment. */
+struct pt_access look_access(const struct look *look, unsigned kind, unsigned cpl);
+
+/* KVM's own translation of an address, and whether it fits what the tables say. */
+struct look_kvm {
+	bool asked; /* there is a KVM, and this tree is in CR3 now */
+	bool mapped;
+	uint64_t pa; /* if mapped */
+	bool agrees;
+};
+/* mapped, pa, rights: what the tables say of va, as in struct pt_walk. */
+struct look_kvm look_ask_kvm(const struct look *look, const struct pt *pt, uint64_t va, bool mapped,
+                             uint64_t pa, uint32_t rights);
+
+#endif

@@ -1,0 +1,274 @@
+#include "vmm/look/look_live.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/look/core_write.h"
+#include "vmm/explain/diagnose.h"
+#include "vmm/look/look_request.h"
+#include "vmm/machine.h"
+#include "vmm/message.h"
+#include "vmm/outfile.h"
+#include "vmm/explain/symbols.h"
+
+enum { CPU = 0 }; /* there is one */
+
+/* What is kept between the looks. */
+struct look_live {
+	struct symbols symbols;
+	uint64_t marks; /* seen so far */
+	bool looked;
+	bool missing; /* a rule was broken, or something could not be done */
+};
+
+/* ---- The moment ---------------------------------------------------------------------------- */
+
+/* KVM's own translation (KVM_TRANSLATE), for the CR3 that the vCPU has. */
+static bool translate(void *ctx, uint64_t va, uint64_t *pa)
+{
+	const struct machine *machine = ctx;
+	struct kvm_translation translation = {.linear_address = va};
+
+	if (KVM_IOCTL(machine->vcpu.fd, KVM_TRANSLATE, &translation) < 0 || !translation.valid)
+		return false;
+	*pa = translation.physical_address;
+	return true;
+}
+
+static void take_segments(struct look_moment *moment, const struct image *image)
+{
+	moment->segment_count = image->count;
+	for (unsigned i = 0; i < image->count; i++) {
+		const struct segment *s = &image->segments[i];
+
+		moment->segments[i] = (struct rs_segment){
+		    .va = segment_page_va(s),
+		    .gpa = segment_page_gpa(s),
+		    .size = segment_page_size(s),
+		    .flags = s->flags,
+		    .user = image->noted && segment_is_user(s),
+		};
+	}
+}
+
+static void take_moment(struct look_moment *moment, struct machine *machine,
+                        const struct vcpu_state *state, const char *when)
+{
+	/* Whatever these say; look_init decides whether to believe it.  Read once. */
+	const volatile struct rs_call *call = machine->boot.call[CPU];
+
+	*moment = (struct look_moment){
+	    .memory = &machine->memory,
+	    .regs = state->regs,
+	    .sregs = state->sregs,
+	    .geometry = machine->boot.kernel.geo,
+	    .noted = machine->image.noted,
+	    .cpus = machine->boot.cpus,
+	    .boot_root = machine->boot.kernel.root,
+	    .free_start = machine->boot.next_frame,
+	    .kernel_cr3 = machine->image.noted ? call->kernel_cr3 : 0,
+	    .user_cr3 = machine->image.noted ? call->user_cr3 : 0,
+	    .symbols = &machine->look_live->symbols,
+	};
+	snprintf(moment->when, sizeof(moment->when), "%s", when);
+	take_segments(moment, &machine->image);
+}
+
+/* The state at the end; that of an earlier moment where a KVM has reset the vCPU. */
+static bool take_end(struct look_moment *moment, struct machine *machine)
+{
+	struct vcpu_state now;
+	char when[48];
+
+	if (!vcpu_get_state(&machine->vcpu, &now))
+		return false;
+	if (machine->outcome.reason != END_SHUTDOWN || !diagnose_is_reset(&now.regs, &now.sregs)) {
+		take_moment(moment, machine, &now, "at the end");
+		moment->translate = translate;
+		moment->translate_ctx = machine;
+		return true;
+	}
+	if (!machine->last_when)
+		return message_error("this KVM reset the vCPU when the guest died: there is no "
+		                     "state to look at");
+	/* Memory is of now. */
+	snprintf(when, sizeof(when), "at the end, registers %s", machine->last_when);
+	take_moment(moment, machine, &machine->last, when);
+	moment->stale = true;
+	return true;
+}
+
+/* ---- Looking ------------------------------------------------------------------------------- */
+
+static bool look_now(struct machine *machine, const struct look_moment *moment)
+{
+	const struct options *options = machine->options;
+	enum look_answer answer;
+
+	machine->look_live->looked = true;
+	/* What the guest said before belongs before it. */
+	if (machine->console.failed || !console_flush(&machine->console))
+		return false;
+	answer = look_request_answer(stdout, &options->look, moment, options->look_json,
+	                             options_color(options, STDOUT_FILENO));
+	machine->look_live->missing |= answer != LOOK_ANSWERED;
+	return answer != LOOK_FAILED;
+}
+
+/* At a moment whose registers are in machine->last. */
+static bool look_at_last(struct machine *machine, const char *when)
+{
+	struct look_moment moment;
+
+	take_moment(&moment, machine, &machine->last, when);
+	return look_now(machine, &moment);
+}
+
+/* SIGQUIT ends the run in the way SIGTERM does. */
+static void catch_quit(void)
+{
+	struct sigaction action;
+
+	if (sigaction(SIGTERM, NULL, &action) == 0)
+		sigaction(SIGQUIT, &action, NULL);
+}
+
+bool look_live_begin(struct machine *machine)
+{
+	const struct options *options = machine->options;
+	const struct look_request *request = &options->look;
+
+	if (!look_request_asks(request) && !options->core)
+		return true;
+	machine->look_live = calloc(1, sizeof(*machine->look_live));
+	if (!machine->look_live)
+		return message_error("no memory");
+	if (request->walk_count)
+		machine->look_live->symbols = symbols_read(machine->image.path);
+	if (!look_request_check(request, &machine->look_live->symbols))
+		return false;
+	if (options->core && !outfile_check(options->core))
+		return false;
+	if (options->core)
+		catch_quit();
+	return !look_request_asks(request) || request->at != LOOK_AT_BOOT ||
+	       look_at_last(machine, "at boot");
+}
+
+bool look_live_mark(struct machine *machine)
+{
+	struct look_live *live = machine->look_live;
+	char when[48];
+
+	if (!live || !look_request_asks(&machine->options->look) ||
+	    machine->options->look.at != LOOK_AT_MARK ||
+	    ++live->marks != machine->options->look.mark)
+		return true;
+	snprintf(when, sizeof(when), "at mark %" PRIu64, live->marks);
+	return look_at_last(machine, when);
+}
+
+/* ---- The core ------------------------------------------------------------------------------ */
+
+/* A guest that ended by itself, or was ended by somebody who wants it gone, leaves none. */
+static bool leaves_core(const struct outcome *outcome)
+{
+	switch (outcome->reason) {
+	case END_PANIC:
+	case END_SHUTDOWN:
+	case END_INTERNAL_ERROR:
+	case END_FAIL_ENTRY:
+	case END_UNEXPECTED_EXIT:
+	case END_BAD_STATUS:
+	case END_TIMEOUT:
+		return true;
+	case END_SIGNAL:
+		return outcome->signal == SIGQUIT;
+	default:
+		return false;
+	}
+}
+
+static void take_msrs(struct core_contents *contents, const struct vcpu *vcpu)
+{
+	static const uint32_t wanted[] = {
+	    MSR_STAR,        MSR_LSTAR,        MSR_CSTAR,        MSR_FMASK, MSR_KERNEL_GS_BASE,
+	    MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,
+	};
+	_Static_assert(sizeof(wanted) / sizeof(wanted[0]) <= CORE_MSRS, "they have room");
+
+	/* One at a time: KVM stops at the first that it does not know. */
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		struct kvm_msr_entry entry = {.index = wanted[i]};
+
+		if (kvm_msrs(vcpu->fd, KVM_GET_MSRS, &entry, 1) == 1)
+			contents->msrs[contents->msr_count++] =
+			    (struct core_msr){.index = wanted[i], .value = entry.data};
+	}
+}
+
+static bool write_core(struct machine *machine, const struct look_moment *moment)
+{
+	const struct panic *panic = &machine->panic;
+	struct core_contents contents = {
+	    .moment = moment,
+	    .outcome = &machine->outcome,
+	    .guest = machine->image.path,
+	    .saved = machine->outcome.reason == END_PANIC && panic->has_regs ? &panic->regs : NULL,
+	};
+	struct kvm_fpu fpu;
+
+	/* A vCPU that was reset has neither any more. */
+	if (!moment->stale && KVM_IOCTL(machine->vcpu.fd, KVM_GET_FPU, &fpu) == 0)
+		contents.fpu = &fpu;
+	if (!moment->stale)
+		take_msrs(&contents, &machine->vcpu);
+	if (!core_write(machine->options->core, &contents))
+		return false;
+	if (!machine->options->quiet)
+		message_error("core written to %s; look at it with: vmm --inspect-core %s %s",
+		              machine->options->core, machine->options->core, machine->image.path);
+	return true;
+}
+
+/* ---- The end ------------------------------------------------------------------------------- */
+
+bool look_live_end(struct machine *machine)
+{
+	const struct look_request *request = &machine->options->look;
+	struct look_live *live = machine->look_live;
+	struct look_moment moment;
+
+	if (!live)
+		return true;
+
+	const bool core = machine->options->core && leaves_core(&machine->outcome);
+	const bool look = look_request_asks(request) && request->at == LOOK_AT_EXIT;
+
+	if ((core || look) && !take_end(&moment, machine))
+		return false;
+	/* The core first: what it holds is not to be changed by looking. */
+	if (core && !write_core(machine, &moment))
+		live->missing = true;
+	if (look && !look_now(machine, &moment))
+		live->missing = true;
+	if (look_request_asks(request) && !live->looked) {
+		message_error("--at mark=%" PRIu64 ": the guest made %" PRIu64
+		              " marks, so nothing was looked at",
+		              request->mark, live->marks);
+		live->missing = true;
+	}
+	return !live->missing;
+}
+
+void look_live_free(struct machine *machine)
+{
+	if (machine->look_live)
+		symbols_free(&machine->look_live->symbols);
+	free(machine->look_live);
+	machine->look_live = NULL;
+}

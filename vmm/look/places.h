@@ -1,0 +1,48 @@
+/*
+ * What lies where in a guest's address space: the image's segments and the layout of shared/abi.h,
+ * as one sorted list of ranges with names.
+ */
+#ifndef VMM_PLACES_H
+#define VMM_PLACES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/look/look.h"
+
+enum place_kind {
+	PLACE_USER,   /* the user half */
+	PLACE_KERNEL, /* for the kernel root alone */
+	PLACE_ENTRY,  /* the entry area: for both roots */
+};
+
+struct place {
+	uint64_t va, len;
+	enum place_kind kind;
+	uint32_t rights; /* PT_WRITE and PT_EXEC: the most that a page here may have */
+	bool exact;      /* all of it is mapped, with just these rights, from boot on */
+	uint64_t gpa;    /* where it lies in RAM if `placed` */
+	bool placed;
+	char name[24];
+};
+
+enum { PLACES_MAX = RS_MAX_SEGMENTS + 8 + 14 * RS_MAX_CPUS };
+
+struct places {
+	struct place list[PLACES_MAX]; /* sorted by address, not overlapping */
+	size_t count;
+};
+
+/* Fills the list from the moment's segments and CPUs.  Segments that overlap what is there already
+ * are left out (a core file may claim anything). */
+void places_make(struct places *places, const struct look_moment *moment);
+
+/* The place that holds the address; NULL when it has none.  *end, if not NULL, becomes the last
+ * byte up to which the answer is the same. */
+const struct place *places_find(const struct places *places, uint64_t va, uint64_t *end);
+
+/* The name of the place, or what can be said of an address without one; never NULL. */
+const char *places_name(const struct places *places, uint64_t va);
+
+#endif

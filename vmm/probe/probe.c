@@ -1,0 +1,83 @@
+#include "vmm/probe/probe.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/kvm.h"
+#include "vmm/message.h"
+#include "vmm/outcome.h"
+#include "vmm/outfile.h"
+#include "vmm/probe/probe_report.h"
+#include "vmm/probe/probe_tests.h"
+#include "vmm/probe/probe_vm.h"
+
+/* One line on a terminal that the next one overwrites; nothing elsewhere. */
+static void show_progress(size_t n)
+{
+	const char *term = getenv("TERM");
+
+	if (!term || !strcmp(term, "dumb") || !isatty(STDERR_FILENO))
+		return;
+	if (n < probe_count)
+		fprintf(stderr, "\r\033[Kprobe %zu of %zu: %s", n + 1, probe_count,
+		        probe_question(n));
+	else
+		fputs("\r\033[K", stderr);
+}
+
+static bool write_report(FILE *out, const struct options *options, const struct host *host,
+                         const struct probe_result *results, uint64_t elapsed, bool color)
+{
+	if (options->stats == STATS_JSON)
+		return probe_report_json(out, host, results, elapsed);
+	if (options->stats == STATS_TEXT)
+		probe_report_text(out, host, results, elapsed, color);
+	return true;
+}
+
+static bool report(const struct options *options, const struct host *host,
+                   const struct probe_result *results, uint64_t elapsed)
+{
+	if (options->stats_file) {
+		struct outfile out;
+
+		return outfile_open(&out, options->stats_file) &&
+		       (write_report(out.stream, options, host, results, elapsed,
+		                     options->color == COLOR_ALWAYS),
+		        outfile_commit(&out));
+	}
+	errno = 0;
+	if (!write_report(stdout, options, host, results, elapsed,
+	                  options_color(options, STDOUT_FILENO)) ||
+	    ferror(stdout) || fflush(stdout) != 0)
+		return message_error("cannot write the report to standard output: %s",
+		                     strerror(errno));
+	return true;
+}
+
+int probe_main(const struct options *options)
+{
+	struct probe_result *results = calloc(probe_count, sizeof(*results));
+	struct kvm kvm = KVM_CLOSED;
+	bool good = false;
+
+	if (!results) {
+		message_error("no memory for %zu answers", probe_count);
+	} else if ((!options->stats_file || outfile_check(options->stats_file)) && kvm_open(&kvm)) {
+		uint64_t begin = probe_now();
+
+		host_describe(&kvm.host);
+		for (size_t i = 0; i < probe_count; i++) {
+			show_progress(i);
+			probe_ask(i, &kvm, &results[i]);
+		}
+		show_progress(probe_count);
+		good = report(options, &kvm.host, results, probe_now() - begin);
+	}
+	kvm_close(&kvm);
+	free(results);
+	return good ? 0 : STATUS_VMM_FAILED;
+}

@@ -1,0 +1,336 @@
+#include "vmm/report/report.h"
+
+#include <string.h>
+
+#include <jansson.h>
+
+#include "vmm/names.h"
+#include "vmm/printable.h"
+
+/* ---- Building ---------------------------------------------------------------------------- */
+
+/* An object being filled.  When memory runs out `failed` is set and the rest does nothing. */
+struct builder {
+	bool failed;
+};
+
+static json_t *checked(struct builder *b, json_t *value)
+{
+	if (!value)
+		b->failed = true;
+	return value;
+}
+
+static json_t *object(struct builder *b)
+{
+	return checked(b, json_object());
+}
+
+/* Takes the value, also when it fails. */
+static void put(struct builder *b, json_t *to, const char *key, json_t *value)
+{
+	if (json_object_set_new(to, key, checked(b, value)) < 0)
+		b->failed = true;
+}
+
+/* JSON's integers end at 2^63 - 1 here; what a hostile guest counted beyond that stays there. */
+static void put_count(struct builder *b, json_t *to, const char *key, uint64_t count)
+{
+	put(b, to, key, json_integer(count > INT64_MAX ? INT64_MAX : (json_int_t)count));
+}
+
+/* The text, or where it is not UTF-8 what of it is printable; NULL gives null. */
+static json_t *json_of_text(const char *text)
+{
+	char clean[4096];
+	json_t *value;
+
+	if (!text)
+		return json_null();
+	value = json_string(text);
+	if (!value)
+		value = json_string(printable(clean, sizeof(clean), text, strlen(text)));
+	return value;
+}
+
+static void put_text(struct builder *b, json_t *to, const char *key, const char *text)
+{
+	put(b, to, key, json_of_text(text));
+}
+
+static void append(struct builder *b, json_t *to, json_t *value)
+{
+	if (json_array_append_new(to, checked(b, value)) < 0)
+		b->failed = true;
+}
+
+static json_t *json_of_bits(struct builder *b, const struct bit_name *names, uint64_t value)
+{
+	json_t *array = checked(b, json_array());
+
+	for (; names->name; names++) {
+		if (value & names->bit)
+			append(b, array, json_string(names->name));
+	}
+	return array;
+}
+
+/* ---- Sections ---------------------------------------------------------------------------- */
+
+static json_t *json_of_exits(struct builder *b, const struct stats *stats)
+{
+	struct stats_summary summary[STATS_REASONS];
+	struct stats_times times;
+	json_t *exits = object(b), *by_reason = object(b);
+
+	stats_times(stats, &times);
+	stats_summarize(stats, summary);
+	put_count(b, exits, "total", times.exits);
+	for (uint32_t i = 0; i < STATS_REASONS; i++) {
+		const struct stats_summary *s = &summary[i];
+		json_t *reason;
+
+		if (!s->count)
+			continue;
+		reason = object(b);
+		put_count(b, reason, "count", s->count);
+		put_count(b, reason, "total", s->total_ns);
+		put_count(b, reason, "min", s->min_ns);
+		put_count(b, reason, "p50", s->p50_ns);
+		put_count(b, reason, "p99", s->p99_ns);
+		put_count(b, reason, "max", s->max_ns);
+		put_count(b, reason, "guest", s->guest_ns);
+		put(b, by_reason, stats_reason_name(i), reason);
+	}
+	put(b, exits, "by_reason", by_reason);
+	return exits;
+}
+
+static json_t *json_of_time(struct builder *b, const struct stats *stats)
+{
+	struct stats_times times;
+	json_t *time = object(b);
+
+	stats_times(stats, &times);
+	put_count(b, time, "run", times.run_ns);
+	put_count(b, time, "guest", times.guest_ns);
+	put_count(b, time, "vmm", times.vmm_ns);
+	return time;
+}
+
+static json_t *json_of_services(struct builder *b, const struct stats *stats)
+{
+	json_t *services = object(b);
+
+	put_count(b, services, "console_bytes", stats->console_bytes);
+	put_count(b, services, "hypercalls", stats->hypercalls);
+	put_count(b, services, "bad_hypercalls", stats->bad_hypercalls);
+	put_count(b, services, "unknown_io", stats->unknown_io);
+	put_count(b, services, "unknown_mmio", stats->unknown_mmio);
+	return services;
+}
+
+static json_t *json_of_crossings(struct builder *b, const struct rs_stats *counts)
+{
+	json_t *crossings, *vectors;
+
+	if (!counts)
+		return json_null();
+	crossings = object(b);
+	vectors = object(b);
+	put_count(b, crossings, "syscall64", counts->syscall64);
+	put_count(b, crossings, "syscall32", counts->syscall32);
+	put_count(b, crossings, "sysenter", counts->sysenter);
+	put_count(b, crossings, "int80", counts->int80);
+	put_count(b, crossings, "user_faults", counts->user_faults);
+	put_count(b, crossings, "copy_faults", counts->copy_faults);
+	put_count(b, crossings, "context_switches", counts->context_switches);
+	put_count(b, crossings, "processes", counts->processes);
+	put_count(b, crossings, "killed", counts->killed);
+	for (unsigned v = 0; v < 256; v++) {
+		if (counts->vectors[v])
+			put_count(b, vectors, vector_name(v), counts->vectors[v]);
+	}
+	put(b, crossings, "vectors", vectors);
+	return crossings;
+}
+
+static json_t *json_of_cr3(struct builder *b, const struct rs_stats *counts)
+{
+	json_t *cr3;
+
+	if (!counts)
+		return json_null();
+	cr3 = object(b);
+	put_count(b, cr3, "entry", counts->cr3_entry);
+	put_count(b, cr3, "exit", counts->cr3_exit);
+	put_count(b, cr3, "switch", counts->cr3_switch);
+	put_count(b, cr3, "flush", counts->cr3_flush);
+	put_count(b, cr3, "invlpg", counts->invlpg);
+	return cr3;
+}
+
+static json_t *json_of_quirks(struct builder *b, const struct report_input *in)
+{
+	json_t *quirks = object(b);
+
+	put_count(b, quirks, "syscall", in->counts ? in->counts->quirk_syscall : 0);
+	put_count(b, quirks, "int_n", in->counts ? in->counts->quirk_intn : 0);
+	put_count(b, quirks, "stac", in->stats->quirk_stac);
+	put_count(b, quirks, "ud_injected", in->stats->quirk_ud_injected);
+	return quirks;
+}
+
+static json_t *json_of_host(struct builder *b, const struct host *host)
+{
+	json_t *json = object(b);
+
+	put_text(b, json, "kernel", host->kernel);
+	put_text(b, json, "vendor", host->vendor);
+	put_text(b, json, "brand", host->brand);
+	put_count(b, json, "family", host->family);
+	put_count(b, json, "model", host->model);
+	put_count(b, json, "stepping", host->stepping);
+	put_count(b, json, "kvm_api", (uint64_t)host->kvm_api);
+	put(b, json, "sync_regs", json_boolean(host->sync_regs));
+	put_count(b, json, "maxphyaddr", host->maxphyaddr);
+	put(b, json, "tsc_khz",
+	    host->tsc_khz ? json_integer((json_int_t)host->tsc_khz) : json_null());
+	put(b, json, "rdcl_no", host->rdcl_no_known ? json_boolean(host->rdcl_no) : json_null());
+	put(b, json, "cpuid_features", json_of_bits(b, feature_names, host->cpuid_features));
+	put(b, json, "features", json_of_bits(b, feature_names, host->features));
+	return json;
+}
+
+static json_t *json_of_guest(struct builder *b, const struct report_input *in)
+{
+	const struct outcome *outcome = in->outcome;
+	json_t *guest = object(b), *arguments = checked(b, json_array()), *status;
+
+	switch (outcome->reason) {
+	case END_EXITED:
+	case END_BAD_STATUS:
+		status = json_integer(outcome->guest_status);
+		break;
+	case END_HALTED:
+		status = json_integer(0);
+		break;
+	default:
+		status = json_null();
+		break;
+	}
+	put_text(b, guest, "file", in->options->guest);
+	for (int i = 0; i < in->options->argc; i++)
+		append(b, arguments, json_of_text(in->options->argv[i]));
+	put(b, guest, "arguments", arguments);
+	put_text(b, guest, "end", outcome_name(outcome->reason));
+	put(b, guest, "status", status);
+	put(b, guest, "signal",
+	    outcome->reason == END_SIGNAL ? json_integer(outcome->signal) : json_null());
+	put_text(b, guest, "last_exit", stats_reason_name(outcome->exit_reason));
+	put(b, guest, "note", json_boolean(in->noted));
+	put_text(b, guest, "pti", pti_name(in->pti_mode));
+	put_count(b, guest, "levels", in->levels);
+	put(b, guest, "features", json_of_bits(b, feature_names, in->features));
+	return guest;
+}
+
+static json_t *json_of_options(struct builder *b, const struct options *options)
+{
+	static const char *const pti[] = {
+	    [PTI_AUTO] = "auto",
+	    [PTI_ON] = "on",
+	    [PTI_OFF] = "off",
+	};
+	json_t *json = object(b);
+
+	put_count(b, json, "mem", options->mem);
+	put_text(b, json, "pti", pti[options->pti]);
+	put(b, json, "no_pcid", json_boolean(options->no_pcid));
+	put(b, json, "la57", json_boolean(options->la57));
+	put(b, json, "timeout_ns",
+	    options->timeout_ns ? json_integer((json_int_t)options->timeout_ns) : json_null());
+	put(b, json, "quiet", json_boolean(options->quiet));
+	return json;
+}
+
+static json_t *json_of_value(uint64_t value, uint32_t decimals)
+{
+	double real = (double)value;
+
+	if (value == RS_RECORD_NONE)
+		return json_null();
+	if (!decimals && value <= INT64_MAX)
+		return json_integer((json_int_t)value);
+	while (decimals--)
+		real /= 10;
+	return json_real(real);
+}
+
+static json_t *json_of_record(struct builder *b, const struct rs_record *record)
+{
+	json_t *json = object(b), *values = object(b);
+
+	put_text(b, json, "name", record->name);
+	put_text(b, json, "unit", record->unit);
+	put(b, json, "mode",
+	    record->mode == RS_RECORD_NO_MODE ? json_null() : json_string(pti_name(record->mode)));
+	put_text(b, json, "x_unit", *record->x_unit ? record->x_unit : NULL);
+	put(b, json, "x", *record->x_unit ? json_of_value(record->x, 0) : json_null());
+	put_count(b, json, "samples", record->samples);
+	put(b, values, "min", json_of_value(record->min, record->decimals));
+	put(b, values, "median", json_of_value(record->median, record->decimals));
+	put(b, values, "p90", json_of_value(record->p90, record->decimals));
+	put(b, values, "p99", json_of_value(record->p99, record->decimals));
+	put(b, values, "max", json_of_value(record->max, record->decimals));
+	put(b, json, "values", values);
+	return json;
+}
+
+static json_t *json_of_records(struct builder *b, const struct report_input *in)
+{
+	json_t *array = checked(b, json_array());
+
+	for (unsigned i = 0; i < in->record_count; i++)
+		append(b, array, json_of_record(b, &in->records[i]));
+	return array;
+}
+
+static json_t *json_of_trace(struct builder *b, const struct report_input *in)
+{
+	json_t *json;
+
+	if (!in->trace_file)
+		return json_null();
+	json = object(b);
+	put_text(b, json, "file", in->trace_file);
+	put_count(b, json, "events", in->trace_events);
+	put_count(b, json, "dropped", in->trace_dropped);
+	put_count(b, json, "lost", in->trace_lost);
+	return json;
+}
+
+bool report_json(FILE *out, const struct report_input *in)
+{
+	struct builder b = {0};
+	json_t *root = object(&b);
+	bool good;
+
+	put_count(&b, root, "schema", 1);
+	put_text(&b, root, "version", RS_VERSION);
+	put(&b, root, "guest", json_of_guest(&b, in));
+	put_count(&b, root, "exit_status", (uint64_t)outcome_status(in->outcome));
+	put(&b, root, "time", json_of_time(&b, in->stats));
+	put(&b, root, "exits", json_of_exits(&b, in->stats));
+	put(&b, root, "services", json_of_services(&b, in->stats));
+	put(&b, root, "crossings", json_of_crossings(&b, in->counts));
+	put(&b, root, "cr3", json_of_cr3(&b, in->counts));
+	put(&b, root, "quirks", json_of_quirks(&b, in));
+	put(&b, root, "records", json_of_records(&b, in));
+	put(&b, root, "trace", json_of_trace(&b, in));
+	put(&b, root, "host", json_of_host(&b, in->host));
+	put(&b, root, "options", json_of_options(&b, in->options));
+	good = !b.failed && json_dumpf(root, out, JSON_INDENT(2)) == 0 && fputc('\n', out) != EOF;
+	json_decref(root);
+	return good && !ferror(out);
+}

@@ -1,0 +1,78 @@
+#include "vmm/report/report_page.h"
+
+#include <stdlib.h>
+
+#include "vmm/message.h"
+#include "vmm/outfile.h"
+#include "vmm/trace/recorder.h"
+#include "vmm/report/report_html.h"
+
+/* What the kernel root and a user root of the same process have in common: the entry area's first
+ * page of words.  A root that a guest freed since, or invented, does not have it. */
+static bool is_user_root(const struct pt *kernel, const struct pt *user)
+{
+	struct pt_walk ours, theirs;
+
+	if (user->root == kernel->root || user->root == 0)
+		return false;
+	pt_walk(kernel, RS_ENTRY_CPU(0), &ours);
+	pt_walk(user, RS_ENTRY_CPU(0), &theirs);
+	return ours.mapped && theirs.mapped && ours.pa == theirs.pa;
+}
+
+/* The user root: the one in force, else the one that ring 3 was last seen on.  Returns in words
+ * when that was; NULL: none is known. */
+static const char *find_user_root(const struct machine *machine, const struct pt *kernel,
+                                  struct pt *user)
+{
+	const struct rs_call *call = machine->boot.call[0];
+
+	*user = pt_attach(kernel->geo, kernel->mem, call->user_cr3);
+	if (is_user_root(kernel, user))
+		return "in force at the end";
+	for (unsigned i = 0; i < RS_MARKS; i++) {
+		if (!call->marks[i].count || call->marks[i].cpl != 3)
+			continue;
+		*user = pt_attach(kernel->geo, kernel->mem, call->marks[i].cr3);
+		if (is_user_root(kernel, user))
+			return "that ring 3 ran on at its last mark, KPTI being off at the end";
+	}
+	return NULL;
+}
+
+static const char *collect_spaces(const struct machine *machine, struct spaces *spaces)
+{
+	const struct pt *boot = &machine->boot.kernel;
+	const uint64_t cr3 = machine->boot.call[0]->kernel_cr3;
+	const struct pt kernel = cr3 ? pt_attach(boot->geo, boot->mem, cr3) : *boot;
+	struct pt user;
+	const char *from = find_user_root(machine, &kernel, &user);
+
+	spaces_collect(spaces, &kernel, from ? &user : NULL);
+	return from;
+}
+
+bool report_page(struct machine *machine, const struct report_input *report)
+{
+	const struct recorder *recorder = machine->recorder;
+	struct spaces *spaces = malloc(sizeof(*spaces));
+	struct outfile out;
+	bool good = false;
+
+	if (!spaces)
+		return message_error("no memory for the report");
+
+	const struct report_html_input in = {
+	    .report = report,
+	    .timeline = &recorder->timeline,
+	    .user_root_from = collect_spaces(machine, spaces),
+	    .spaces = spaces,
+	};
+
+	if (outfile_open(&out, machine->options->report_file)) {
+		report_html(out.stream, &in);
+		good = outfile_commit(&out);
+	}
+	free(spaces);
+	return good;
+}

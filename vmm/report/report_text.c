@@ -1,0 +1,297 @@
+#include "vmm/report/report.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "vmm/names.h"
+#include "vmm/printable.h"
+#include "vmm/style.h"
+#include "vmm/units.h"
+
+/* A number and what it counts: a line of a list. */
+struct row {
+	uint64_t count;
+	const char *text;
+};
+
+/* Rows whose count is not 0, numbers aligned to the widest. */
+static void print_rows(FILE *out, const struct row *rows, size_t count)
+{
+	char buf[UNITS_SIZE];
+	int width = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		int length = (int)strlen(units_count(buf, rows[i].count));
+
+		if (length > width)
+			width = length;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (rows[i].count)
+			fprintf(out, "  %*s  %s\n", width, units_count(buf, rows[i].count),
+			        rows[i].text);
+	}
+}
+
+static bool any(const struct row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (rows[i].count)
+			return true;
+	}
+	return false;
+}
+
+/* A headed list, unless all is 0. */
+static void print_list(FILE *out, const struct style *style, const char *head,
+                       const struct row *rows, size_t count)
+{
+	if (!any(rows, count))
+		return;
+	fprintf(out, "\n%s%s%s\n", style->head, head, style->end);
+	print_rows(out, rows, count);
+}
+
+#define ROWS(rows) rows, sizeof(rows) / sizeof((rows)[0])
+
+/* ---- The run ----------------------------------------------------------------------------- */
+
+static void end_text(const struct report_input *in, char *buf, size_t size)
+{
+	const struct outcome *outcome = in->outcome;
+
+	switch (outcome->reason) {
+	case END_EXITED:
+		snprintf(buf, size, "ended with status %" PRIu32, outcome->guest_status);
+		break;
+	case END_BAD_STATUS:
+		snprintf(buf, size, "ended with status %" PRIu32 ", which is not its to give",
+		         outcome->guest_status);
+		break;
+	case END_HALTED:
+		snprintf(buf, size, "halted");
+		break;
+	case END_PANIC:
+		snprintf(buf, size, "panicked");
+		break;
+	case END_SHUTDOWN:
+		snprintf(buf, size, "died of a triple fault");
+		break;
+	case END_INTERNAL_ERROR:
+		snprintf(buf, size, "died: KVM could not go on");
+		break;
+	case END_FAIL_ENTRY:
+		snprintf(buf, size, "died: the processor refused to enter it");
+		break;
+	case END_UNEXPECTED_EXIT:
+		snprintf(buf, size, "died: unexpected exit %s",
+		         stats_reason_name(outcome->exit_reason));
+		break;
+	case END_TIMEOUT:
+		snprintf(buf, size, "was stopped: its time was up");
+		break;
+	case END_SIGNAL:
+		snprintf(buf, size, "was stopped by signal %d", outcome->signal);
+		break;
+	default:
+		snprintf(buf, size, "was not run to its end: the VMM failed");
+		break;
+	}
+}
+
+static void print_run(FILE *out, const struct report_input *in, const struct style *style)
+{
+	struct stats_times times;
+	char name[256], end[96], run[UNITS_SIZE], guest[UNITS_SIZE], vmm[UNITS_SIZE];
+	char guest_share[UNITS_SIZE], vmm_share[UNITS_SIZE], mem[UNITS_SIZE];
+	const char *path = in->options->guest ? in->options->guest : "";
+
+	stats_times(in->stats, &times);
+	end_text(in, end, sizeof(end));
+	fprintf(out, "\n%sRun%s  %s %s after %s\n", style->head, style->end,
+	        printable(name, sizeof(name), path, strlen(path)), end,
+	        units_time(run, times.run_ns));
+	fprintf(out, "     %s in the guest (%s), %s in the VMM (%s)\n",
+	        units_time(guest, times.guest_ns),
+	        units_share(guest_share, times.guest_ns, times.run_ns),
+	        units_time(vmm, times.vmm_ns), units_share(vmm_share, times.vmm_ns, times.run_ns));
+	fprintf(out, "     %s of RAM, %" PRIu32 "-level paging, KPTI %s at the start\n",
+	        units_bytes(mem, in->options->mem), in->levels,
+	        in->pti_mode == RS_PTI_OFF      ? "off"
+	        : in->pti_mode == RS_PTI_PCID   ? "on with PCID"
+	        : in->pti_mode == RS_PTI_NOPCID ? "on without PCID"
+	                                        : "unknown");
+}
+
+/* ---- Exits ------------------------------------------------------------------------------- */
+
+/* The reasons that were counted, the most frequent first. */
+static size_t sort_reasons(const struct stats_summary summary[STATS_REASONS],
+                           uint32_t order[STATS_REASONS])
+{
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < STATS_REASONS; i++) {
+		size_t at = count;
+
+		if (!summary[i].count)
+			continue;
+		for (; at > 0 && summary[order[at - 1]].count < summary[i].count; at--)
+			order[at] = order[at - 1];
+		order[at] = i;
+		count++;
+	}
+	return count;
+}
+
+static void print_exits(FILE *out, const struct report_input *in, const struct style *style)
+{
+	struct stats_summary summary[STATS_REASONS];
+	uint32_t order[STATS_REASONS];
+	struct stats_times times;
+	char count[UNITS_SIZE], time[6][UNITS_SIZE];
+
+	stats_times(in->stats, &times);
+	stats_summarize(in->stats, summary);
+
+	size_t reasons = sort_reasons(summary, order);
+
+	fprintf(out, "\n%sExits%s  %s returns from KVM_RUN\n", style->head, style->end,
+	        units_count(count, times.exits));
+	if (!reasons)
+		return;
+	fprintf(out, "%s  %-16s%12s%12s%9s%9s%9s%9s%13s%s\n", style->faint, "", "", "time in VMM",
+	        "min", "p50", "p99", "max", "guest before", style->end);
+	for (size_t i = 0; i < reasons; i++) {
+		const struct stats_summary *s = &summary[order[i]];
+
+		fprintf(out, "  %-16s%12s%12s%9s%9s%9s%9s%13s\n", stats_reason_name(order[i]),
+		        units_count(count, s->count), units_time(time[0], s->total_ns),
+		        units_time(time[1], s->min_ns), units_time(time[2], s->p50_ns),
+		        units_time(time[3], s->p99_ns), units_time(time[4], s->max_ns),
+		        units_time(time[5], s->guest_ns));
+	}
+}
+
+static void print_services(FILE *out, const struct stats *stats, const struct style *style)
+{
+	const struct row rows[] = {
+	    {stats->console_bytes, "bytes to the console"},
+	    {stats->hypercalls, "hypercalls"},
+	    {stats->bad_hypercalls, "of them refused: an unknown function or a bad argument"},
+	    {stats->unknown_io, "accesses to ports that nothing answers"},
+	    {stats->unknown_mmio, "accesses to memory that nothing answers"},
+	};
+
+	print_list(out, style, "Services", ROWS(rows));
+}
+
+/* ---- What the guest counted -------------------------------------------------------------- */
+
+static void print_crossings(FILE *out, const struct rs_stats *counts, const struct style *style)
+{
+	enum { MECHANISMS = 4, OTHERS = 5 };
+	struct row rows[MECHANISMS + 256 + OTHERS] = {
+	    {counts->syscall64, "SYSCALL from 64-bit code"},
+	    {counts->syscall32, "SYSCALL from 32-bit code"},
+	    {counts->sysenter, "SYSENTER"},
+	    {counts->int80, "INT 0x80"},
+	};
+	char text[256][48];
+	size_t count = MECHANISMS;
+
+	for (unsigned v = 0; v < 256; v++) {
+		/* INT 0x80 has its own line; vector 0x80 only when it says something else. */
+		if (!counts->vectors[v] || (v == 0x80 && counts->vectors[v] == counts->int80))
+			continue;
+		snprintf(text[v], sizeof(text[v]), "%s, %s", vector_name(v), vector_text(v));
+		rows[count++] = (struct row){counts->vectors[v], text[v]};
+	}
+	rows[count++] = (struct row){counts->user_faults, "faults of ring 3"};
+	rows[count++] =
+	    (struct row){counts->copy_faults, "copies from or to ring 3 that failed (EFAULT)"};
+	rows[count++] = (struct row){counts->context_switches, "context switches"};
+	rows[count++] = (struct row){counts->processes, "processes created"};
+	rows[count++] = (struct row){counts->killed, "processes ended by a fault"};
+	print_list(out, style, "Crossings, as the guest counted them", rows, count);
+}
+
+static void print_cr3(FILE *out, const struct rs_stats *counts, const struct style *style)
+{
+	const struct row rows[] = {
+	    {counts->cr3_entry, "on the way in, user root to kernel root"},
+	    {counts->cr3_exit, "on the way out, kernel root to user root"},
+	    {counts->cr3_switch, "to another address space"},
+	    {counts->cr3_flush, "of all these emptied TLB entries"},
+	    {counts->invlpg, "INVLPG"},
+	};
+
+	print_list(out, style, "CR3 writes", ROWS(rows));
+}
+
+static void print_quirks(FILE *out, const struct report_input *in, const struct style *style)
+{
+	const struct rs_stats *counts = in->counts;
+	const struct row rows[] = {
+	    {counts ? counts->quirk_syscall : 0,
+	     "SYSCALL entries completed after a fault; this KVM does not raise CPL"},
+	    {counts ? counts->quirk_intn : 0,
+	     "INT n completed after #UD; this KVM does not let ring 3 use it"},
+	    {in->stats->quirk_stac,
+	     "STAC and CLAC skipped by the VMM; this KVM cannot run them in ring 0"},
+	    {in->stats->quirk_ud_injected,
+	     "#UD given to ring 3 by the VMM; this KVM stops where a processor faults"},
+	};
+
+	print_list(out, style, "Completed for this KVM", ROWS(rows));
+}
+
+/* Only what is missing: that there is a trace the user knows. */
+static void print_trace(FILE *out, const struct report_input *in, const struct style *style)
+{
+	const struct row rows[] = {
+	    {in->trace_dropped, "events dropped: the file had reached --trace-limit"},
+	    {in->trace_lost, "events lost: between two exits the guest's ring was full"},
+	};
+
+	print_list(out, style, "Missing in the trace", ROWS(rows));
+}
+
+/* ---- The host ---------------------------------------------------------------------------- */
+
+static void print_host(FILE *out, const struct report_input *in, const struct style *style)
+{
+	const uint64_t vendors = RS_FEATURE_AMD | RS_FEATURE_INTEL;
+	const struct host *host = in->host;
+	char features[160];
+
+	fprintf(out, "\n%sHost%s  %s, family %" PRIu32 " model %" PRIu32 " stepping %" PRIu32,
+	        style->head, style->end, *host->brand ? host->brand : host->vendor, host->family,
+	        host->model, host->stepping);
+	if (host->tsc_khz)
+		fprintf(out, ", TSC %" PRIu64 " MHz", host->tsc_khz / 1000);
+	fprintf(out, "\n      Linux %s, KVM API %d, %" PRIu32 "-bit physical addresses\n",
+	        *host->kernel ? host->kernel : "(unknown)", host->kvm_api, host->maxphyaddr);
+	fprintf(out, "      the guest may use %s\n",
+	        bits_text(features, sizeof(features), feature_names, in->features & ~vendors));
+	if (host->cpuid_features & ~in->features & ~vendors)
+		fprintf(out, "      KVM offers and it may not use %s\n",
+		        bits_text(features, sizeof(features), feature_names,
+		                  host->cpuid_features & ~in->features & ~vendors));
+}
+
+void report_text(FILE *out, const struct report_input *in, bool color)
+{
+	const struct style style = style_get(color);
+
+	print_run(out, in, &style);
+	print_exits(out, in, &style);
+	print_services(out, in->stats, &style);
+	if (in->counts) {
+		print_crossings(out, in->counts, &style);
+		print_cr3(out, in->counts, &style);
+	}
+	print_quirks(out, in, &style);
+	print_trace(out, in, &style);
+	print_host(out, in, &style);
+}
