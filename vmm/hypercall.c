@@ -43,8 +43,7 @@ static int64_t call_record(struct machine *machine, uint64_t count)
 		return -EINVAL;
 	return records_take(&machine->records, list, count);
 }
-_Static_assert(RS_RECORDS_A_CALL * sizeof(struct rs_record) <=
-                   sizeof(((struct rs_call *)0)->data),
+_Static_assert(RS_RECORDS_A_CALL * sizeof(struct rs_record) <= sizeof(((struct rs_call *)0)->data),
                "what a call can bring lies in its data");
 
 /* RS_CALL_PANIC: whatever the arguments are, the guest is dead. */

@@ -199,8 +199,8 @@ static int run(struct machine *machine, const struct options *options)
 	    (options->report_file && !outfile_check(options->report_file)))
 		return STATUS_VMM_FAILED;
 	if (!machine_create(machine, options) ||
-	    !stop_install(machine->vcpu.run, options->timeout_ns) ||
-	    !look_live_begin(machine) || !recorder_start(machine))
+	    !stop_install(machine->vcpu.run, options->timeout_ns) || !look_live_begin(machine) ||
+	    !recorder_start(machine))
 		return STATUS_VMM_FAILED;
 	run_guest(machine);
 	say_end(machine);

@@ -397,8 +397,7 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 	bool stats_asked = false;
 	int option;
 
-	*options = (struct options){
-	    .mem = OPTIONS_MEM_DEFAULT, .trace_limit = TRACE_LIMIT_DEFAULT};
+	*options = (struct options){.mem = OPTIONS_MEM_DEFAULT, .trace_limit = TRACE_LIMIT_DEFAULT};
 	/* '+': the first word that is no option ends them, the rest is not ours. */
 	while ((option = getopt_long(argc, argv, "+", long_options, NULL)) != -1) {
 		switch (option) {

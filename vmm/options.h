@@ -22,10 +22,10 @@ struct options {
 	bool la57;
 	uint64_t timeout_ns; /* 0: none */
 	enum stats_format stats;
-	const char *stats_file; /* NULL: standard output */
-	const char *trace_file;  /* NULL: no trace */
-	uint64_t trace_limit;    /* bytes */
-	const char *report_file; /* the HTML report; NULL: none */
+	const char *stats_file;   /* NULL: standard output */
+	const char *trace_file;   /* NULL: no trace */
+	uint64_t trace_limit;     /* bytes */
+	const char *report_file;  /* the HTML report; NULL: none */
 	const char *gdb;          /* where to listen for gdb; NULL: nowhere */
 	const char *inspect;      /* when to show the vCPU's state; NULL: never */
 	const char *inspect_file; /* NULL: standard error; for anatomy standard output */
@@ -37,9 +37,9 @@ struct options {
 	bool look_json;           /* --inspect-format json: what they print is JSON Lines */
 	const char *core;         /* NULL: none is written */
 	const char *inspect_core; /* NULL: run a guest; else read this core instead */
-	const char *guest; /* path; NULL only with probe and inspect_core */
-	const char *program; /* --program: the guest's first argument; NULL: none */
-	int argc;          /* guest arguments behind "--", the path not counted */
+	const char *guest;        /* path; NULL only with probe and inspect_core */
+	const char *program;      /* --program: the guest's first argument; NULL: none */
+	int argc;                 /* guest arguments behind "--", the path not counted */
 	char *const *argv;
 };
 

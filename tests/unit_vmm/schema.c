@@ -14,7 +14,8 @@ int schema_status(const char *schema, const char *text, bool say_why)
 
 	if (access(schema, R_OK) != 0)
 		return 77;
-	snprintf(command, sizeof(command), "PATH=/usr/bin:$PATH python3 tests/unit_vmm/check_schema.py %s%s", schema,
+	snprintf(command, sizeof(command),
+	         "PATH=/usr/bin:$PATH python3 tests/unit_vmm/check_schema.py %s%s", schema,
 	         say_why ? "" : " 2>/dev/null");
 	/* Without Python or jsonschema nobody reads. */
 	signal(SIGPIPE, SIG_IGN);

@@ -334,15 +334,15 @@ START_TEST(the_last_exits)
 {
 	stats.ring = (struct exit_ring){0};
 	*exit_ring_next(&stats.ring) = ((struct exit_record){.reason = KVM_EXIT_IO,
-	                                                .size = 1,
-	                                                .write = true,
-	                                                .address = RS_PORT_PUTC,
-	                                                .value = 'A',
-	                                                .time = 100});
+	                                                     .size = 1,
+	                                                     .write = true,
+	                                                     .address = RS_PORT_PUTC,
+	                                                     .value = 'A',
+	                                                     .time = 100});
+	*exit_ring_next(&stats.ring) = ((struct exit_record){
+	    .reason = KVM_EXIT_MMIO, .size = 4, .address = 0x40000000, .time = 600});
 	*exit_ring_next(&stats.ring) =
-	    ((struct exit_record){
-	                  .reason = KVM_EXIT_MMIO, .size = 4, .address = 0x40000000, .time = 600});
-	*exit_ring_next(&stats.ring) = ((struct exit_record){.reason = KVM_EXIT_SHUTDOWN, .time = 900});
+	    ((struct exit_record){.reason = KVM_EXIT_SHUTDOWN, .time = 900});
 	check_says("800 ns earlier  IO writes 1 byte at 0x500 (console): 0x41\n");
 	check_says("300 ns earlier  MMIO reads 4 bytes at 0x40000000\n");
 	check_says("last          SHUTDOWN\n");

@@ -166,8 +166,7 @@ START_TEST(json)
 
 	int status = schema_status("vmm/probe/probe.schema.json", text, true);
 
-	ck_assert_msg(status == 0, "not as the schema says, or no python3-jsonschema: %s",
-	              text);
+	ck_assert_msg(status == 0, "not as the schema says, or no python3-jsonschema: %s", text);
 	free(text);
 }
 END_TEST

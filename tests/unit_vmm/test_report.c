@@ -118,8 +118,7 @@ static void check_schema(void)
 	char *text = json_text();
 	int status = schema_status("vmm/report/report.schema.json", text, true);
 
-	ck_assert_msg(status == 0, "not as the schema says, or no python3-jsonschema: %s",
-	              text);
+	ck_assert_msg(status == 0, "not as the schema says, or no python3-jsonschema: %s", text);
 	free(text);
 }
 

@@ -17,9 +17,9 @@ struct gdb_line {
 	uint8_t input[4096];
 };
 
-/* Listens at `address` (vmm/debug/gdb.h), says so on stderr unless `quiet`, and waits for one connection.
- * Input then sets *gdb_line_attention and run->immediate_exit.  False after a message, or when a
- * request to stop the VMM came first. */
+/* Listens at `address` (vmm/debug/gdb.h), says so on stderr unless `quiet`, and waits for one
+ * connection. Input then sets *gdb_line_attention and run->immediate_exit.  False after a message,
+ * or when a request to stop the VMM came first. */
 bool gdb_line_open(struct gdb_line *line, const char *address, const char *guest,
                    struct kvm_run *run, bool quiet);
 void gdb_line_close(struct gdb_line *line);
