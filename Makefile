@@ -156,13 +156,13 @@ $(BUILD)/tests/tour_test: $(BUILD)/host/tests/guest/tour_test.c.o
 $(BUILD)/tests/%.elf: tests/guests/%.S guest/examples/plain.ld
 	@mkdir -p $(@D)
 	@echo "  GUEST   $<"
-	@$(CC) $(ASFLAGS) -nostdlib -static -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-		-T guest/examples/plain.ld -o $@ $<
+	@$(CC) $(ASFLAGS) -MMD -MP -MF $@.d -nostdlib -static -Wl,--build-id=none \
+		-Wl,-z,max-page-size=4096 -T guest/examples/plain.ld -o $@ $<
 
 $(BUILD)/tests/%.elf: tests/guests/%.c guest/examples/plain.ld
 	@mkdir -p $(@D)
 	@echo "  GUEST   $<"
-	@$(CC) $(GUEST_CFLAGS) -nostdlib -static -Wl,--build-id=none \
+	@$(CC) $(GUEST_CFLAGS) -MMD -MP -MF $@.d -nostdlib -static -Wl,--build-id=none \
 		-Wl,-z,max-page-size=4096 -T guest/examples/plain.ld -o $@ $<
 
 .PHONY: tests

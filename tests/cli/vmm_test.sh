@@ -166,6 +166,10 @@ vmm "$(guest args)" --
 expect "guest arguments: none" 0 - "^\[$(guest args)\]$"
 vmm "$(guest args)" -- a '' 'b c' -- --mem
 expect "guest arguments: as they are" 0 - '\[a\]\[\]\[b c\]\[--\]\[--mem\]$'
+vmm --program p "$(guest args)" -- a b
+expect "--program comes before the arguments" 0 - '\[p\]\[a\]\[b\]$'
+vmm --program p "$(guest args)"
+expect "--program alone" 0 - "^\[$(guest args)\]\[p\]$"
 vmm -- "$(guest hello)"
 expect "'--' before the guest" 0 - '^hello'
 cp "$(guest hello)" ./-odd.elf

@@ -9,7 +9,7 @@ static void lie_in_calls(void)
 	                                  UINT64_C(1) << 63};
 	static const uint64_t bad_length[] = {4097, 8192, ~UINT64_C(0), UINT64_C(1) << 63,
 	                                      UINT64_C(1) << 32};
-	static const uint32_t bad_function[] = {0, 3, 4096, 0x80000001, 0xffffffff};
+	static const uint32_t bad_function[] = {0, 15, 4096, 0x80000001, 0xffffffff};
 
 	for (unsigned i = 0; i < 5; i++) {
 		check(call(RS_CALL_WRITE, bad_fd[i], 1) == -EBADF, 1);

@@ -98,14 +98,47 @@ START_TEST(scales_have_round_ends_and_few_ticks)
 }
 END_TEST
 
+START_TEST(signed_scales_have_0_on_them)
+{
+	static const struct {
+		double min, max, low, high;
+	} cases[] = {
+	    {-0.3, 5, -1, 5},           {0, 5, 0, 5},  {-3, -1, -3, 0},      {0, 0, 0, 1},
+	    {-9e18, 9e18, -1e19, 1e19}, {1, -1, 0, 1}, {-0.01, 0, -0.01, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct svg_scale s = svg_scale_signed(cases[i].min, cases[i].max, 500);
+		const double slack = (s.high - s.low) * 1e-6;
+		double value, last = -1;
+		unsigned ticks = 0, zeros = 0;
+
+		ck_assert(!s.logarithmic);
+		ck_assert_double_eq_tol(s.low, cases[i].low, slack);
+		ck_assert_double_eq_tol(s.high, cases[i].high, slack);
+		while (svg_scale_tick(&s, ticks, &value)) {
+			ck_assert(svg_scale_at(&s, value) > last);
+			last = svg_scale_at(&s, value);
+			zeros += value == 0;
+			ck_assert_uint_le(++ticks, 12);
+		}
+		ck_assert_uint_eq(zeros, 1);
+		ck_assert_double_eq_tol(last, 500, 1e-3);
+		ck_assert_double_eq_tol(svg_scale_at(&s, -1e300), 0, 1e-6);
+	}
+}
+END_TEST
+
 START_TEST(numbers_are_read_easily)
 {
 	static const struct {
 		double value;
 		const char *text;
 	} cases[] = {
-	    {0, "0"},         {0.25, "0.25"},    {9.9999, "10"},         {75, "75"},
-	    {253.4, "253.4"}, {999.96, "1,000"}, {1234567, "1,234,567"}, {1e6, "1,000,000"}};
+	    {0, "0"},         {0.25, "0.25"},        {9.9999, "10"},         {75, "75"},
+	    {253.4, "253.4"}, {999.96, "1,000"},     {1234567, "1,234,567"}, {1e6, "1,000,000"},
+	    {-0.25, "-0.25"}, {-123456, "-123,456"}, {-123, "-123"},         {-0.0001, "0"},
+	    {-0.0, "0"}};
 	char buf[40];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -264,6 +297,8 @@ START_TEST(hostile_run_gives_a_page)
 		    .max = 0,
 		};
 		snprintf(records[i].name, sizeof(records[i].name), "</svg>%u", i / 3);
+		if (i % 5 == 0)
+			snprintf(records[i].unit, sizeof(records[i].unit), "percent");
 		if (i % 7 == 0)
 			snprintf(records[i].x_unit, sizeof(records[i].x_unit), "]]>%u", i % 3);
 	}
@@ -288,6 +323,147 @@ START_TEST(hostile_run_gives_a_page)
 }
 END_TEST
 
+/* ---- What KPTI adds -------------------------------------------------------------------------- */
+
+static char *page_of(const struct rs_record *records, unsigned count)
+{
+	static struct stats stats;
+	static struct spaces spaces;
+	static struct timeline timeline;
+	static const struct host host = {.brand = "b"};
+	const struct options options = {.guest = "g", .mem = 1 << 20};
+	struct outcome outcome = {.reason = END_EXITED};
+	const struct report_input report = {.stats = &stats,
+	                                    .outcome = &outcome,
+	                                    .options = &options,
+	                                    .host = &host,
+	                                    .levels = 4,
+	                                    .records = records,
+	                                    .record_count = count};
+	const struct report_html_input in = {
+	    .report = &report, .timeline = &timeline, .spaces = &spaces};
+	char *page;
+
+	ck_assert(stats_start_at(&stats, 0, 0));
+	stats_stop_at(&stats, 1000, 1000);
+	timeline_start(&timeline, 0);
+	page = text_of(write_page, &in);
+	stats_free(&stats);
+	ck_assert_ptr_null(strstr(page, "nan"));
+	check_tags(page);
+	return page;
+}
+
+static struct rs_record overhead(const char *name, uint32_t mode, uint64_t hundredths)
+{
+	struct rs_record r = {.unit = "percent",
+	                      .mode = mode,
+	                      .decimals = 2,
+	                      .min = hundredths,
+	                      .median = RS_RECORD_NONE,
+	                      .p90 = RS_RECORD_NONE,
+	                      .p99 = RS_RECORD_NONE,
+	                      .max = RS_RECORD_NONE};
+
+	snprintf(r.name, sizeof(r.name), "%s", name);
+	return r;
+}
+
+static struct rs_record point(uint32_t mode, uint64_t x, uint64_t hundredths)
+{
+	struct rs_record r = overhead("<curve>", mode, hundredths);
+
+	snprintf(r.x_unit, sizeof(r.x_unit), "pages");
+	r.x = x;
+	return r;
+}
+
+static unsigned occurrences(const char *text, const char *what)
+{
+	unsigned n = 0;
+
+	for (; (text = strstr(text, what)); text++)
+		n++;
+	return n;
+}
+
+START_TEST(overheads_are_drawn)
+{
+	const struct rs_record records[] = {
+	    overhead("compute only", RS_PTI_PCID, RS_RECORD_MINUS | 12),
+	    overhead("compute only", RS_PTI_NOPCID, 34),
+	    overhead("of its own", RS_PTI_NOPCID, 56),
+	    point(RS_PTI_PCID, 0, 100),
+	    point(RS_PTI_NOPCID, 0, 200),
+	    point(RS_PTI_PCID, 10, RS_RECORD_MINUS | 50),
+	    point(RS_PTI_NOPCID, 10, 250),
+	    point(RS_PTI_PCID, 1000, 0),
+	    point(RS_PTI_NOPCID, 1000, RS_RECORD_MINUS | 0),
+	};
+	char *page = page_of(records, sizeof(records) / sizeof(records[0]));
+
+	ck_assert_ptr_nonnull(strstr(page, "<h2>What KPTI adds</h2>"));
+	ck_assert_ptr_null(strstr(page, "What crossings cost"));
+	ck_assert_ptr_nonnull(strstr(page, "<td>-0.12 %</td><td>+0.34 %</td><td>KAISER"));
+	ck_assert_ptr_nonnull(strstr(page, ">-0.12</text>"));
+	ck_assert_ptr_nonnull(strstr(page, "10 pages, KPTI, PCID: -0.5 percent"));
+	ck_assert_ptr_nonnull(strstr(page, "1,000 pages, KPTI, no PCID: 0 percent"));
+	ck_assert_ptr_nonnull(strstr(page, "pages (logarithmic scale; 0 at its left end)"));
+	/* Two pieces each and the piece beside its name. */
+	ck_assert_uint_eq(occurrences(page, "<line class=\"l1\""), 3);
+	ck_assert_uint_eq(occurrences(page, "<line class=\"l2\""), 3);
+	ck_assert_uint_eq(occurrences(page, "<line class=\"l0\""), 0);
+	free(page);
+}
+END_TEST
+
+/* No PCID, one point, no load that anybody published; and nothing at all. */
+START_TEST(overheads_that_are_few)
+{
+	const struct rs_record records[] = {point(RS_PTI_NOPCID, 0, RS_RECORD_MINUS | 7),
+	                                    overhead("x", RS_PTI_NOPCID, RS_RECORD_MINUS | 9)};
+	char *page = page_of(records, 2);
+
+	ck_assert_ptr_nonnull(strstr(page, "0 pages, KPTI, no PCID: -0.07 percent"));
+	ck_assert_ptr_null(strstr(page, "KPTI, PCID"));
+	ck_assert_ptr_null(strstr(page, "published"));
+	free(page);
+	page = page_of(records, 0);
+	ck_assert_ptr_null(strstr(page, "What KPTI adds"));
+	free(page);
+}
+END_TEST
+
+/* Sizes at the ends of what a record can say: every coordinate lies in the picture. */
+START_TEST(overheads_that_are_hostile)
+{
+	static const uint64_t values[] = {RS_RECORD_NONE - 1, RS_RECORD_MINUS - 1, 1,
+	                                  RS_RECORD_MINUS | 1, 0};
+	struct rs_record records[40];
+	char *page;
+
+	for (unsigned i = 0; i < 40; i++) {
+		const uint64_t value = values[i * 7 % 5];
+
+		records[i] = i % 2 ? point(i / 2 % 3, value, value)
+		                   : overhead("system calls only", i / 2 % 3, value);
+		records[i].decimals = i % 10;
+	}
+	page = page_of(records, 40);
+	ck_assert_ptr_null(strstr(page, "inf\""));
+	for (const char *at = page; (at = strstr(at, "<rect class=\"m")); at++) {
+		double x, y, width, height;
+
+		ck_assert_int_eq(sscanf(at + 16,
+		                        "%*[^x]x=\"%lf\" y=\"%lf\" width=\"%lf\" height=\"%lf", &x,
+		                        &y, &width, &height),
+		                 4);
+		ck_assert_msg(x >= 0 && x + width <= 860 && y >= 0, "%.90s", at);
+	}
+	free(page);
+}
+END_TEST
+
 Suite *html_suite(void)
 {
 	Suite *suite = suite_create("html");
@@ -299,6 +475,10 @@ Suite *html_suite(void)
 	tcase_add_test(tests, numbers_are_read_easily);
 	tcase_add_test(tests, timeline_keeps_every_exit);
 	tcase_add_test(tests, tables_in_circles_end);
+	tcase_add_test(tests, signed_scales_have_0_on_them);
+	tcase_add_test(tests, overheads_are_drawn);
+	tcase_add_test(tests, overheads_that_are_few);
+	tcase_add_test(tests, overheads_that_are_hostile);
 	tcase_add_loop_test(tests, hostile_run_gives_a_page, 0, 24);
 	suite_add_tcase(suite, tests);
 	return suite;
