@@ -632,7 +632,9 @@ static void send_overhead(const struct costs *costs, const char *name,
 		if (x_unit)
 			record_at(&list[count], x, x_unit);
 		list[count].decimals = 2;
-		list[count].min = overhead < 0 ? 0 : (uint64_t)overhead; /* below 0: noise won */
+		/* Below 0: noise won. */
+		list[count].min =
+		    overhead < 0 ? RS_RECORD_MINUS - (uint64_t)overhead : (uint64_t)overhead;
 		count++;
 	}
 	record_send(list, count);

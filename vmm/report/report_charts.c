@@ -15,11 +15,11 @@ static double larger(double a, double b)
 
 static double scaled(uint64_t value, uint32_t decimals)
 {
-	double result = (double)value;
+	double result = (double)(value & ~RS_RECORD_MINUS);
 
 	while (decimals--)
 		result /= 10;
-	return result;
+	return value & RS_RECORD_MINUS && result > 0 ? -result : result; /* no -0 */
 }
 
 double record_value(const struct rs_record *r)
@@ -113,7 +113,7 @@ static void draw_value_grid(FILE *out, const struct svg_scale *scale, double lef
 	for (unsigned i = 0; svg_scale_tick(scale, i, &value); i++) {
 		const double y = bottom - svg_scale_at(scale, value);
 
-		svg_line(out, left, y, right, y, i ? "grid" : "axis");
+		svg_line(out, left, y, right, y, value == 0 ? "axis" : "grid");
 		svg_text(out, left - 8, y + 4, SVG_END, "n", "%s", svg_number(number, value));
 	}
 }
@@ -206,12 +206,14 @@ static void draw_bar(FILE *out, const struct rs_record *record, double y,
                      const struct svg_scale *scale)
 {
 	const double length = svg_scale_at(scale, record_value(record));
-	double end = length;
+	const double zero = svg_scale_at(scale, 0); /* bars to the left of it are below 0 */
+	double end = larger(length, zero);
 	char hint[400], number[40];
 
 	describe_bar(hint, sizeof(hint), record);
 	svg_text(out, BAR_LEFT - 8, y + 11, SVG_END, "s", "%s", record_mode_name(record->mode));
-	svg_rect(out, BAR_LEFT, y, larger(length, 1), BAR_HEIGHT - 2,
+	svg_rect(out, BAR_LEFT + (length < zero ? length : zero), y,
+	         larger(length < zero ? zero - length : length - zero, 1), BAR_HEIGHT - 2,
 	         mode_class(record->mode, false), hint);
 	if (record->min != RS_RECORD_NONE && record->p99 != RS_RECORD_NONE) {
 		const double from = svg_scale_at(scale, scaled(record->min, record->decimals));
@@ -229,7 +231,7 @@ void chart_bars(FILE *out, const struct rs_record *records, unsigned count, cons
 {
 	const struct rs_record *order[MAX_BARS];
 	const unsigned bars = sort_bars(records, count, unit, order);
-	double min = 0, max = 0, y = BAR_TOP, height = BAR_TOP + 28, value;
+	double min = 0, max = 0, lowest = 0, y = BAR_TOP, height = BAR_TOP + 28, value;
 	struct svg_scale scale;
 	char number[40];
 
@@ -239,20 +241,26 @@ void chart_bars(FILE *out, const struct rs_record *records, unsigned count, cons
 		if (v > 0 && (min <= 0 || v < min))
 			min = v;
 		max = larger(max, v);
+		lowest = v < lowest ? v : lowest;
 		if (order[i]->p99 != RS_RECORD_NONE)
 			max = larger(max, scaled(order[i]->p99, order[i]->decimals));
 		height += BAR_HEIGHT;
 		if (i && strcmp(order[i]->name, order[i - 1]->name) != 0)
 			height += BAR_GAP;
 	}
-	scale = svg_scale_make(min, max, 60, BAR_RIGHT - BAR_LEFT);
+	/* Shares are compared by their lengths, and no logarithm reaches below 0. */
+	if (lowest < 0 || !strcmp(unit, RECORD_PERCENT))
+		scale = svg_scale_signed(lowest, max, BAR_RIGHT - BAR_LEFT);
+	else
+		scale = svg_scale_make(min, max, 60, BAR_RIGHT - BAR_LEFT);
 	svg_open(out, CHART_WIDTH, height, "Costs by KPTI mode");
 	svg_text(out, BAR_LEFT, 13, SVG_START, "t", "%s%s", unit,
 	         scale.logarithmic ? " (logarithmic scale)" : "");
 	for (unsigned i = 0; svg_scale_tick(&scale, i, &value); i++) {
 		const double x = BAR_LEFT + svg_scale_at(&scale, value);
 
-		svg_line(out, x, BAR_TOP - 8, x, height - 24, i ? "grid" : "axis");
+		svg_line(out, x, BAR_TOP - 8, x, height - 24,
+		         (scale.logarithmic ? !i : value == 0) ? "axis" : "grid");
 		svg_text(out, x, height - 8, SVG_MIDDLE, "n", "%s", svg_number(number, value));
 	}
 	for (unsigned i = 0; i < bars; i++) {
@@ -277,48 +285,66 @@ static bool in_curves(const struct rs_record *record, const struct rs_record *wh
 	       !strcmp(record->name, which->name);
 }
 
+static void describe_point(char *buf, size_t size, const struct rs_record *r)
+{
+	char x[40], y[40];
+
+	snprintf(buf, size, "%s %s, %s: %s %s", svg_number(x, (double)r->x), r->x_unit,
+	         record_mode_name(r->mode), svg_number(y, record_value(r)), r->unit);
+}
+
 void chart_curves(FILE *out, const struct rs_record *records, unsigned count,
                   const struct rs_record *which)
 {
 	enum {
 		LEFT = 72,
-		RIGHT = CHART_WIDTH - 140,
-		TOP = 34,
-		BOTTOM = 250,
-		HEIGHT = 296,
+		RIGHT = CHART_WIDTH - 150,
+		TOP = 44,
+		BOTTOM = 260,
+		HEIGHT = 306,
 		LABEL = 13
 	};
-	double label_y[4], min_x = 0, max_x = 0, max_y = 0, value;
+	double label_y[4], min_x = 0, max_x = 0, min_y = 0, max_y = 0, value;
+	bool has_0 = false;
 	struct svg_scale across, up;
 	unsigned labels = 0;
-	char number[40];
+	char number[40], hint[200];
 
 	for (unsigned i = 0; i < count; i++) {
-		const double x = (double)records[i].x;
+		const double x = (double)records[i].x, y = record_value(&records[i]);
 
 		if (!in_curves(&records[i], which))
 			continue;
+		has_0 |= !records[i].x;
 		max_x = larger(max_x, x);
 		if (x > 0 && (min_x <= 0 || x < min_x))
 			min_x = x;
-		max_y = larger(max_y, record_value(&records[i]));
+		max_y = larger(max_y, y);
+		min_y = y < min_y ? y : min_y;
 	}
 	across = svg_scale_make(min_x, max_x, 20, RIGHT - LEFT);
-	up = svg_scale_make(max_y, max_y, 2, BOTTOM - TOP);
+	up = svg_scale_signed(min_y, max_y, BOTTOM - TOP);
 	svg_open(out, CHART_WIDTH, HEIGHT, which->name);
 	svg_text(out, LEFT - 40, 14, SVG_START, "t", "%s: %s", which->name, which->unit);
 	draw_value_grid(out, &up, LEFT, RIGHT, BOTTOM);
 	for (unsigned i = 0; svg_scale_tick(&across, i, &value); i++) {
 		const double x = LEFT + svg_scale_at(&across, value);
 
+		svg_line(out, x, TOP, x, BOTTOM, "grid");
 		svg_line(out, x, BOTTOM, x, BOTTOM + 5, "axis");
-		svg_text(out, x, BOTTOM + 18, SVG_MIDDLE, "n", "%s", svg_number(number, value));
+		/* 0 lies where a logarithmic scale begins. */
+		svg_text(out, x, BOTTOM + 18, SVG_MIDDLE, "n", "%s",
+		         svg_number(number, has_0 && !i ? 0 : value));
 	}
 	svg_text(out, RIGHT, BOTTOM + 38, SVG_END, "t", "%s%s", which->x_unit,
-	         across.logarithmic ? " (logarithmic scale)" : "");
+	         !across.logarithmic ? ""
+	         : has_0             ? " (logarithmic scale; 0 at its left end)"
+	                             : " (logarithmic scale)");
 	for (uint32_t m = 0; m < 4; m++) {
 		const uint32_t mode = m <= RS_PTI_NOPCID ? m : RS_RECORD_NO_MODE;
 		const struct rs_record *last = NULL;
+		/* The last one drawn does not hide an equal one below it. */
+		const double half = mode == RS_PTI_NOPCID ? 2.5 : 4.5;
 		double from_x = 0, from_y = 0;
 
 		/* Points come in the order in which they are to be joined. */
@@ -331,7 +357,9 @@ void chart_curves(FILE *out, const struct rs_record *records, unsigned count,
 			y = BOTTOM - svg_scale_at(&up, record_value(&records[i]));
 			if (last)
 				svg_line(out, from_x, from_y, x, y, mode_class(mode, true));
-			svg_rect(out, x - 2.5, y - 2.5, 5, 5, mode_class(mode, false), NULL);
+			describe_point(hint, sizeof(hint), &records[i]);
+			svg_rect(out, x - half, y - half, 2 * half, 2 * half,
+			         mode_class(mode, false), hint);
 			last = &records[i];
 			from_x = x;
 			from_y = y;
@@ -346,8 +374,8 @@ void chart_curves(FILE *out, const struct rs_record *records, unsigned count,
 			}
 		}
 		label_y[labels++] = from_y;
-		svg_text(out, from_x + 10, from_y + 4, SVG_START, "t", "%s",
-		         record_mode_name(mode));
+		svg_line(out, RIGHT + 12, from_y, RIGHT + 30, from_y, mode_class(mode, true));
+		svg_text(out, RIGHT + 36, from_y + 4, SVG_START, "t", "%s", record_mode_name(mode));
 	}
 	svg_close(out);
 }

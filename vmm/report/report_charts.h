@@ -12,6 +12,8 @@
 
 enum { CHART_WIDTH = 860 };
 
+#define RECORD_PERCENT "percent" /* the unit of what KPTI adds to something */
+
 /* The value that stands for a record: its median, else the first there is of min, p90, p99, max. */
 double record_value(const struct rs_record *record);
 /* "KPTI off", "KPTI, PCID", "KPTI, no PCID", ""; RS_PTI_* or RS_RECORD_NO_MODE. */

@@ -256,15 +256,22 @@ static json_t *json_of_options(struct builder *b, const struct options *options)
 
 static json_t *json_of_value(uint64_t value, uint32_t decimals)
 {
-	double real = (double)value;
+	const json_int_t size = (json_int_t)(value & ~RS_RECORD_MINUS);
+	const json_int_t sign = value & RS_RECORD_MINUS ? -1 : 1;
+	double divisor = 1;
 
 	if (value == RS_RECORD_NONE)
 		return json_null();
-	if (!decimals && value <= INT64_MAX)
-		return json_integer((json_int_t)value);
+	if (!decimals)
+		return json_integer(sign * size);
 	while (decimals--)
-		real /= 10;
-	return json_real(real);
+		divisor *= 10;
+	return json_real((double)(sign * size) / divisor);
+}
+
+static json_t *json_of_x(uint64_t x)
+{
+	return x <= INT64_MAX ? json_integer((json_int_t)x) : json_real((double)x);
 }
 
 static json_t *json_of_record(struct builder *b, const struct rs_record *record)
@@ -276,7 +283,7 @@ static json_t *json_of_record(struct builder *b, const struct rs_record *record)
 	put(b, json, "mode",
 	    record->mode == RS_RECORD_NO_MODE ? json_null() : json_string(pti_name(record->mode)));
 	put_text(b, json, "x_unit", *record->x_unit ? record->x_unit : NULL);
-	put(b, json, "x", *record->x_unit ? json_of_value(record->x, 0) : json_null());
+	put(b, json, "x", *record->x_unit ? json_of_x(record->x) : json_null());
 	put_count(b, json, "samples", record->samples);
 	put(b, values, "min", json_of_value(record->min, record->decimals));
 	put(b, values, "median", json_of_value(record->median, record->decimals));

@@ -112,9 +112,23 @@ static double power_below(double value)
 	return power;
 }
 
-static double linear_step(double high)
+/* In at most 6 steps and what rounding adds at either end. */
+struct svg_scale svg_scale_signed(double min, double max, double length)
 {
-	return round_up(high / 6);
+	struct svg_scale scale = {.length = length};
+
+	if (!(min < 0))
+		min = 0;
+	if (!(max > 0))
+		max = 0;
+	if (!(max - min >= 1e-30) || max - min > 1e30)
+		max = 1, min = 0;
+	scale.step = round_up((max - min) / 6);
+	for (unsigned i = 1; scale.high < max * (1 - 1e-9); i++)
+		scale.high = scale.step * i;
+	for (unsigned i = 1; scale.low > min * (1 - 1e-9); i++)
+		scale.low = -scale.step * i;
+	return scale;
 }
 
 struct svg_scale svg_scale_make(double min, double max, double ratio, double length)
@@ -132,11 +146,7 @@ struct svg_scale svg_scale_make(double min, double max, double ratio, double len
 		return scale;
 	}
 
-	const double step = linear_step(max);
-
-	for (unsigned i = 1; scale.high < max * (1 - 1e-9); i++)
-		scale.high = step * i;
-	return scale;
+	return svg_scale_signed(0, max, length);
 }
 
 double svg_scale_at(const struct svg_scale *scale, double value)
@@ -146,7 +156,7 @@ double svg_scale_at(const struct svg_scale *scale, double value)
 	if (value >= scale->high)
 		return scale->length;
 	if (!scale->logarithmic)
-		return value / scale->high * scale->length;
+		return (value - scale->low) / (scale->high - scale->low) * scale->length;
 	return log2_of(value / scale->low) / log2_of(scale->high / scale->low) * scale->length;
 }
 
@@ -159,16 +169,20 @@ bool svg_scale_tick(const struct svg_scale *scale, unsigned i, double *value)
 		for (unsigned n = 0; n < i && n < MAX_TICKS; n++)
 			*value *= 10;
 	} else {
-		*value = linear_step(scale->high) * i;
+		*value = scale->low + scale->step * i;
+		if (*value < scale->step / 2 && *value > -scale->step / 2)
+			*value = 0; /* not what rounding left of it */
 	}
-	return i < MAX_TICKS && *value <= scale->high * (1 + 1e-9);
+	return i < MAX_TICKS && *value <= scale->high + scale->step * 1e-6 + scale->high * 1e-9;
 }
 
 const char *svg_number(char buf[40], double value)
 {
+	const bool minus = value < 0;
 	char digits[40];
 	size_t length, whole, to = 0;
 
+	value = minus ? -value : value + 0.0; /* -0 is 0 */
 	snprintf(digits, sizeof(digits), "%.*f",
 	         value < 9.9995   ? 3
 	         : value < 999.95 ? 1
@@ -182,6 +196,8 @@ const char *svg_number(char buf[40], double value)
 		if (digits[length - 1] == '.')
 			length--;
 	}
+	if (minus && strcspn(digits, "123456789") < length)
+		buf[to++] = '-';
 	for (size_t i = 0; i < length && to < 38; i++) {
 		if (i > 0 && i < whole && (whole - i) % 3 == 0)
 			buf[to++] = ',';

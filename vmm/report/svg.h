@@ -26,15 +26,18 @@ void svg_text(FILE *out, double x, double y, enum svg_anchor anchor, const char 
 
 /* ---- Scales ---------------------------------------------------------------------------------- */
 
-/* Values to lengths: 0 (or, with a logarithmic scale, `low`) to 0, `high` to `length`. */
+/* Values to lengths: `low` to 0, `high` to `length`. */
 struct svg_scale {
 	bool logarithmic;
-	double low, high; /* 0 < low < high if logarithmic; else low is 0 */
+	double low, high; /* 0 < low < high if logarithmic; else low <= 0 < high */
+	double step;      /* from tick to tick, if linear */
 	double length;
 };
 /* A scale whose ends are round numbers, for values from min to max (0 < min <= max; else as if
  * both were 1).  Linear unless the largest is more than `ratio` times the smallest. */
 struct svg_scale svg_scale_make(double min, double max, double ratio, double length);
+/* A linear one that has 0 on it, for values of either sign, from min to max. */
+struct svg_scale svg_scale_signed(double min, double max, double length);
 double svg_scale_at(const struct svg_scale *scale, double value);
 /* The i-th tick, from 0; false: there are no more.  At most 12. */
 bool svg_scale_tick(const struct svg_scale *scale, unsigned i, double *value);
