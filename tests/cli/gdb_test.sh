@@ -95,7 +95,7 @@ shows "waits before the first instruction" 'rip +0x[0-9a-f]+ +0x[0-9a-f]+ <kerne
 shows "control registers with their bits" 'cr0 .*PE .*PG' 'efer .*LME LMA' 'gs_base +0xffffffffd0000000'
 shows "break, hbreak, continue" 'Breakpoint 1, kernel_main' 'Breakpoint 2, process_init'
 shows "backtrace shows the caller" '#0 +kernel_main \(boot='
-shows "next, step and finish" 'boot->magic' 'Breakpoint 2' 'new_process \(' 'in process_init|process_init \(' \
+shows "next, step and finish" 'boot->magic|open_mark_port' 'Breakpoint 2' 'new_process \(' 'in process_init|process_init \(' \
 	'kernel_main \(.*process_start_first'
 shows "info threads" 'Thread 1 .*vCPU 0, ring 0'
 is "kill ends the guest" "$status" 137

@@ -1,4 +1,5 @@
-/* --report: takes what the page of vmm/report/report_html.h shows out of a machine whose run has ended. */
+/* --report: takes what the page of vmm/report/report_html.h shows out of a machine whose run has
+ * ended. */
 #ifndef VMM_REPORT_PAGE_H
 #define VMM_REPORT_PAGE_H
 
