@@ -8,6 +8,7 @@
 #include "vmm/names.h"
 #include "vmm/printable.h"
 #include "vmm/explain/registers.h"
+#include "vmm/explain/saved_regs.h"
 #include "vmm/style.h"
 #include "vmm/explain/symbols.h"
 #include "vmm/units.h"
@@ -279,26 +280,7 @@ static void print_panic_state(const struct account *account)
 {
 	const struct rs_regs *from = account->in->panic_regs;
 	struct kvm_sregs sregs = *account->in->sregs;
-	const struct kvm_regs regs = {
-	    .rax = from->rax,
-	    .rbx = from->rbx,
-	    .rcx = from->rcx,
-	    .rdx = from->rdx,
-	    .rsi = from->rsi,
-	    .rdi = from->rdi,
-	    .rsp = from->rsp,
-	    .rbp = from->rbp,
-	    .r8 = from->r8,
-	    .r9 = from->r9,
-	    .r10 = from->r10,
-	    .r11 = from->r11,
-	    .r12 = from->r12,
-	    .r13 = from->r13,
-	    .r14 = from->r14,
-	    .r15 = from->r15,
-	    .rip = from->rip,
-	    .rflags = from->rflags,
-	};
+	const struct kvm_regs regs = saved_regs(from);
 
 	sregs.cs.selector = (uint16_t)from->cs;
 	sregs.ss.selector = (uint16_t)from->ss;

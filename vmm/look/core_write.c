@@ -16,7 +16,7 @@
 #include "vmm/message.h"
 #include "vmm/outfile.h"
 #include "vmm/printable.h"
-#include "vmm/look/saved_regs.h"
+#include "vmm/explain/saved_regs.h"
 
 /* ---- Segments ------------------------------------------------------------------------------ */
 

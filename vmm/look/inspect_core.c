@@ -12,7 +12,7 @@
 #include "vmm/outcome.h"
 #include "vmm/printable.h"
 #include "vmm/explain/registers.h"
-#include "vmm/look/saved_regs.h"
+#include "vmm/explain/saved_regs.h"
 #include "vmm/stats.h"
 #include "vmm/style.h"
 #include "vmm/explain/symbols.h"
