@@ -1,5 +1,10 @@
 #include "vmm/outcome.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "vmm/stats.h"
+
 static const char *const names[END_REASONS] = {
     [END_RUNNING] = "RUNNING",
     [END_EXITED] = "EXITED",
@@ -44,4 +49,45 @@ int outcome_status(const struct outcome *outcome)
 		break;
 	}
 	return STATUS_VMM_FAILED;
+}
+
+void outcome_words(const struct outcome *outcome, char *buf, size_t size)
+{
+	switch (outcome->reason) {
+	case END_EXITED:
+		snprintf(buf, size, "ended with status %" PRIu32, outcome->guest_status);
+		break;
+	case END_BAD_STATUS:
+		snprintf(buf, size, "ended with status %" PRIu32 ", which is not its to give",
+		         outcome->guest_status);
+		break;
+	case END_HALTED:
+		snprintf(buf, size, "halted");
+		break;
+	case END_PANIC:
+		snprintf(buf, size, "panicked");
+		break;
+	case END_SHUTDOWN:
+		snprintf(buf, size, "died of a triple fault");
+		break;
+	case END_INTERNAL_ERROR:
+		snprintf(buf, size, "died: KVM could not go on");
+		break;
+	case END_FAIL_ENTRY:
+		snprintf(buf, size, "died: the processor refused to enter it");
+		break;
+	case END_UNEXPECTED_EXIT:
+		snprintf(buf, size, "died: unexpected exit %s",
+		         stats_reason_name(outcome->exit_reason));
+		break;
+	case END_TIMEOUT:
+		snprintf(buf, size, "was stopped: its time was up");
+		break;
+	case END_SIGNAL:
+		snprintf(buf, size, "was stopped by signal %d", outcome->signal);
+		break;
+	default:
+		snprintf(buf, size, "was not run to its end: the VMM failed");
+		break;
+	}
 }

@@ -11,6 +11,7 @@
 #ifndef VMM_OUTCOME_H
 #define VMM_OUTCOME_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -47,6 +48,9 @@ struct outcome {
 
 /* "EXITED", "HALTED", ...: for JSON and tests; never NULL. */
 const char *outcome_name(enum end_reason reason);
+/* "ended with status 3", "died of a triple fault": what comes behind the guest's name in a report.
+ * At most size bytes, always terminated; 96 are enough. */
+void outcome_words(const struct outcome *outcome, char *buf, size_t size);
 /* What the process ends with. */
 int outcome_status(const struct outcome *outcome);
 

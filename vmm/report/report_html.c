@@ -80,44 +80,6 @@ static const char style[] =
 
 /* ---- In words -------------------------------------------------------------------------------- */
 
-static void end_words(const struct outcome *outcome, char *buf, size_t size)
-{
-	switch (outcome->reason) {
-	case END_EXITED:
-		snprintf(buf, size, "ended with status %" PRIu32, outcome->guest_status);
-		break;
-	case END_BAD_STATUS:
-		snprintf(buf, size, "ended with status %" PRIu32 ", which is not its to give",
-		         outcome->guest_status);
-		break;
-	case END_HALTED:
-		snprintf(buf, size, "halted");
-		break;
-	case END_PANIC:
-		snprintf(buf, size, "panicked");
-		break;
-	case END_SHUTDOWN:
-		snprintf(buf, size, "died of a triple fault");
-		break;
-	case END_TIMEOUT:
-		snprintf(buf, size, "was stopped: its time was up");
-		break;
-	case END_SIGNAL:
-		snprintf(buf, size, "was stopped by signal %d", outcome->signal);
-		break;
-	case END_VMM_FAILED:
-	case END_RUNNING:
-	case END_REASONS:
-		snprintf(buf, size, "was not run to its end: the VMM failed");
-		break;
-	case END_INTERNAL_ERROR:
-	case END_FAIL_ENTRY:
-	case END_UNEXPECTED_EXIT:
-		snprintf(buf, size, "died at exit %s", stats_reason_name(outcome->exit_reason));
-		break;
-	}
-}
-
 static const char *pti_words(uint32_t mode)
 {
 	switch (mode) {
@@ -272,7 +234,7 @@ static void write_head(FILE *out, const struct report_html_input *in)
 	char buf[UNITS_SIZE], end[96];
 
 	stats_times(r->stats, &times);
-	end_words(r->outcome, end, sizeof(end));
+	outcome_words(r->outcome, end, sizeof(end));
 	fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
 	      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
 	      "<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>Ringscope: ",

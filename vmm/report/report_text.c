@@ -56,49 +56,6 @@ static void print_list(FILE *out, const struct style *style, const char *head,
 
 /* ---- The run ----------------------------------------------------------------------------- */
 
-static void end_text(const struct report_input *in, char *buf, size_t size)
-{
-	const struct outcome *outcome = in->outcome;
-
-	switch (outcome->reason) {
-	case END_EXITED:
-		snprintf(buf, size, "ended with status %" PRIu32, outcome->guest_status);
-		break;
-	case END_BAD_STATUS:
-		snprintf(buf, size, "ended with status %" PRIu32 ", which is not its to give",
-		         outcome->guest_status);
-		break;
-	case END_HALTED:
-		snprintf(buf, size, "halted");
-		break;
-	case END_PANIC:
-		snprintf(buf, size, "panicked");
-		break;
-	case END_SHUTDOWN:
-		snprintf(buf, size, "died of a triple fault");
-		break;
-	case END_INTERNAL_ERROR:
-		snprintf(buf, size, "died: KVM could not go on");
-		break;
-	case END_FAIL_ENTRY:
-		snprintf(buf, size, "died: the processor refused to enter it");
-		break;
-	case END_UNEXPECTED_EXIT:
-		snprintf(buf, size, "died: unexpected exit %s",
-		         stats_reason_name(outcome->exit_reason));
-		break;
-	case END_TIMEOUT:
-		snprintf(buf, size, "was stopped: its time was up");
-		break;
-	case END_SIGNAL:
-		snprintf(buf, size, "was stopped by signal %d", outcome->signal);
-		break;
-	default:
-		snprintf(buf, size, "was not run to its end: the VMM failed");
-		break;
-	}
-}
-
 static void print_run(FILE *out, const struct report_input *in, const struct style *style)
 {
 	struct stats_times times;
@@ -107,7 +64,7 @@ static void print_run(FILE *out, const struct report_input *in, const struct sty
 	const char *path = in->options->guest ? in->options->guest : "";
 
 	stats_times(in->stats, &times);
-	end_text(in, end, sizeof(end));
+	outcome_words(in->outcome, end, sizeof(end));
 	fprintf(out, "\n%sRun%s  %s %s after %s\n", style->head, style->end,
 	        printable(name, sizeof(name), path, strlen(path)), end,
 	        units_time(run, times.run_ns));
