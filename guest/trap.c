@@ -135,6 +135,8 @@ void trap(uint64_t vector, struct rs_regs *regs)
 	trace_fault(vector, regs, cr2);
 	if (vector == 0x80)
 		late_int80(regs);
+	else if (vector >= 32)
+		return; /* an external interrupt, counted: nobody here asks for more */
 	else if (from_user(regs))
 		user_fault(regs, vector, cr2);
 	else

@@ -6,9 +6,12 @@
  * enters the guest's ELF entry point in ring 0 with everything live:
  *
  *     RDI = address of struct rs_boot      RSP = top of the boot stack (16-byte aligned)
- *     RSI, RDX, ... = 0                    RFLAGS = 2 (interrupts off)
- *     CR3 = the kernel root                GS base = RS_ENTRY_CPU(0)
+ *     RSI = the CPU's number               RFLAGS = 2 (interrupts off)
+ *     CR3 = the kernel root                GS base = RS_ENTRY_CPU(RSI)
  *     KERNEL_GS base = 0                   CPL = 0, CS = RS_SEL_KERNEL_CODE
+ *
+ * The other CPUs of --cpus start in the same way at rs_note.cpu_entry, each with its own stack, GDT,
+ * TSS and entry area, when the guest asks for it with RS_CALL_START_CPU.
  *
  * A guest without the note is entered in the same way, with its segments mapped for ring 0 where
  * its program headers say, but has no IDT: any exception ends it.
@@ -35,7 +38,7 @@
 
 #include "shared/x86.h"
 
-#define RS_ABI_VERSION 1
+#define RS_ABI_VERSION 2
 
 /* ---- The address space ------------------------------------------------------------------- */
 
@@ -114,6 +117,9 @@
 #define RS_FEATURE_FSGSBASE  X86_BIT(8)
 #define RS_FEATURE_AMD       X86_BIT(9)  /* the CPU's vendor is AMD (or Hygon) */
 #define RS_FEATURE_INTEL     X86_BIT(10) /* ... Intel */
+/* Each CPU has a local APIC in x2APIC mode (MSRs 800H on, SDM 11.12), enabled but for its spurious
+ * vector register; its timer counts at rs_boot.apic_khz with divide by 1. */
+#define RS_FEATURE_APIC X86_BIT(11)
 
 /* Bits of rs_boot.quirks: what this KVM was seen to leave undone.  The VMM sets them while the
  * guest runs; the guest may look at any time. */
@@ -143,8 +149,13 @@ struct rs_note {
 	uint64_t compat_entry;    /* CSTAR; 0: none */
 	uint64_t sysenter_entry;  /* SYSENTER_EIP; 0: SYSENTER_CS stays 0 */
 	uint64_t syscall_mask;    /* FMASK: RFLAGS bits that SYSCALL clears, bits 0 to 31 */
+	uint64_t cpu_entry;       /* where the other CPUs start (RS_CALL_START_CPU); 0: one CPU only */
+	uint64_t wants;           /* RS_WANTS_* */
 };
-_Static_assert(sizeof(struct rs_note) == 152, "layout of struct rs_note is ABI");
+_Static_assert(sizeof(struct rs_note) == 168, "layout of struct rs_note is ABI");
+
+/* Bits of rs_note.wants. */
+#define RS_WANTS_APIC X86_BIT(0) /* local APICs, where KVM has them: RS_FEATURE_APIC tells */
 
 /* ---- The boot page: VMM to guest ---------------------------------------------------------- */
 
@@ -176,6 +187,7 @@ struct rs_boot {
 	uint32_t pti_mode;        /* RS_PTI_*: the mode to start in */
 	uint32_t cpus;            /* 1 to RS_MAX_CPUS */
 	uint64_t tsc_khz;         /* 0: unknown */
+	uint64_t apic_khz;        /* of the local APIC's timer; 0: there is none */
 	uint32_t segment_count;
 	uint32_t argc;               /* words in cmdline */
 	uint64_t trace[RS_MAX_CPUS]; /* GPA of each CPU's struct rs_trace; 0: not to be filled */
@@ -194,6 +206,10 @@ enum rs_call_function {
 	RS_CALL_PANIC = 2, /* arg[0]: bytes of data, a message; arg[1]: GPA of a struct rs_regs or
 	                    * all ones; the guest is dead and never runs again */
 	RS_CALL_CLOCK = 3, /* result: the host's CLOCK_MONOTONIC in nanoseconds */
+	RS_CALL_START_CPU = 4, /* arg[0]: the CPU, 1 to rs_boot.cpus - 1; result: 0, -EINVAL for no
+	                        * such CPU, -EALREADY for one that was started before */
+	RS_CALL_READ = 5, /* arg[0]: how many bytes at most, of the VMM's standard input, to data;
+	                   * result: how many; 0: its end.  Waits for the first byte */
 	RS_CALL_RECORD = 16, /* arg[0]: how many struct rs_record lie in data; result: how many of
 	                      * them were taken, from the first on; -EINVAL when the first is wrong,
 	                      * -ENOSPC when the VMM's RS_MAX_RECORDS are full */
@@ -277,6 +293,13 @@ struct rs_stats {
 	uint64_t invlpg;
 	uint64_t quirk_syscall; /* SYSCALLs that arrived as a page fault at LSTAR, completed */
 	uint64_t quirk_intn;    /* INT n that arrived as #UD, completed */
+	uint64_t preempt_ring3; /* time slices that ended in ring 3: another process runs */
+	uint64_t preempt_ring0; /* ... in ring 0 */
+	uint64_t idle;          /* HLT because nothing was ready */
+	uint64_t sleeps;        /* processes that waited for a time (nanosleep) */
+	uint64_t shootdowns;    /* IPIs sent to have other CPUs drop translations */
+	uint64_t pcid_reused;   /* PCIDs taken from one address space for another */
+	uint64_t external80;    /* external interrupts with vector 0x80: no system calls */
 };
 _Static_assert(sizeof(struct rs_stats) <= PAGE_SIZE, "the statistics page is one page");
 

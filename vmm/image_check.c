@@ -211,6 +211,11 @@ static bool check_note(const struct image *image)
 	if (note->sysenter_entry &&
 	    !check_note_address(image, "sysenter_entry", note->sysenter_entry, 1))
 		return false;
+	if (note->cpu_entry && !check_note_address(image, "cpu_entry", note->cpu_entry, 1))
+		return false;
+	if (note->wants & ~RS_WANTS_APIC)
+		return image_refuse(image, where, "wants is 0x%" PRIx64 ": this VMM knows 0x%" PRIx64,
+		                    note->wants, RS_WANTS_APIC);
 	if (note->syscall_mask >> 32)
 		return image_refuse(
 		    image, where, "syscall_mask is 0x%" PRIx64 ": RFLAGS has bits 0 to 31 to clear",

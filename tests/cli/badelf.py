@@ -19,10 +19,10 @@ EHDR_FIELDS = ("ident", "type", "machine", "version", "entry", "phoff", "shoff",
                "phentsize", "phnum", "shentsize", "shnum", "shstrndx")
 PHDR = "<IIQQQQQQ"
 PHDR_FIELDS = ("type", "flags", "offset", "vaddr", "paddr", "filesz", "memsz", "align")
-NOTE = "<IIQII4Q4Q32sQQQQ"
+NOTE = "<IIQII4Q4Q32sQQQQ2Q"
 NOTE_FIELDS = ("abi", "size", "vectors", "vector_stride", "vector_count", "user_vectors",
                "trap_gates", "ist", "syscall_entry", "compat_entry", "sysenter_entry",
-               "syscall_mask")
+               "syscall_mask", "cpu_entry", "wants")
 
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE = 1, 2, 3, 4
 R, W, X = 4, 2, 1
@@ -48,9 +48,10 @@ def load(**fields):
 
 def note_desc(**fields):
     base = IMAGE + 0x100000
-    good = dict(abi=1, size=struct.calcsize(NOTE), vectors=base, vector_stride=8, vector_count=32,
+    good = dict(abi=2, size=struct.calcsize(NOTE), vectors=base, vector_stride=8, vector_count=32,
                 user_vectors=[0] * 4, trap_gates=[0] * 4, ist=bytes(32), syscall_entry=base,
-                compat_entry=base, sysenter_entry=base, syscall_mask=0x47700)
+                compat_entry=base, sysenter_entry=base, syscall_mask=0x47700, cpu_entry=base,
+                wants=0)
     good.update(fields)
     flat = []
     for name in NOTE_FIELDS:
@@ -322,8 +323,8 @@ def pairs():
 
 def notes():
     place = "must lie in one executable segment of the kernel half"
-    changed_note("note-abi-0", "abi is 0: this VMM speaks 1", abi=0)
-    changed_note("note-abi-2", "abi is 2: this VMM speaks 1", abi=2)
+    changed_note("note-abi-0", "abi is 0: this VMM speaks 2", abi=0)
+    changed_note("note-abi-3", "abi is 3: this VMM speaks 2", abi=3)
     changed_note("note-size-0", "size is 0", size=0)
     changed_note("note-size-huge", "size is 4294967295", size=0xFFFFFFFF)
     for address in (0, 0x100000, IMAGE + 0x101000, IMAGE + 0x100000 - 1, 1 << 63, (1 << 64) - 1):
@@ -348,6 +349,8 @@ def notes():
             changed_note(f"note-{field}-{address:x}", f"{field} is 0x{address:x}: .*{place}",
                          **{field: address})
     changed_note("note-compat-alone", "compat_entry .*needs syscall_entry", syscall_entry=0)
+    changed_note("note-cpu", "cpu_entry is 0x1000: must lie", cpu_entry=0x1000)
+    changed_note("note-wants", "wants is 0x2: this VMM knows 0x1", wants=2)
     changed_note("note-mask", "syscall_mask is 0x100000000", syscall_mask=1 << 32)
     good("good-note-minimal",
          noted(note(note_desc(syscall_entry=0, compat_entry=0, sysenter_entry=0))))
