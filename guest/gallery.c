@@ -358,7 +358,7 @@ static bool set_leaf_bits(uint64_t bits)
 	const struct pt_step *leaf;
 	uint64_t *table;
 
-	pt_walk(&process_current()->space.user, values[RS_STATE_LEAF], &walk);
+	pt_walk(&process_current()->memory.space.user, values[RS_STATE_LEAF], &walk);
 	leaf = &walk.step[walk.steps - 1];
 	/* Not `mapped`: a reserved bit of ours may be what keeps it from that. */
 	if ((bits & ~allowed) || leaf->level != 1 || !(leaf->entry & 1))
@@ -382,7 +382,7 @@ static bool set_watch(uint64_t address)
 
 static bool map_for_a_moment(uint64_t address)
 {
-	struct space *space = &process_current()->space;
+	struct space *space = &process_current()->memory.space;
 	uint64_t frame;
 	bool mapped;
 

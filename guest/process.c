@@ -17,11 +17,6 @@ extern const char switch_segments_end[];
 /* entry.S */
 extern const char user_return[];
 
-#define USER_STACK_TOP  (RS_USER_END - 16 * PAGE_SIZE)
-#define USER_STACK_SIZE (4 * PAGE_SIZE)
-#define USER_HEAP       0x10000000
-#define USER_HEAP_MAX   0x1000000
-
 static struct process processes[MAX_PROCESSES];
 static uint32_t next_pid = 1;
 static bool fsgsbase; /* CR4.FSGSBASE is set */
@@ -82,31 +77,6 @@ static bool map_kernel_stack(struct process *process)
 	return true;
 }
 
-static void free_pages(struct process *process, const struct area *area)
-{
-	for (uint64_t va = area->va; va < area->va + area->len; va += PAGE_SIZE) {
-		struct pt_walk walk;
-
-		pt_walk(&process->space.user, va, &walk);
-		if (walk.mapped)
-			frame_free(walk.pa);
-	}
-}
-
-static void free_memory(struct process *process)
-{
-	for (uint32_t i = 0; i < process->area_count; i++) {
-		const struct area *area = &process->areas[i];
-
-		if (!area->shared)
-			free_pages(process, area);
-		if (area->len)
-			space_unmap(&process->space, area->va, area->len);
-	}
-	process->area_count = 0;
-	space_destroy(&process->space);
-}
-
 /* As after FNINIT and with MXCSR's reset value: every exception masked (SDM volume
  * 1, 8.1.5, 10.2.3). */
 static void init_sse(struct segments *segments)
@@ -129,88 +99,12 @@ static struct process *new_process(void)
 			p->kernel_stack = 0;
 			return NULL;
 		}
-		if (!space_create(&p->space, (uint16_t)(p - processes + 1)))
+		if (!memory_create(&p->memory, (uint16_t)(p - processes + 1)))
 			return NULL;
 		p->pid = next_pid++;
 		return p;
 	}
 	return NULL;
-}
-
-/* A frame for the page at `va`, filled from the parent's page, from the image, or with zeros. */
-static bool own_frame(const struct area *area, uint64_t va, const struct process *parent,
-                      uint64_t *frame)
-{
-	struct pt_walk walk;
-	uint64_t source;
-
-	if (!parent && !area->gpa)
-		return frame_alloc(frame);
-	source = area->gpa + (va - area->va);
-	if (parent) {
-		pt_walk(&parent->space.user, va, &walk);
-		source = walk.pa;
-	}
-	if (!frame_alloc_dirty(frame))
-		return false;
-	memcpy(frame_at(*frame), frame_at(source), PAGE_SIZE);
-	return true;
-}
-
-static bool map_own_pages(struct process *process, const struct area *area,
-                          const struct process *parent)
-{
-	for (uint64_t va = area->va; va < area->va + area->len; va += PAGE_SIZE) {
-		uint64_t frame;
-
-		if (!own_frame(area, va, parent, &frame))
-			return false;
-		if (space_map(&process->space, va, frame, PAGE_SIZE, area->rights)) {
-			frame_free(frame);
-			return false;
-		}
-	}
-	return true;
-}
-
-/* Gives the process the area; its contents are the parent's, where there is one.  False: no memory,
- * and what was mapped until then is the area's to free. */
-static bool add_area(struct process *process, const struct area *area, const struct process *parent)
-{
-	if (process->area_count == MAX_AREAS)
-		return false;
-	process->areas[process->area_count++] = *area;
-	if (!area->len)
-		return true;
-	if (area->shared ? space_map(&process->space, area->va, area->gpa, area->len, area->rights)
-	                 : !map_own_pages(process, area, parent))
-		return false;
-	return space_mirror(&process->space, area->va, area->len) == PT_OK;
-}
-
-static bool map_image(struct process *process, const struct rs_boot *boot)
-{
-	const struct area stack = {
-	    .va = USER_STACK_TOP - USER_STACK_SIZE,
-	    .len = USER_STACK_SIZE,
-	    .rights = PT_WRITE,
-	};
-
-	for (uint32_t i = 0; i < boot->segment_count; i++) {
-		const struct rs_segment *segment = &boot->segments[i];
-		const struct area area = {
-		    .va = segment->va,
-		    .len = segment->size,
-		    .gpa = segment->gpa,
-		    .rights =
-		        (segment->flags & 2 ? PT_WRITE : 0) | (segment->flags & 1 ? PT_EXEC : 0),
-		    .shared = !(segment->flags & 2),
-		};
-
-		if (segment->user && !add_area(process, &area, NULL))
-			return false;
-	}
-	return add_area(process, &stack, NULL);
 }
 
 /* Where a process starts when it is first switched to: its registers are on its kernel stack, and
@@ -227,52 +121,21 @@ static void arm_first_switch(struct process *process)
 	cpu_stats()->processes++;
 }
 
-/* The guest's arguments onto the top page of the stack, as the System V ABI wants them at a
- * process's start: argc, argv[], NULL, and the strings above.  Returns the address of argc. */
-static uint64_t push_arguments(const struct process *process, const struct rs_boot *boot)
-{
-	const uint64_t page = USER_STACK_TOP - PAGE_SIZE;
-	const uint64_t strings = USER_STACK_TOP - RS_CMDLINE_SIZE;
-	struct pt_walk walk;
-	uint64_t words, *word;
-	uint32_t argc = 0;
-
-	pt_walk(&process->space.user, page, &walk);
-	memcpy(frame_at(walk.pa + strings - page), boot->cmdline, RS_CMDLINE_SIZE);
-	words = (boot->argc + 2 + 1) & ~UINT64_C(1); /* keeps RSP a multiple of 16 */
-	if (words * 8 > strings - page)
-		panic(NULL, "too many arguments: %u", (uint64_t)boot->argc);
-	word = frame_at(walk.pa + strings - page - words * 8);
-	*word++ = boot->argc;
-	for (uint64_t at = 0; argc < boot->argc && at < RS_CMDLINE_SIZE; at++)
-		if (at == 0 || !boot->cmdline[at - 1])
-			word[argc++] = strings + at;
-	return strings - words * 8;
-}
-
 void process_init(const struct rs_boot *boot, uint64_t entry)
 {
 	struct process *process = new_process();
 
 	fsgsbase = boot->features & RS_FEATURE_FSGSBASE;
-	if (!process || !map_image(process, boot))
+	if (!process || !memory_map_image(&process->memory, boot))
 		panic(NULL, "no memory for the first process");
 	*process_regs(process) = (struct rs_regs){
 	    .rip = entry,
 	    .cs = RS_SEL_USER_CODE,
 	    .rflags = RFLAGS_FIXED | RFLAGS_IF,
-	    .rsp = push_arguments(process, boot),
+	    .rsp = memory_push_arguments(&process->memory, boot),
 	    .ss = RS_SEL_USER_DATA,
 	};
 	arm_first_switch(process);
-}
-
-static bool copy_memory(struct process *child, const struct process *parent)
-{
-	for (uint32_t i = 0; i < parent->area_count; i++)
-		if (!add_area(child, &parent->areas[i], parent))
-			return false;
-	return true;
 }
 
 int64_t process_fork(void)
@@ -282,12 +145,11 @@ int64_t process_fork(void)
 
 	if (!child)
 		return -EAGAIN;
-	if (!copy_memory(child, parent)) {
-		free_memory(child);
+	if (!memory_copy(&child->memory, &parent->memory)) {
+		memory_destroy(&child->memory);
 		return -ENOMEM;
 	}
 	child->parent = parent;
-	child->brk = parent->brk;
 	child->fault_handler = parent->fault_handler;
 	/* What is live is the parent's, and stays so. */
 	switch_segments(&child->segments, &child->segments, fsgsbase);
@@ -295,58 +157,6 @@ int64_t process_fork(void)
 	process_regs(child)->rax = 0;
 	arm_first_switch(child);
 	return child->pid;
-}
-
-/* ---- The heap -------------------------------------------------------------------------------- */
-
-static struct area *heap_of(struct process *process)
-{
-	for (uint32_t i = 0; i < process->area_count; i++)
-		if (process->areas[i].va == USER_HEAP)
-			return &process->areas[i];
-	if (process->area_count == MAX_AREAS)
-		return NULL;
-	process->areas[process->area_count] = (struct area){.va = USER_HEAP, .rights = PT_WRITE};
-	return &process->areas[process->area_count++];
-}
-
-static void drop_pages(struct process *process, uint64_t va, uint64_t len)
-{
-	const struct area range = {.va = va, .len = len};
-
-	if (!len)
-		return;
-	free_pages(process, &range);
-	space_unmap(&process->space, va, len);
-}
-
-static bool grow_heap(struct process *process, uint64_t va, uint64_t len)
-{
-	const struct area range = {.va = va, .len = len, .rights = PT_WRITE};
-
-	if (map_own_pages(process, &range, NULL) && space_mirror(&process->space, va, len) == PT_OK)
-		return true;
-	drop_pages(process, va, len);
-	return false;
-}
-
-uint64_t process_brk(uint64_t wanted)
-{
-	struct process *process = process_current();
-	struct area *heap = heap_of(process);
-	uint64_t len;
-
-	if (!process->brk)
-		process->brk = USER_HEAP;
-	if (!heap || wanted < USER_HEAP || wanted > USER_HEAP + USER_HEAP_MAX)
-		return process->brk;
-	len = (wanted - USER_HEAP + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
-	if (len > heap->len && !grow_heap(process, USER_HEAP + heap->len, len - heap->len))
-		return process->brk;
-	if (len < heap->len)
-		drop_pages(process, USER_HEAP + len, heap->len - len);
-	heap->len = len;
-	return process->brk = wanted;
 }
 
 /* ---- Switching ------------------------------------------------------------------------------- */
@@ -377,7 +187,7 @@ static void load(struct process *process)
 	cpu->exit = EXIT_SLOW;
 	set_kernel_stack(process->kernel_stack);
 	set_io_permission(process);
-	space_load(&process->space, process->fresh);
+	space_load(&process->memory.space, process->fresh);
 	process->fresh = false;
 }
 
@@ -394,8 +204,8 @@ static void switch_away(void)
 		return;
 	cpu_stats()->context_switches++;
 	if (trace_ring)
-		trace_note(RS_TRACE_SWITCH, to->pid, to->space.kernel_cr3, to->space.user_cr3, 0,
-		           0);
+		trace_note(RS_TRACE_SWITCH, to->pid, to->memory.space.kernel_cr3,
+		           to->memory.space.user_cr3, 0, 0);
 	load(to);
 	if (to->mark_slot >= 0)
 		out8(RS_PORT_MARK, (uint8_t)to->mark_slot);
@@ -474,7 +284,7 @@ static int64_t reap(struct process *child, uint32_t *status)
 	int64_t pid = child->pid;
 
 	*status = child->exit_status;
-	free_memory(child);
+	memory_destroy(&child->memory);
 	child->state = PROCESS_FREE;
 	child->parent = NULL;
 	return pid;
@@ -516,7 +326,7 @@ void process_set_pti_mode(uint32_t mode)
 	space_set_mode(mode);
 	for (struct process *p = processes; p < processes + MAX_PROCESSES; p++)
 		if (p->state != PROCESS_FREE)
-			space_apply_mode(&p->space);
+			space_apply_mode(&p->memory.space);
 	current->fresh = true;
 	load(current);
 }

@@ -9,21 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "guest/space.h"
+#include "guest/memory.h"
 #include "shared/abi.h"
 
 #define MAX_PROCESSES       64
-#define MAX_AREAS           8
 #define KERNEL_STACK_SIZE   8192
 #define KERNEL_STACK_STRIDE 16384 /* the lower half is the guard: never mapped */
-
-/* A range of user memory, in whole pages. */
-struct area {
-	uint64_t va, len;
-	uint64_t gpa;    /* of the image's segment it shows; 0: none, it starts as zeros */
-	uint32_t rights; /* PT_WRITE, PT_EXEC */
-	bool shared;     /* the frames are the image's; else copies, and the process's own */
-};
 
 /* What of a process stays in the processor while the kernel runs, in the process's own hands:
  * changed by ring 3 without asking, moved by switch_segments (switch.S) at a context switch only.
@@ -41,13 +32,10 @@ struct process {
 	uint32_t pid;
 	struct process *parent;
 	struct process *next_ready; /* in the queue of those that wait for the CPU */
-	struct space space;
-	uint64_t kernel_stack; /* top */
-	uint64_t rsp;          /* in ring 0, while another process runs */
-	bool fresh;            /* never ran: its PCIDs may hold a dead process's translations */
-	struct area areas[MAX_AREAS];
-	uint32_t area_count;
-	uint64_t brk;             /* end of the heap; 0: there was none yet */
+	struct memory memory;
+	uint64_t kernel_stack;    /* top */
+	uint64_t rsp;             /* in ring 0, while another process runs */
+	bool fresh;               /* never ran: its PCIDs may hold a dead process's translations */
 	uint32_t exit_status;     /* in wait4's encoding: status << 8, or a signal number */
 	uint64_t fault_handler;   /* RS_SYS_FAULT_HANDLER; 0: none */
 	int64_t mark_slot;        /* RS_SYS_MARK_SLOT: slot, or -1 */
@@ -63,10 +51,6 @@ _Noreturn void process_start_first(void);
 struct process *process_current(void);
 /* The registers the current process entered the kernel with. */
 struct rs_regs *process_regs(struct process *process);
-
-/* Moves the end of the current process's heap to `wanted`, where memory and the heap's bounds allow
- * it.  Returns where it is then. */
-uint64_t process_brk(uint64_t wanted);
 
 /* As Linux's calls; negative errno on failure. */
 int64_t process_fork(void);

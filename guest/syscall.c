@@ -60,7 +60,7 @@ SYSCALL_DEFINE0(sched_yield)
 /* As Linux's, not the C library's: returns the break, which on failure is the one before. */
 SYSCALL_DEFINE1(brk, uint64_t, wanted)
 {
-	return (int64_t)process_brk(wanted);
+	return (int64_t)memory_brk(&process_current()->memory, wanted);
 }
 
 SYSCALL_DEFINE0(fork)
@@ -139,7 +139,7 @@ SYSCALL_DEFINE1(count_pages, uint64_t, buffer)
 {
 	struct rs_page_counts counts;
 
-	space_count(&process_current()->space, &counts);
+	space_count(&process_current()->memory.space, &counts);
 	return copy_to_user(buffer, &counts, sizeof(counts)) ? 0 : -EFAULT;
 }
 
@@ -169,7 +169,7 @@ SYSCALL_DEFINE2(user_root, uint64_t, buffer, uint32_t, room)
 
 	if (room > RS_MAX_RANGES)
 		return -EINVAL;
-	count = space_user_root(&process_current()->space, ranges, room);
+	count = space_user_root(&process_current()->memory.space, ranges, room);
 	if (room > count)
 		room = count;
 	return copy_to_user(buffer, ranges, room * sizeof(ranges[0])) ? (int64_t)count : -EFAULT;
