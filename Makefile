@@ -27,7 +27,8 @@ STACK_ALIGNMENT := $(if $(findstring clang,$(shell $(CC) --version)),-mstack-ali
 	-mpreferred-stack-boundary=3)
 KERNEL_CFLAGS := $(GUEST_CFLAGS) -mcmodel=kernel $(STACK_ALIGNMENT)
 # Fast where a crossing passes, small elsewhere.
-HOT_SOURCES := guest/process.c guest/memory.c guest/space.c guest/syscall.c guest/trap.c guest/quirk.c guest/usercopy.c
+HOT_SOURCES := guest/process.c guest/schedule.c guest/memory.c guest/space.c guest/syscall.c guest/trap.c \
+	guest/quirk.c guest/usercopy.c
 # Small rather than fast: what is timed in ring 3 is assembly.
 USER_CFLAGS := $(GUEST_CFLAGS) -mcmodel=small -Oz
 ASFLAGS := -I. -I$(BUILD)/guest -g -D__ASSEMBLER__

@@ -602,8 +602,8 @@ dispatcher_calls:
 	.quad compat_entry
 	.quad sysenter_entry
 	.quad RFLAGS_IF | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_IOPL
-	.quad 0 /* the other CPUs' entry */
-	.quad 0 /* RS_WANTS_* */
+	.quad cpu_start
+	.quad RS_WANTS_APIC
 4:	.balign 4
 
 	.section .note.GNU-stack, "", @progbits

@@ -189,22 +189,6 @@ static void read_stack(uint64_t address)
 	                 : "rax", "memory");
 }
 
-static uint64_t read_msr(uint32_t msr)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-	return (uint64_t)high << 32 | low;
-}
-
-static void write_msr(uint32_t msr, uint64_t value)
-{
-	__asm__ volatile("wrmsr"
-	                 :
-	                 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
-	                 : "memory");
-}
-
 static void write_lstar(uint64_t address)
 {
 	uint64_t before = read_msr(MSR_LSTAR);

@@ -1,18 +1,23 @@
 /*
- * The kernel's C entry.  Everything is live when it is called: tables, IDT, TSS, MSRs are the VMM's
- * work (shared/abi.h).  What is left is to make the first process and to go to ring 3.
+ * The kernel's C entries.  Everything is live when it is called: tables, IDT, TSS, MSRs are the
+ * VMM's work (shared/abi.h).  What is left is to start the other CPUs and to make the first
+ * process.
  */
 #include <stddef.h>
 
+#include "guest/apic.h"
 #include "guest/console.h"
 #include "guest/cpu.h"
 #include "guest/frames.h"
 #include "guest/process.h"
+#include "guest/schedule.h"
+#include "guest/smp.h"
 #include "guest/space.h"
 #include "guest/trace.h"
 #include "guest/usercopy.h"
 
 _Noreturn void kernel_main(const struct rs_boot *boot);
+_Noreturn void cpu_main(const struct rs_boot *boot, uint32_t number);
 
 /* The ring 3 image begins with its start code. */
 static uint64_t user_entry(const struct rs_boot *boot)
@@ -26,31 +31,35 @@ static uint64_t user_entry(const struct rs_boot *boot)
 /* Opens RS_PORT_MARK in the I/O permission bitmap, which the VMM wrote with every port denied.
  * Whether a process's ring 3 gets to see the bitmap at all is decided at each switch (process.c).
  */
-static void open_mark_port(void)
+static void open_mark_port(uint32_t cpu)
 {
-	uint8_t *bitmap = (uint8_t *)(RS_ENTRY_CPU(0) + RS_ENTRY_TSS + RS_IO_BITMAP_OFFSET);
+	uint8_t *bitmap = (uint8_t *)(RS_ENTRY_CPU(cpu) + RS_ENTRY_TSS + RS_IO_BITMAP_OFFSET);
 
 	bitmap[RS_PORT_MARK / 8] &= (uint8_t) ~(1 << RS_PORT_MARK % 8);
 }
 
-static void cpu_init(const struct rs_boot *boot)
+/* What each CPU needs of its own before it can take an interrupt. */
+static void cpu_init(uint32_t number)
 {
-	struct cpu *cpu = (struct cpu *)RS_ENTRY_CPU(0);
+	struct cpu *cpu = (struct cpu *)RS_ENTRY_CPU(number);
 
 	cpu->self = cpu;
-	cpu->entry_stack = RS_ENTRY_CPU(0) + RS_ENTRY_STACK_TOP;
+	cpu->number = number;
+	cpu->entry_stack = RS_ENTRY_CPU(number) + RS_ENTRY_STACK_TOP;
 	/* The VMM loaded TR; loading it again makes one emulated CPU read the I/O bitmap. */
 	__asm__ volatile("ltr %w0" : : "r"(RS_SEL_TSS));
-	open_mark_port();
+	open_mark_port(number);
+}
+
+static uint64_t first_cr0, first_cr4; /* of CPU 0, once it knows what works here */
+
+_Noreturn void kernel_main(const struct rs_boot *boot)
+{
+	cpu_init(0);
 	/* Ring 3 may ask for alignment checks with RFLAGS.AC. */
 	write_cr0(read_cr0() | CR0_AM);
 	frames_init(boot);
 	usercopy_init(boot);
-}
-
-_Noreturn void kernel_main(const struct rs_boot *boot)
-{
-	cpu_init(boot);
 	if (boot->magic != RS_BOOT_MAGIC || boot->abi != RS_ABI_VERSION)
 		panic(NULL, "boot page of another version: %u, wanted %u", (uint64_t)boot->abi,
 		      (uint64_t)RS_ABI_VERSION);
@@ -58,6 +67,23 @@ _Noreturn void kernel_main(const struct rs_boot *boot)
 		panic(NULL, "no memory for the kernel's tables");
 	space_set_mode(boot->pti_mode);
 	trace_init(boot);
+	apic_init(boot);
+	schedule_init(boot);
+	first_cr0 = read_cr0();
+	first_cr4 = read_cr4();
+	smp_start(boot);
+	kernel_lock();
 	process_init(boot, user_entry(boot));
-	process_start_first();
+	schedule_idle();
+}
+
+_Noreturn void cpu_main(const struct rs_boot *boot, uint32_t number)
+{
+	cpu_init(number);
+	write_cr0(first_cr0);
+	write_cr4(first_cr4);
+	space_follow_mode();
+	apic_init(boot);
+	smp_join();
+	schedule_idle();
 }

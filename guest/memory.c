@@ -22,11 +22,11 @@ static void free_pages(struct memory *memory, const struct area *area)
 	}
 }
 
-bool memory_create(struct memory *memory, uint16_t pcid)
+bool memory_create(struct memory *memory)
 {
 	memory->area_count = 0;
 	memory->brk = 0;
-	return space_create(&memory->space, pcid);
+	return space_create(&memory->space);
 }
 
 void memory_destroy(struct memory *memory)

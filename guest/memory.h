@@ -30,8 +30,8 @@ struct memory {
 	uint64_t brk; /* end of the heap; 0: there was none yet */
 };
 
-/* Empty; pcid as for space_create.  False: no memory, and nothing is left. */
-bool memory_create(struct memory *memory, uint16_t pcid);
+/* Empty.  False: no memory, and nothing is left. */
+bool memory_create(struct memory *memory);
 /* Gives back every page and every table.  The space must be loaded on no CPU. */
 void memory_destroy(struct memory *memory);
 

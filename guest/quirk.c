@@ -32,7 +32,7 @@ bool quirk_syscall(struct rs_regs *regs, uint64_t cr2)
 	regs->rip = regs->rcx;
 	regs->rflags = regs->r11;
 	regs->error = regs->rax;
-	regs->rax = (uint64_t)(trace_ring ? traced_syscall64 : syscall64)(regs, regs->rax);
+	regs->rax = (uint64_t)(trace_rings ? traced_syscall64 : syscall64)(regs, regs->rax);
 	return true;
 }
 

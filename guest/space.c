@@ -1,17 +1,25 @@
 #include "guest/space.h"
 
+#include <stddef.h>
+
 #include "guest/cpu.h"
 #include "guest/frames.h"
+#include "guest/smp.h"
+#include "shared/pcid.h"
 
 /* entry.S: must run there, since nothing else is mapped between its two CR3 writes. */
 void flush_user_root(uint64_t user_cr3, uint64_t kernel_cr3);
 
-#define USER_PCID 0x800 /* set in the user root's PCID */
+/* From here on one write of CR3 costs less than an INVLPG a page. */
+#define FLUSH_PAGES_MAX 32
 
-static struct pt kernel_tree;    /* the VMM's: boots the guest, owns the kernel half */
-static struct pt entry_template; /* a user root's kernel half; its tables serve every process */
+static struct pt kernel_tree;     /* the VMM's: boots the guest, owns the kernel half */
+static struct pt entry_template;  /* a user root's kernel half; its tables serve every process */
+static struct space kernel_space; /* the kernel tree alone: PCID 0 */
 static uint64_t features;
 static uint32_t mode;
+static uint64_t last_id;
+static struct pcid_pool pcids[RS_MAX_CPUS];
 
 /* The kernel half in pieces that each fill whole top-level slots, so that sharing copies entries of
  * the top level and costs no table. */
@@ -46,6 +54,7 @@ bool space_init(const struct rs_boot *boot)
 	if (features & RS_FEATURE_PCID)
 		write_cr4(read_cr4() |
 		          CR4_PCIDE); /* CR3 bits 11:0 are zero at boot, as it demands */
+	kernel_space = (struct space){.kernel = kernel_tree, .user = kernel_tree};
 	return pt_init(&entry_template, geo, frames_pt_memory()) == PT_OK &&
 	       pt_share(&entry_template, &kernel_tree, RS_ENTRY_BASE, -RS_ENTRY_BASE, 0, NULL) ==
 	           PT_OK;
@@ -69,19 +78,9 @@ static bool share_kernel_half(struct space *space)
 	                NULL) == PT_OK;
 }
 
-static void set_cr3_values(struct space *space)
+bool space_create(struct space *space)
 {
-	const bool pcid = mode == RS_PTI_PCID;
-
-	space->kernel_cr3 = pt_cr3(&space->kernel, pcid ? space->pcid : 0, pcid);
-	space->user_cr3 = mode == RS_PTI_OFF
-	                      ? space->kernel_cr3
-	                      : pt_cr3(&space->user, pcid ? space->pcid | USER_PCID : 0, pcid);
-}
-
-bool space_create(struct space *space, uint16_t pcid)
-{
-	space->pcid = pcid;
+	*space = (struct space){.id = ++last_id};
 	if (pt_init(&space->user, kernel_tree.geo, frames_pt_memory()))
 		return false;
 	if (pt_init(&space->kernel, kernel_tree.geo, frames_pt_memory())) {
@@ -92,7 +91,6 @@ bool space_create(struct space *space, uint16_t pcid)
 		space_destroy(space);
 		return false;
 	}
-	set_cr3_values(space);
 	return true;
 }
 
@@ -112,24 +110,93 @@ enum pt_status space_mirror(struct space *space, uint64_t va, uint64_t len)
 	                mode == RS_PTI_OFF ? 0 : PT_SHARE_NX, NULL);
 }
 
-/* Both roots cache translations of the user half, each under its own PCID. */
-static void flush(const struct space *space, const struct pt_change *change)
+/* ---- What TLBs must forget ------------------------------------------------------------------- */
+
+static void flush_page(uint64_t va)
+{
+	invlpg(va);
+	cpu_stats()->invlpg++;
+}
+
+/* All that this CPU knows of the space it runs, but for global pages. */
+static void flush_roots(void)
 {
 	struct cpu *cpu = this_cpu();
 	struct rs_stats *stats = cpu_stats();
 
-	if (!change->flush || (read_cr3() & CR3_FRAME) != space->kernel.root)
+	write_cr3(cpu->kernel_cr3 & ~CR3_NOFLUSH);
+	stats->cr3_switch++;
+	stats->cr3_flush++;
+	if (mode != RS_PTI_PCID)
 		return;
-	for (uint64_t va = change->flush_start; va < change->flush_end; va += PAGE_SIZE) {
-		invlpg(va);
-		stats->invlpg++;
+	flush_user_root(cpu->user_cr3 & ~CR3_NOFLUSH, cpu->kernel_cr3);
+	stats->cr3_switch += 2;
+	stats->cr3_flush++;
+}
+
+/* Both roots cache translations of the user half, each under its own PCID.  INVLPG reaches the one
+ * that is live. */
+static void flush_range(const struct pt_change *change)
+{
+	struct cpu *cpu = this_cpu();
+	struct rs_stats *stats = cpu_stats();
+
+	if (change->flush_pages > FLUSH_PAGES_MAX) {
+		flush_roots();
+		return;
 	}
+	for (uint64_t va = change->flush_start; va < change->flush_end; va += PAGE_SIZE)
+		flush_page(va);
 	if (mode == RS_PTI_PCID) {
 		flush_user_root(cpu->user_cr3 & ~CR3_NOFLUSH, cpu->kernel_cr3);
 		stats->cr3_switch += 2;
 		stats->cr3_flush++;
 	}
 }
+
+/* A space is loaded on one CPU at most: the others find its new generation when they load it. */
+static void forget(struct space *space, const struct pt_change *change)
+{
+	if (!change->flush)
+		return;
+	space->generation++;
+	if ((read_cr3() & CR3_FRAME) != space->kernel.root)
+		return;
+	flush_range(change);
+	pcid_flushed(&pcids[this_cpu()->number], space->id, space->generation);
+}
+
+/* Under every PCID, global pages too: any change of PGE does that (SDM 4.10.4.1). */
+static void flush_everything(uint64_t unused)
+{
+	uint64_t cr4 = read_cr4();
+
+	(void)unused;
+	write_cr4(cr4 ^ CR4_PGE);
+	write_cr4(cr4);
+}
+
+/* ---- The kernel half ------------------------------------------------------------------------- */
+
+enum pt_status space_map_kernel(uint64_t va, uint64_t frame)
+{
+	return pt_map(&kernel_tree, va, frame, PAGE_SIZE, PT_WRITE | PT_GLOBAL, NULL);
+}
+
+enum pt_status space_unmap_kernel(uint64_t va, uint64_t len)
+{
+	struct pt_change change;
+	enum pt_status status = pt_unmap(&kernel_tree, va, len, &change);
+
+	if (status || !change.flush)
+		return status;
+	flush_everything(0);
+	smp_on_others(flush_everything, 0);
+	cpu_stats()->shootdowns += smp_cpus - 1;
+	return PT_OK;
+}
+
+/* ---- The user half --------------------------------------------------------------------------- */
 
 enum pt_status space_map(struct space *space, uint64_t va, uint64_t pa, uint64_t len,
                          uint32_t rights)
@@ -147,33 +214,62 @@ enum pt_status space_unmap(struct space *space, uint64_t va, uint64_t len)
 	if (status == PT_OK)
 		status = space_mirror(space, va, len);
 	if (status == PT_OK)
-		flush(space, &change);
+		forget(space, &change);
 	return status;
 }
 
-void space_load(const struct space *space, bool fresh)
+static void set_words(struct cpu *cpu, uint64_t kernel_cr3, uint64_t user_cr3)
 {
-	struct cpu *cpu = this_cpu();
 	struct rs_call *call = cpu_call();
-	struct rs_stats *stats = cpu_stats();
 
-	cpu->kernel_cr3 = space->kernel_cr3;
-	cpu->user_cr3 = space->user_cr3;
-	call->kernel_cr3 = space->kernel_cr3;
-	call->user_cr3 = space->user_cr3;
-	stats->cr3_switch++;
-	if (mode != RS_PTI_PCID) {
-		write_cr3(space->kernel_cr3);
-		stats->cr3_flush++;
-	} else if (fresh) {
-		write_cr3(space->kernel_cr3 & ~CR3_NOFLUSH);
-		flush_user_root(space->user_cr3 & ~CR3_NOFLUSH, space->kernel_cr3);
-		stats->cr3_switch += 2;
-		stats->cr3_flush += 2;
+	cpu->kernel_cr3 = kernel_cr3;
+	cpu->user_cr3 = user_cr3;
+	call->kernel_cr3 = kernel_cr3;
+	call->user_cr3 = user_cr3;
+}
+
+static void load_with_pcid(struct cpu *cpu, const struct space *space)
+{
+	struct pcid_grant grant = {0};
+
+	if (space->id)
+		grant = pcid_take(&pcids[cpu->number], space->id, space->generation);
+	set_words(cpu, space->kernel.root | grant.pcid | CR3_NOFLUSH,
+	          space->user.root | grant.pcid | PCID_USER | CR3_NOFLUSH);
+#ifdef RS_TEST_NO_PCID_FLUSH
+	grant.flush = false;
+#endif
+	if (grant.flush) {
+		cpu_stats()->pcid_reused += grant.reused;
+		flush_roots();
 	} else {
-		write_cr3(space->kernel_cr3);
+		write_cr3(cpu->kernel_cr3);
+		cpu_stats()->cr3_switch++;
 	}
 }
+
+void space_load(const struct space *space)
+{
+	struct cpu *cpu = this_cpu();
+	struct rs_stats *stats = cpu_stats();
+
+	if (mode == RS_PTI_PCID) {
+		load_with_pcid(cpu, space);
+		return;
+	}
+	set_words(cpu, space->kernel.root,
+	          mode == RS_PTI_OFF ? space->kernel.root : space->user.root);
+	write_cr3(space->kernel.root);
+	stats->cr3_switch++;
+	stats->cr3_flush++;
+}
+
+const struct space *space_kernel(void)
+{
+	return &kernel_space;
+}
+
+/* ---- Modes ----------------------------------------------------------------------------------- */
 
 uint32_t space_mode(void)
 {
@@ -186,28 +282,31 @@ bool space_mode_possible(uint32_t wanted)
 	       (wanted == RS_PTI_PCID && (features & RS_FEATURE_PCID));
 }
 
+void space_set_mode(uint32_t wanted)
+{
+	mode = wanted;
+	space_follow_mode();
+}
+
 /* Kernel pages are global, which must not outlive a switch to a user root: the processor would
  * answer #PF 5 from a stale entry where the tables say 4.  So PGE is on only without KPTI; writing
  * CR4.PGE also empties the TLB of all PCIDs (SDM 4.10.4.1). */
-void space_set_mode(uint32_t wanted)
+void space_follow_mode(void)
 {
 	struct cpu *cpu = this_cpu();
 	uint64_t cr4 = read_cr4();
 
-	mode = wanted;
 	write_cr4(cr4 ^ CR4_PGE);
-	write_cr4(wanted == RS_PTI_OFF ? cr4 | CR4_PGE : cr4 & ~CR4_PGE);
-	cpu->pti = wanted != RS_PTI_OFF;
-	cpu->exit = wanted == RS_PTI_OFF ? EXIT_FAST : EXIT_FAST_PTI;
-	cpu->noflush = wanted == RS_PTI_PCID ? CR3_NOFLUSH : 0;
+	write_cr4(mode == RS_PTI_OFF ? cr4 | CR4_PGE : cr4 & ~CR4_PGE);
+	pcids[cpu->number] = (struct pcid_pool){0};
+	cpu->pti = mode != RS_PTI_OFF;
+	cpu->exit = EXIT_SLOW;
+	cpu->noflush = mode == RS_PTI_PCID ? CR3_NOFLUSH : 0;
 }
 
 void space_apply_mode(struct space *space)
 {
-	/* What a process maps lies in the first slot (the image) and the last (its stack). */
-	space_mirror(space, 0, PAGE_SIZE);
-	space_mirror(space, USER_TOP - PAGE_SIZE, PAGE_SIZE);
-	set_cr3_values(space);
+	space_mirror(space, 0, USER_TOP);
 }
 
 static uint64_t kernel_half(void)

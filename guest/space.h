@@ -23,19 +23,26 @@
 #define USER_TOP (RS_USER_END - PAGE_SIZE)
 
 struct space {
-	struct pt user;                /* owns the user half's tables */
-	struct pt kernel;              /* owns only its top-level table */
-	uint16_t pcid;                 /* of the kernel root; the user root's has bit 11 set */
-	uint64_t kernel_cr3, user_cr3; /* what to write in the mode in force */
+	struct pt user;      /* owns the user half's tables */
+	struct pt kernel;    /* owns only its top-level table */
+	uint64_t id;         /* never given twice; PCIDs are each CPU's to give (shared/pcid.h) */
+	uint64_t generation; /* of what TLBs may know of it */
 };
+
+/* All of this changes what CPUs share: the kernel's lock is held (guest/smp.h). */
 
 /* The tree the VMM built, and the user root's kernel half made from it.  False: no memory. */
 bool space_init(const struct rs_boot *boot);
-/* The kernel's own tree: kernel mappings are made here. */
+/* The kernel's own tree. */
 struct pt *space_kernel_tree(void);
+/* One page of the kernel half, read-write, seen by all address spaces at once; below RS_IMAGE_BASE.
+ */
+enum pt_status space_map_kernel(uint64_t va, uint64_t frame);
+/* Afterwards no TLB of any CPU knows the pages: their frames may be used for something else. */
+enum pt_status space_unmap_kernel(uint64_t va, uint64_t len);
 
-/* An empty space; pcid 1 to 2047, ignored where there are none.  False: no memory. */
-bool space_create(struct space *space, uint16_t pcid);
+/* An empty space.  False: no memory. */
+bool space_create(struct space *space);
 /* Frees all tables.  The space must be loaded on no CPU, and its pages unmapped. */
 void space_destroy(struct space *space);
 /* Maps in the user root.  rights: PT_WRITE, PT_EXEC; PT_USER is added.  PT_ECANONICAL for what
@@ -47,15 +54,18 @@ enum pt_status space_mirror(struct space *space, uint64_t va, uint64_t len);
 /* Unmaps in both roots, and flushes. */
 enum pt_status space_unmap(struct space *space, uint64_t va, uint64_t len);
 
-/* Writes CR3 and the CPU's two CR3 words.  Interrupts off.  fresh: the space's PCIDs may have
- * stale translations of a dead process, and are flushed. */
-void space_load(const struct space *space, bool fresh);
+/* What runs without a user half: kernel threads, an idle CPU. */
+const struct space *space_kernel(void);
+/* Writes CR3 and the CPU's two CR3 words.  Interrupts off. */
+void space_load(const struct space *space);
 
-/* The KPTI mode in force (RS_PTI_*), whether this machine can do another, and the change to it.
- * After a change every space must be brought to it by space_apply_mode. */
+/* The KPTI mode in force (RS_PTI_*), and whether this machine can do another. */
 uint32_t space_mode(void);
 bool space_mode_possible(uint32_t mode);
+/* Changes it, for this CPU and those that start later.  Afterwards every space must be brought to
+ * it by space_apply_mode, every other CPU by space_follow_mode, and both loaded anew. */
 void space_set_mode(uint32_t mode);
+void space_follow_mode(void);
 void space_apply_mode(struct space *space);
 
 /* How many 4 KiB pages of the kernel half each root maps. */

@@ -30,6 +30,18 @@ switch_stacks:
 	ret
 
 /*
+ * Where a process and a kernel thread begin, when they are first switched to: on their own stack, with the
+ * kernel's lock of whoever switched.
+ */
+	.globl first_return, first_run
+first_return:
+	call begin_process
+	jmp user_return
+first_run:
+	xor %ebp, %ebp
+	call thread_main
+
+/*
  * void switch_segments(struct segments *save, const struct segments *load, bool fsgsbase): what ring 3 may
  * change of segments, and the SSE state, which the kernel never touches.  A base goes after its selector,
  * which changes it; GS goes while SWAPGS has the user's base live.  A selector that is refused faults

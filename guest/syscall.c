@@ -4,15 +4,20 @@
 
 #include "guest/cpu.h"
 #include "guest/crash.h"
+#include "guest/demo.h"
 #include "guest/errno.h"
 #include "guest/frames.h"
 #include "guest/gallery.h"
 #include "guest/process.h"
+#include "guest/schedule.h"
+#include "guest/smp.h"
 #include "guest/uapi.h"
 #include "guest/usercopy.h"
 
 /* entry.S */
 extern const char entry_text_end[];
+
+#define SLEEP_MAX_SECONDS 1000000000 /* the sum in nanoseconds fits in 64 bits */
 
 /* What boot told and a process may know. */
 static const struct rs_boot *boot_info(void)
@@ -60,7 +65,12 @@ SYSCALL_DEFINE0(sched_yield)
 /* As Linux's, not the C library's: returns the break, which on failure is the one before. */
 SYSCALL_DEFINE1(brk, uint64_t, wanted)
 {
-	return (int64_t)memory_brk(&process_current()->memory, wanted);
+	int64_t result;
+
+	kernel_lock();
+	result = (int64_t)memory_brk(&process_current()->memory, wanted);
+	kernel_unlock();
+	return result;
 }
 
 SYSCALL_DEFINE0(fork)
@@ -87,6 +97,34 @@ SYSCALL_DEFINE4(wait4, int32_t, pid, uint64_t, status, uint32_t, options, uint64
 	if (result > 0 && status && !copy_to_user(status, &value, sizeof(value)))
 		return -EFAULT;
 	return result;
+}
+
+static int64_t sleep_for(int64_t seconds, int64_t nanoseconds)
+{
+	if (seconds < 0 || nanoseconds < 0 || nanoseconds > 999999999)
+		return -EINVAL;
+	if (seconds > SLEEP_MAX_SECONDS)
+		seconds = SLEEP_MAX_SECONDS;
+	schedule_sleep((uint64_t)seconds * 1000000000 + (uint64_t)nanoseconds);
+	return 0;
+}
+
+/* Nothing interrupts a sleep, so what remains of it is never told.  The two tables differ in their
+ * struct timespec. */
+static int64_t sys64_nanosleep(const struct rs_regs *regs)
+{
+	int64_t time[2];
+
+	return copy_from_user(time, regs->rdi, sizeof(time)) ? sleep_for(time[0], time[1])
+	                                                     : -EFAULT;
+}
+
+static int64_t sys32_nanosleep(const struct rs_regs *regs)
+{
+	int32_t time[2];
+
+	return copy_from_user(time, (uint32_t)regs->rbx, sizeof(time)) ? sleep_for(time[0], time[1])
+	                                                               : -EFAULT;
 }
 
 /* ---- Ringscope's (guest/uapi.h) ----------------------------------------------------------------
@@ -139,7 +177,9 @@ SYSCALL_DEFINE1(count_pages, uint64_t, buffer)
 {
 	struct rs_page_counts counts;
 
+	kernel_lock();
 	space_count(&process_current()->memory.space, &counts);
+	kernel_unlock();
 	return copy_to_user(buffer, &counts, sizeof(counts)) ? 0 : -EFAULT;
 }
 
@@ -169,7 +209,9 @@ SYSCALL_DEFINE2(user_root, uint64_t, buffer, uint32_t, room)
 
 	if (room > RS_MAX_RANGES)
 		return -EINVAL;
+	kernel_lock();
 	count = space_user_root(&process_current()->memory.space, ranges, room);
+	kernel_unlock();
 	if (room > count)
 		room = count;
 	return copy_to_user(buffer, ranges, room * sizeof(ranges[0])) ? (int64_t)count : -EFAULT;
@@ -193,6 +235,16 @@ SYSCALL_DEFINE1(crash, uint32_t, kind)
 	return crash(kind) ? 0 : -EINVAL;
 }
 
+/* A counter of struct rs_stats, at this offset, of all CPUs together. */
+static uint64_t counter_sum(uint64_t offset)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t cpu = 0; cpu < smp_cpus; cpu++)
+		sum += *(const uint64_t *)(RS_KERNEL_CPU(cpu) + RS_KERNEL_STATS + offset);
+	return sum;
+}
+
 SYSCALL_DEFINE1(info, uint64_t, buffer)
 {
 	const struct rs_boot *boot = boot_info();
@@ -207,9 +259,11 @@ SYSCALL_DEFINE1(info, uint64_t, buffer)
 	    .entry_text = RS_ENTRY_BASE,
 	    .entry_text_size = (uint64_t)(entry_text_end - (const char *)RS_ENTRY_BASE),
 	    .frames_free = frames_free(),
-	    .quirk_syscall = cpu_stats()->quirk_syscall,
-	    .quirk_intn = cpu_stats()->quirk_intn,
+	    .quirk_syscall = counter_sum(offsetof(struct rs_stats, quirk_syscall)),
+	    .quirk_intn = counter_sum(offsetof(struct rs_stats, quirk_intn)),
 	    .maxphyaddr = boot->maxphyaddr,
+	    .cpu = this_cpu()->number,
+	    .cpus = smp_cpus,
 	};
 
 	return copy_to_user(buffer, &info, sizeof(info)) ? 0 : -EFAULT;
@@ -217,7 +271,10 @@ SYSCALL_DEFINE1(info, uint64_t, buffer)
 
 SYSCALL_DEFINE1(gallery, uint32_t, open)
 {
+	kernel_lock();
+	schedule_alone(open);
 	gallery_open(open);
+	kernel_unlock();
 	return 0;
 }
 
@@ -231,7 +288,12 @@ SYSCALL_DEFINE3(ring0, uint32_t, kind, uint64_t, address, uint64_t, buffer)
 
 SYSCALL_DEFINE2(state, uint32_t, which, uint64_t, value)
 {
-	return gallery_state(which, value);
+	int64_t result;
+
+	kernel_lock();
+	result = gallery_state(which, value);
+	kernel_unlock();
+	return result;
 }
 
 SYSCALL_DEFINE4(return, uint16_t, cs, uint16_t, ss, uint64_t, rip, uint64_t, rsp)
@@ -244,6 +306,34 @@ SYSCALL_DEFINE3(ring, uint32_t, ring, uint32_t, attempt, uint64_t, address)
 	return gallery_ring(ring, attempt, address);
 }
 
+SYSCALL_DEFINE2(slices, uint32_t, min_us, uint32_t, max_us)
+{
+	if (min_us > max_us || (max_us && !min_us))
+		return -EINVAL;
+	return schedule_slices(min_us * UINT64_C(1000), max_us * UINT64_C(1000)) ? 0 : -ENODEV;
+}
+
+SYSCALL_DEFINE1(stats, uint64_t, buffer)
+{
+	for (uint64_t offset = 0; offset < sizeof(struct rs_stats); offset += 8) {
+		const uint64_t sum = counter_sum(offset);
+
+		if (!copy_to_user(buffer + offset, &sum, sizeof(sum)))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+SYSCALL_DEFINE1(thread, uint32_t, act)
+{
+	return demo_thread(act);
+}
+
+SYSCALL_DEFINE2(kernel_page, uint32_t, act, uint64_t, value)
+{
+	return demo_page(act, value);
+}
+
 /* ---- The tables
  * ---------------------------------------------------------------------------------- */
 
@@ -252,6 +342,7 @@ SYSCALL_DEFINE3(ring, uint32_t, ring, uint32_t, attempt, uint64_t, address)
 	X(1, 4, write)                                                                             \
 	X(12, 45, brk)                                                                             \
 	X(24, 158, sched_yield)                                                                    \
+	X(35, 162, nanosleep)                                                                      \
 	X(39, 20, getpid)                                                                          \
 	X(57, 2, fork)                                                                             \
 	X(60, 1, exit)                                                                             \
@@ -276,7 +367,11 @@ SYSCALL_DEFINE3(ring, uint32_t, ring, uint32_t, attempt, uint64_t, address)
 	X(RS_SYS_RING0, ring0)                                                                     \
 	X(RS_SYS_STATE, state)                                                                     \
 	X(RS_SYS_RETURN, return )                                                                  \
-	X(RS_SYS_RING, ring)
+	X(RS_SYS_RING, ring)                                                                       \
+	X(RS_SYS_SLICES, slices)                                                                   \
+	X(RS_SYS_STATS, stats)                                                                     \
+	X(RS_SYS_THREAD, thread)                                                                   \
+	X(RS_SYS_KERNEL_PAGE, kernel_page)
 
 static int64_t no_such_call(const struct rs_regs *regs)
 {

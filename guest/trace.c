@@ -10,15 +10,16 @@
 #include "guest/space.h"
 #include "guest/syscall.h"
 
-struct rs_trace *trace_ring;
+static struct rs_trace *rings[RS_MAX_CPUS];
+struct rs_trace *const *trace_rings;
 
 /* ---- The ring -------------------------------------------------------------------------------- */
 
 /* Field by field into its place: a record on the stack would be copied, on every system call. */
-static void put(enum rs_trace_kind kind, uint64_t begin, uint64_t end, const uint64_t arg[5])
+static void put_for(const struct process *process, enum rs_trace_kind kind, uint64_t begin,
+                    uint64_t end, const uint64_t arg[5])
 {
-	struct rs_trace *ring = trace_ring;
-	const struct process *process = process_current();
+	struct rs_trace *ring = rings[this_cpu()->number];
 	const uint64_t head = ring->head;
 	struct rs_trace_record *record = &ring->records[head & (ring->capacity - 1)];
 
@@ -38,6 +39,19 @@ static void put(enum rs_trace_kind kind, uint64_t begin, uint64_t end, const uin
 	/* The VMM may look at any instruction: a record counts when it is whole. */
 	__asm__ volatile("" : : : "memory");
 	ring->head = head + 1;
+}
+
+static void put(enum rs_trace_kind kind, uint64_t begin, uint64_t end, const uint64_t arg[5])
+{
+	put_for(process_current(), kind, begin, end, arg);
+}
+
+void trace_switch(const struct process *from, uint64_t pid, uint64_t kernel_cr3, uint64_t user_cr3)
+{
+	const uint64_t now = rdtsc();
+
+	put_for(from, RS_TRACE_SWITCH, now, now,
+	        (const uint64_t[]){pid, kernel_cr3, user_cr3, 0, 0});
 }
 
 void trace_note(enum rs_trace_kind kind, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
@@ -112,7 +126,9 @@ void trace_init(const struct rs_boot *boot)
 {
 	if (!boot->trace[0])
 		return;
-	trace_ring = frame_at(boot->trace[0]);
+	for (uint32_t cpu = 0; cpu < boot->cpus; cpu++)
+		rings[cpu] = frame_at(boot->trace[cpu]);
+	trace_rings = rings;
 	redirect(dispatcher_calls[0], (uint64_t)traced_syscall64);
 	redirect(dispatcher_calls[1], (uint64_t)traced_compat);
 	redirect(dispatcher_calls[2], (uint64_t)traced_int80);

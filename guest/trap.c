@@ -5,12 +5,15 @@
  */
 #include "guest/trap.h"
 
+#include "guest/apic.h"
 #include "guest/console.h"
 #include "guest/cpu.h"
 #include "guest/gallery.h"
 #include "guest/process.h"
 #include "guest/quirk.h"
 #include "guest/recover.h"
+#include "guest/schedule.h"
+#include "guest/smp.h"
 #include "guest/syscall.h"
 #include "guest/trace.h"
 #include "guest/usercopy.h"
@@ -93,11 +96,9 @@ static void kernel_fault(struct rs_regs *regs, uint64_t vector, uint64_t cr2)
 		regs->rip = fixup;
 		return;
 	}
-	if (recover_fault(regs, vector, cr2) || process_selector_fault(regs))
+	if (recover_fault(regs, vector, cr2) || schedule_selector_fault(regs))
 		return;
 	switch (vector) {
-	case VECTOR_NMI:
-		return; /* counted; nobody here asks for more */
 	case VECTOR_DB:
 		regs->rflags &= ~RFLAGS_TF; /* a trap flag that ring 3 smuggled in */
 		return;
@@ -113,12 +114,25 @@ static void kernel_fault(struct rs_regs *regs, uint64_t vector, uint64_t cr2)
 	}
 }
 
+/* What comes from outside the program that it interrupts.  Where there is no APIC somebody injected
+ * it, and nobody waits for it. */
+static void interrupt(uint64_t vector, const struct rs_regs *regs)
+{
+	if (!apic_present() || vector == VECTOR_SPURIOUS)
+		return;
+	apic_end_of_interrupt();
+	if (vector == VECTOR_TIMER)
+		schedule_tick(from_user(regs));
+	else if (vector == VECTOR_CALL)
+		smp_answer();
+}
+
 /* INT 0x80 has an entry of its own (entry.S); only quirk_intn brings it here. */
 static void late_int80(struct rs_regs *regs)
 {
 	cpu_stats()->int80++;
 	regs->error = regs->rax;
-	regs->rax = (uint64_t)(trace_ring ? traced_int80 : syscall32)(regs, (uint32_t)regs->rax);
+	regs->rax = (uint64_t)(trace_rings ? traced_int80 : syscall32)(regs, (uint32_t)regs->rax);
 }
 
 void trap(uint64_t vector, struct rs_regs *regs)
@@ -133,10 +147,12 @@ void trap(uint64_t vector, struct rs_regs *regs)
 		vector = quirk_intn(regs);
 	cpu_stats()->vectors[vector]++;
 	trace_fault(vector, regs, cr2);
+	if (vector == VECTOR_NMI)
+		return; /* counted; nobody here asks for more */
 	if (vector == 0x80)
 		late_int80(regs);
-	else if (vector >= 32)
-		return; /* an external interrupt, counted: nobody here asks for more */
+	else if (vector >= 32 && vector != RS_VECTOR_TRAP)
+		interrupt(vector, regs);
 	else if (from_user(regs))
 		user_fault(regs, vector, cr2);
 	else

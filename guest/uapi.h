@@ -41,9 +41,24 @@
 #define RS_SYS_STATE  1018 /* (RS_STATE_*, value): returns the value before */
 #define RS_SYS_RETURN 1019 /* (cs, ss, rip, rsp): the kernel returns there; RPL of cs 3 */
 #define RS_SYS_RING                                                                                \
-	1020            /* (1 or 2, RS_RING_*, address): goes on in that ring, in the entry        \
-	                 * text; comes back by the fault that ends each attempt */
+	1020 /* (1 or 2, RS_RING_*, address): goes on in that ring, in the entry                   \
+	      * text; comes back by the fault that ends each attempt */
+#define RS_SYS_SLICES                                                                              \
+	1021               /* (min, max microseconds): time slices of such a length; 0, 0: none.   \
+	                    * -ENODEV: no timer works here, scheduling stays cooperative */
+#define RS_SYS_STATS  1022 /* (struct rs_stats *): what the kernel counted, on all CPUs */
+#define RS_SYS_THREAD 1023 /* (RS_THREAD_*): a kernel thread that counts in ring 0 */
+#define RS_SYS_KERNEL_PAGE                                                                         \
+	1024 /* (RS_KERNEL_PAGE_*, value): a page of the kernel half, seen by every process */
 #define RS_SYS_COUNT 32 /* room in the table */
+
+#define RS_THREAD_START 0 /* -EAGAIN: there is one already, or no room */
+#define RS_THREAD_COUNT 1 /* returns how far it has counted */
+#define RS_THREAD_STOP  2 /* waits for its end; returns how far it came */
+
+#define RS_KERNEL_PAGE_MAP   0 /* and writes the value there */
+#define RS_KERNEL_PAGE_READ  1 /* through the calling process's own tables; -EFAULT: not mapped */
+#define RS_KERNEL_PAGE_UNMAP 2
 
 #define RS_CRASH_STACK  0 /* recursion until the kernel stack's guard page: #DF */
 #define RS_CRASH_FAULT  1 /* a write to address 16 in ring 0: #PF, panic */
@@ -149,6 +164,7 @@ struct rs_info {
 	uint64_t frames_free;               /* of RAM, in frames of 4096 bytes */
 	uint64_t quirk_syscall, quirk_intn; /* rs_stats: what had to be completed so far */
 	uint32_t maxphyaddr;
+	uint32_t cpu, cpus; /* which one asks, of how many that run */
 };
 
 /* A fault in ring 0 (RS_SYS_RING0). */

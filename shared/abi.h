@@ -10,8 +10,8 @@
  *     CR3 = the kernel root                GS base = RS_ENTRY_CPU(RSI)
  *     KERNEL_GS base = 0                   CPL = 0, CS = RS_SEL_KERNEL_CODE
  *
- * The other CPUs of --cpus start in the same way at rs_note.cpu_entry, each with its own stack, GDT,
- * TSS and entry area, when the guest asks for it with RS_CALL_START_CPU.
+ * The other CPUs of --cpus start in the same way at rs_note.cpu_entry, each with its own stack,
+ * GDT, TSS and entry area, when the guest asks for it with RS_CALL_START_CPU.
  *
  * A guest without the note is entered in the same way, with its segments mapped for ring 0 where
  * its program headers say, but has no IDT: any exception ends it.
@@ -125,6 +125,9 @@
  * guest runs; the guest may look at any time. */
 #define RS_QUIRK_NO_STAC X86_BIT(0) /* STAC and CLAC cannot run in ring 0: the VMM skips them */
 
+/* Bits of rs_note.wants. */
+#define RS_WANTS_APIC X86_BIT(0) /* local APICs, where KVM has them: RS_FEATURE_APIC tells */
+
 #ifndef __ASSEMBLER__
 
 #define RS_ENTRY_CPU(n)  (RS_ENTRY_CPU_BASE + (uint64_t)(n)*RS_CPU_STRIDE)
@@ -149,13 +152,10 @@ struct rs_note {
 	uint64_t compat_entry;    /* CSTAR; 0: none */
 	uint64_t sysenter_entry;  /* SYSENTER_EIP; 0: SYSENTER_CS stays 0 */
 	uint64_t syscall_mask;    /* FMASK: RFLAGS bits that SYSCALL clears, bits 0 to 31 */
-	uint64_t cpu_entry;       /* where the other CPUs start (RS_CALL_START_CPU); 0: one CPU only */
-	uint64_t wants;           /* RS_WANTS_* */
+	uint64_t cpu_entry; /* where the other CPUs start (RS_CALL_START_CPU); 0: one CPU only */
+	uint64_t wants;     /* RS_WANTS_* */
 };
 _Static_assert(sizeof(struct rs_note) == 168, "layout of struct rs_note is ABI");
-
-/* Bits of rs_note.wants. */
-#define RS_WANTS_APIC X86_BIT(0) /* local APICs, where KVM has them: RS_FEATURE_APIC tells */
 
 /* ---- The boot page: VMM to guest ---------------------------------------------------------- */
 

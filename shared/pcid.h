@@ -1,0 +1,69 @@
+/*
+ * Who has which PCID on one CPU (SDM volume 3, 4.10.1).
+ *
+ * There are more address spaces than PCIDs worth having: what a TLB still knows of the one before
+ * the last sixteen is not worth much.  So each CPU has a few, given like the lines of a
+ * direct-mapped cache: a space's id says which one it may have, and one that changes its owner is
+ * flushed.
+ *
+ * A space says of what age its tables are: it grows its generation with every change that a TLB
+ * must not outlive.  A PCID remembers the generation it was last flushed for, so a CPU that did not
+ * run the space meanwhile needs no interrupt: it finds out when it loads the space again.
+ *
+ * Pure code: values in, values out, so that a model of a TLB can be held against it on the host.
+ * Inline, because it is part of every context switch.
+ */
+#ifndef SHARED_PCID_H
+#define SHARED_PCID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PCID_COUNT 16    /* PCIDs 1 to PCID_COUNT are given; 0 is left for who needs none */
+#define PCID_USER  0x800 /* set in the user root's PCID, next to the kernel root's without it */
+
+/* One CPU's.  All zero: nobody has any. */
+struct pcid_pool {
+	struct pcid_owner {
+		uint64_t space;      /* its id; 0: nobody */
+		uint64_t generation; /* what the TLB may know is of this age at most */
+	} owner[PCID_COUNT];
+};
+
+struct pcid_grant {
+	uint16_t pcid;
+	bool flush; /* whatever the TLB holds under it, and under pcid | PCID_USER, must go first */
+	bool reused; /* another space had it */
+};
+
+static inline uint64_t pcid_index(uint64_t space)
+{
+	return space % PCID_COUNT;
+}
+
+/* The PCID to run `space` under, not 0.  space: not 0, and never given to another space later;
+ * generation: of its tables now. */
+static inline struct pcid_grant pcid_take(struct pcid_pool *pool, uint64_t space,
+                                          uint64_t generation)
+{
+	struct pcid_owner *owner = &pool->owner[pcid_index(space)];
+	struct pcid_grant grant = {.pcid = (uint16_t)(pcid_index(space) + 1)};
+
+	if (owner->space == space && owner->generation == generation)
+		return grant;
+	grant.flush = true;
+	grant.reused = owner->space && owner->space != space;
+	*owner = (struct pcid_owner){space, generation};
+	return grant;
+}
+
+/* This CPU, which runs `space`, has dropped what changed: what it knows is of this generation. */
+static inline void pcid_flushed(struct pcid_pool *pool, uint64_t space, uint64_t generation)
+{
+	struct pcid_owner *owner = &pool->owner[pcid_index(space)];
+
+	if (owner->space == space)
+		owner->generation = generation;
+}
+
+#endif
