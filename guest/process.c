@@ -46,11 +46,6 @@ static struct process *take_ready(void)
 	return process;
 }
 
-struct process *process_current(void)
-{
-	return this_cpu()->current;
-}
-
 struct rs_regs *process_regs(struct process *process)
 {
 	return (struct rs_regs *)process->kernel_stack - 1;

@@ -7,8 +7,10 @@
 #define GUEST_PROCESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "guest/cpu.h"
 #include "guest/memory.h"
 #include "shared/abi.h"
 
@@ -48,7 +50,13 @@ void process_init(const struct rs_boot *boot, uint64_t entry);
 /* Leaves the boot stack for ever. */
 _Noreturn void process_start_first(void);
 
-struct process *process_current(void);
+static inline struct process *process_current(void)
+{
+	struct process *process;
+
+	__asm__ volatile("mov %%gs:%c1, %0" : "=r"(process) : "i"(offsetof(struct cpu, current)));
+	return process;
+}
 /* The registers the current process entered the kernel with. */
 struct rs_regs *process_regs(struct process *process);
 
