@@ -121,7 +121,7 @@ static void go_to_ring(uint64_t arg)
 {
 	const struct ring_attempt *a = (const struct ring_attempt *)arg;
 
-	raw_syscall(RS_SYS_RING, a->ring, a->attempt, a->address, 0);
+	raw_syscall(RS_SYS_RING, a->ring, a->attempt, a->address);
 }
 
 static struct outcome try_ring(long ring, const struct ring_row *row)
@@ -131,7 +131,7 @@ static struct outcome try_ring(long ring, const struct ring_row *row)
 
 	/* What came by INT 0x80 must be this process's number. */
 	if (row->attempt == RS_RING_INT80 && got.vector == VECTOR_UD &&
-	    try_rax != (uint64_t)raw_syscall(SYS_getpid, 0, 0, 0, 0))
+	    try_rax != (uint64_t)raw_syscall(SYS_getpid))
 		return (struct outcome){.vector = WRONG, .error = try_rax};
 	return got;
 }
@@ -194,10 +194,10 @@ int crossings_main(int argc, char **argv)
 			gallery_skip("every way", "this CPU has no PCID");
 			continue;
 		}
-		raw_syscall(RS_SYS_PTI_MODE, (long)mode, 0, 0, 0);
+		raw_syscall(RS_SYS_PTI_MODE, (long)mode);
 		cross_all(mode);
 		try_rings(mode);
 	}
-	raw_syscall(RS_SYS_PTI_MODE, (long)info.pti_mode, 0, 0, 0);
+	raw_syscall(RS_SYS_PTI_MODE, (long)info.pti_mode);
 	return gallery_end();
 }

@@ -33,14 +33,14 @@ void join(char *name, size_t size, const char *a, const char *b)
 
 long set_state(long state, uint64_t value)
 {
-	return raw_syscall(RS_SYS_STATE, state, (long)value, 0, 0);
+	return raw_syscall(RS_SYS_STATE, state, (long)value);
 }
 
 /* ---- Attempts -------------------------------------------------------------------------------- */
 
 void try_handle(void)
 {
-	raw_syscall(RS_SYS_FAULT_HANDLER, (long)try_caught, 0, 0, 0);
+	raw_syscall(RS_SYS_FAULT_HANDLER, (long)try_caught);
 }
 
 struct outcome try(void (*act)(uint64_t arg), uint64_t arg)
@@ -239,9 +239,9 @@ void gallery_begin(const char *program, int argc, char **argv, const struct depa
 
 	json = argc > 1 && same(argv[1], "json");
 	departures = declared;
-	raw_syscall(RS_SYS_INFO, (long)&info, 0, 0, 0);
-	raw_syscall(RS_SYS_INFO, (long)&info, 0, 0, 0); /* the first one was counted by now */
-	raw_syscall(RS_SYS_GALLERY, 1, 0, 0, 0);
+	raw_syscall(RS_SYS_INFO, (long)&info);
+	raw_syscall(RS_SYS_INFO, (long)&info); /* the first one was counted by now */
+	raw_syscall(RS_SYS_GALLERY, 1L);
 	try_handle();
 	host = find_host();
 	if (json)
@@ -255,8 +255,8 @@ void gallery_begin(const char *program, int argc, char **argv, const struct depa
 
 int gallery_end(void)
 {
-	raw_syscall(RS_SYS_FAULT_HANDLER, 0, 0, 0, 0);
-	raw_syscall(RS_SYS_GALLERY, 0, 0, 0, 0);
+	raw_syscall(RS_SYS_FAULT_HANDLER, 0L);
+	raw_syscall(RS_SYS_GALLERY, 0L);
 	if (json)
 		printf("\n],\"ok\":%u,\"departures\":%u,\"differ\":%u,\"skipped\":%u}\n",
 		       totals.passed, totals.declared, totals.differ, totals.skipped);

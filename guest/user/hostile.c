@@ -27,7 +27,7 @@ static const struct outcome allowed = {.vector = ALLOWED};
 
 static uint64_t pid(void)
 {
-	return (uint64_t)raw_syscall(SYS_getpid, 0, 0, 0, 0);
+	return (uint64_t)raw_syscall(SYS_getpid);
 }
 
 /* ---- The neighbour --------------------------------------------------------------------------- */
@@ -39,7 +39,7 @@ static _Noreturn void be_neighbour(void)
 {
 	uint64_t wrong = 0;
 
-	raw_syscall(RS_SYS_FAULT_HANDLER, 0, 0, 0, 0);
+	raw_syscall(RS_SYS_FAULT_HANDLER, 0L);
 	for (int turn = 0; turn < NEIGHBOUR_TURNS; turn++) {
 		way_fill(&ways[0]);
 		for (int i = RBX; i < REGISTERS; i++)
@@ -60,7 +60,7 @@ static long neighbour;
 static void begin_neighbour(void)
 {
 	flush();
-	neighbour = raw_syscall(SYS_fork, 0, 0, 0, 0);
+	neighbour = raw_syscall(SYS_fork);
 	if (neighbour == 0)
 		be_neighbour();
 }
@@ -70,7 +70,7 @@ static void end_neighbour(void)
 	uint32_t status = 0xdead;
 
 	gallery_group("The neighbour");
-	raw_syscall(SYS_wait4, neighbour, (long)&status, 0, 0);
+	raw_syscall(SYS_wait4, neighbour, (long)&status, 0L, 0L);
 	gallery_row("registers, bases and SSE state after every turn", allowed,
 	            status ? (struct outcome){.vector = WRONG, .error = status} : allowed);
 }
@@ -79,7 +79,7 @@ static void end_neighbour(void)
 static void row(const char *name, struct outcome want, struct outcome got)
 {
 	gallery_row(name, want, got);
-	raw_syscall(SYS_sched_yield, 0, 0, 0, 0);
+	raw_syscall(SYS_sched_yield);
 }
 
 static void row_of_value(const char *name, uint64_t want, uint64_t got)
@@ -333,13 +333,13 @@ static uint32_t fate_of_return(const struct place *to)
 	long child;
 
 	flush();
-	child = raw_syscall(SYS_fork, 0, 0, 0, 0);
+	child = raw_syscall(SYS_fork);
 	if (child == 0) {
-		raw_syscall(RS_SYS_FAULT_HANDLER, 0, 0, 0, 0);
+		raw_syscall(RS_SYS_FAULT_HANDLER, 0L);
 		return_to((uint64_t)to);
 		exit(1);
 	}
-	raw_syscall(SYS_wait4, child, (long)&status, 0, 0);
+	raw_syscall(SYS_wait4, child, (long)&status, 0L, 0L);
 	return status;
 }
 
@@ -348,9 +348,9 @@ static void bad_returns(void)
 	char name[64];
 
 	gallery_group("Faults inside IRETQ");
-	row_of_value(
-	    "CS with RPL 0 is refused", (uint64_t)-EPERM,
-	    (uint64_t)raw_syscall(RS_SYS_RETURN, RS_SEL_KERNEL_CODE, RS_SEL_KERNEL_DATA, 0, 0));
+	row_of_value("CS with RPL 0 is refused", (uint64_t)-EPERM,
+	             (uint64_t)raw_syscall(RS_SYS_RETURN, (long)RS_SEL_KERNEL_CODE,
+	                                   (long)RS_SEL_KERNEL_DATA, 0L, 0L));
 	for (size_t i = 0; i < ARRAY_SIZE(returns); i++) {
 		const struct bad_return *r = &returns[i];
 		const struct outcome want = {r->vector, r->error, r->to.rip};
@@ -392,27 +392,27 @@ static void numbers(void)
 
 	gallery_group("Numbers and pointers");
 	for (size_t i = 0; i < ARRAY_SIZE(none64); i++)
-		wrong += raw_syscall((long)none64[i], -1, -1, -1, -1) != -ENOSYS;
+		wrong += raw_syscall((long)none64[i], -1L, -1L, -1L, -1L) != -ENOSYS;
 	row_of_value("SYSCALL: numbers that are none", 0, wrong);
 	for (size_t i = 0; i < ARRAY_SIZE(none32); i++)
-		wrong += raw_int80((long)none32[i], -1, -1, -1, -1) != -ENOSYS;
+		wrong += raw_int80((long)none32[i], -1L, -1L, -1L, -1L) != -ENOSYS;
 	row_of_value("INT 0x80: numbers that are none", 0, wrong);
 	row_of_value("INT 0x80: the high half of RAX is no part of it", pid(),
-	             (uint64_t)raw_int80(high | SYS32_getpid, 0, 0, 0, 0));
+	             (uint64_t)raw_int80(high | SYS32_getpid));
 	row_of_value("INT 0x80: the high halves of arguments are none of it", 0,
 	             (uint64_t)raw_int80(high | 4, high | 1, high | (long)&watched_ss, high, high));
 	for (int i = 0; i < 50; i++) {
-		wrong += (uint64_t)raw_int80(SYS32_getpid, 0, 0, 0, 0) != pid();
-		wrong += raw_syscall(SYS32_getpid, 0, 0, 0, 0) != -ENOSYS;
+		wrong += (uint64_t)raw_int80(SYS32_getpid) != pid();
+		wrong += raw_syscall(SYS32_getpid) != -ENOSYS;
 	}
 	row_of_value("SYSCALL and INT 0x80 in turns, each by its own table", 0, wrong);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		wrong += raw_syscall(SYS_write, 1, (long)bad[i], 8, 0) != -EFAULT;
-		wrong += raw_syscall(RS_SYS_INFO, (long)bad[i], 0, 0, 0) != -EFAULT;
+		wrong += raw_syscall(SYS_write, 1L, (long)bad[i], 8L) != -EFAULT;
+		wrong += raw_syscall(RS_SYS_INFO, (long)bad[i]) != -EFAULT;
 	}
 	row_of_value("pointers to nowhere, to the kernel, into the hole: EFAULT", 0, wrong);
 	row_of_value("a length of all ones", (uint64_t)-EFAULT,
-	             (uint64_t)raw_syscall(SYS_write, 1, 0x10000000, -1, 0));
+	             (uint64_t)raw_syscall(SYS_write, 1L, 0x10000000L, -1L));
 }
 
 /* ---- The canonical hole ---------------------------------------------------------------------- */
@@ -426,7 +426,7 @@ static void hole(void)
 {
 	const uint64_t last = 0x7ffffffff000;
 	struct rs_range ranges[RS_MAX_RANGES];
-	long count = raw_syscall(RS_SYS_USER_ROOT, (long)ranges, RS_MAX_RANGES, 0, 0);
+	long count = raw_syscall(RS_SYS_USER_ROOT, (long)ranges, (long)RS_MAX_RANGES);
 	uint64_t user = 0;
 
 	gallery_group("The canonical hole, and what a user root maps");
@@ -514,7 +514,7 @@ static void segments(void)
 	way_in.ds = RS_SEL_READ_ONLY;
 	way_in.es = RS_SEL_BASED;
 	way_cross(ways[0].code);
-	raw_syscall(RS_SYS_GALLERY, 1, 0, 0, 0);
+	raw_syscall(RS_SYS_GALLERY, 1L);
 	set_state(RS_STATE_SILENT, 1);
 	row_of_value("descriptors removed while loaded: null", 0,
 	             (uint64_t)(way_out.ds & ~3) | (uint64_t)(way_out.es & ~3));
@@ -534,7 +534,7 @@ static void faults(void)
 
 	gallery_group("Faults and frames");
 	recursions = 0;
-	raw_syscall(RS_SYS_FAULT_HANDLER, (long)recursive_handler, 0, 0, 0);
+	raw_syscall(RS_SYS_FAULT_HANDLER, (long)recursive_handler);
 	got = try(read_null, 0);
 	try_handle();
 	row("a fault handler that faults, 1000 deep", (struct outcome){VECTOR_PF, PF_U, 0},

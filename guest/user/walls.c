@@ -565,7 +565,7 @@ static void set_up(const struct wall *wall, uint64_t value)
 	case STATE_NONE:
 		break;
 	case STATE_MARK_PORT:
-		raw_syscall(RS_SYS_MARK_SLOT, value ? 3 : -1, 0, 0, 0);
+		raw_syscall(RS_SYS_MARK_SLOT, value ? 3L : -1L);
 		break;
 	case RS_STATE_LEAF_BITS:
 		/* Wider than the i386 convention's arguments. */
@@ -574,7 +574,7 @@ static void set_up(const struct wall *wall, uint64_t value)
 		break;
 	default:
 		/* Not by SYSCALL: that may be what is switched off. */
-		raw_int80(RS_SYS_STATE, (long)wall->state, (long)value, 0, 0);
+		raw_int80(RS_SYS_STATE, (long)wall->state, (long)value);
 	}
 }
 
@@ -666,7 +666,7 @@ static const struct ring0_wall {
 static struct outcome ask_ring0(const struct ring0_wall *wall, uint64_t address)
 {
 	struct rs_fault fault = {0};
-	long result = raw_syscall(RS_SYS_RING0, wall->kind, (long)address, (long)&fault, 0);
+	long result = raw_syscall(RS_SYS_RING0, (long)wall->kind, (long)address, (long)&fault);
 
 	if (result == 0)
 		return (struct outcome){.vector = ALLOWED};
