@@ -71,8 +71,7 @@ static void end_neighbour(void)
 
 	gallery_group("The neighbour");
 	raw_syscall(SYS_wait4, neighbour, (long)&status, 0L, 0L);
-	gallery_row("registers, bases and SSE state after every turn", allowed,
-	            status ? (struct outcome){.vector = WRONG, .error = status} : allowed);
+	gallery_row("registers, bases and SSE state after every turn", allowed, outcome_of(status));
 }
 
 /* Judges a row, and lets the neighbour look. */
@@ -84,7 +83,7 @@ static void row(const char *name, struct outcome want, struct outcome got)
 
 static void row_of_value(const char *name, uint64_t want, uint64_t got)
 {
-	row(name, allowed, want == got ? allowed : (struct outcome){.vector = WRONG, .error = got});
+	row(name, allowed, want == got ? allowed : outcome_wrong(got));
 }
 
 /* ---- All ways at once ------------------------------------------------------------------------ */
@@ -107,7 +106,7 @@ static struct outcome go_all(void (*spoil)(const struct way *way, uint64_t value
 		if (got.vector != ways[i].want.vector || got.error != ways[i].want.error)
 			failed |= UINT64_C(1) << i;
 	}
-	return failed ? (struct outcome){.vector = WRONG, .error = failed} : allowed;
+	return outcome_of(failed);
 }
 
 static void spoil_rsp(const struct way *way, uint64_t rsp)
@@ -218,9 +217,7 @@ static struct outcome try_call(void (*act)(uint64_t), uint64_t flags)
 
 	try_rax = pid();
 	got = try(act, flags);
-	return got.vector == VECTOR_DB && try_rax != pid()
-	           ? (struct outcome){.vector = WRONG, .error = try_rax}
-	           : got;
+	return got.vector == VECTOR_DB && try_rax != pid() ? outcome_wrong(try_rax) : got;
 }
 
 static void traps(void)
@@ -475,7 +472,7 @@ static struct outcome yield_with(uint16_t ds, uint16_t es, uint16_t fs, uint16_t
 	way_in.gs = gs;
 	way_cross(ways[0].code);
 	wrong = way_differences(ways[0].changed);
-	return wrong ? (struct outcome){.vector = WRONG, .error = wrong} : allowed;
+	return outcome_of(wrong);
 }
 
 /* The neighbour runs inside each kind of call: those that leave fast must leave slowly. */
@@ -496,7 +493,7 @@ static struct outcome yield_by_all(void)
 		if (way_cross(way->code) || way_out.gpr[RAX] || way_differences(way->changed))
 			failed |= UINT64_C(1) << i;
 	}
-	return failed ? (struct outcome){.vector = WRONG, .error = failed} : allowed;
+	return outcome_of(failed);
 }
 
 static void segments(void)
@@ -538,7 +535,7 @@ static void faults(void)
 	got = try(read_null, 0);
 	try_handle();
 	row("a fault handler that faults, 1000 deep", (struct outcome){VECTOR_PF, PF_U, 0},
-	    recursions == 1000 ? got : (struct outcome){.vector = WRONG, .error = recursions});
+	    recursions == 1000 ? got : outcome_wrong(recursions));
 	try(frame_int14, 0);
 	row_of_value("int 14: RIP at the instruction", (uint64_t)frame_int14, try_fault.rip);
 	try(frame_int3, 0);
@@ -589,7 +586,7 @@ static void kernel_flags(void)
 		fault = (struct rs_fault){0};
 		call_with_flags(i, RFLAGS_AC, RS_SYS_RING0, RS_RING0_READ_USER, (long)&watched_ss,
 		                (long)&fault);
-		row(name, smap, (struct outcome){(uint16_t)fault.vector, fault.error, fault.cr2});
+		row(name, smap, outcome_of_fault(&fault));
 	}
 }
 
@@ -600,8 +597,8 @@ static void kernel_flags(void)
 #define WATCH    "the #DB comes before the next instruction, and some runs crash the emulator"
 
 static const struct departure departures[] = {
-    {HOST_INTERPRETER, "NT set", {WRONG, 0x13, 0}, "IRETQ drops NT: SYSCALL, INT 0x80 lose it"},
-    {HOST_INTERPRETER, "NT, AC and DF set", {WRONG, 0x13, 0}, "IRETQ drops NT, only NT"},
+    {HOST_INTERPRETER, "NT set", {WRONG, 0, 0x13}, "IRETQ drops NT: SYSCALL, INT 0x80 lose it"},
+    {HOST_INTERPRETER, "NT, AC and DF set", {WRONG, 0, 0x13}, "IRETQ drops NT, only NT"},
     {HOST_INTERPRETER, "TF, then a call gate*", {VECTOR_UD, 0, 0}, "no call gates there"},
     {HOST_INTERPRETER,
      "watched MOV SS, then INT3",
@@ -613,7 +610,7 @@ static const struct departure departures[] = {
      NO_CHECK "; ring 3 goes on as 32-bit code"},
     {HOST_INTERPRETER, "to SS read-only", {ALLOWED, 0, 0}, NO_CHECK},
     {HOST_INTERPRETER, "to SS a code segment", {ALLOWED, 0, 0}, NO_CHECK},
-    {HOST_INTERPRETER, "SS takes the flat*", {WRONG, 1, 0}, HOST_GDT},
+    {HOST_INTERPRETER, "SS takes the flat*", {WRONG, 0, 1}, HOST_GDT},
     {HOST_TCG,
      "RF by IRETQ, then SYSCALL",
      {VECTOR_PF, PF_P, 0},

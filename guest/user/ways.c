@@ -199,7 +199,7 @@ struct outcome way_go(const struct way *way)
 	faulted = way_cross(way->code);
 	try_handle();
 	if (faulted) {
-		got = (struct outcome){(uint16_t)way_out.gpr[RDI], way_out.gpr[RSI],
+		got = (struct outcome){(uint16_t)way_out.gpr[RDI], (uint32_t)way_out.gpr[RSI],
 		                       way_out.gpr[RDX]};
 		if (got.vector != way->want.vector)
 			return got;
@@ -209,5 +209,5 @@ struct outcome way_go(const struct way *way)
 	if (!faulted)
 		wrong |= wrong_result(way, pid);
 	way_in.rflags = rflags;
-	return wrong ? (struct outcome){.vector = WRONG, .error = wrong} : got;
+	return wrong ? outcome_wrong(wrong) : got;
 }
