@@ -25,12 +25,11 @@ GUEST_CFLAGS := -std=gnu17 -O2 -g -I. -I$(BUILD)/guest $(WARNINGS) -ffreestandin
 # Nothing in ring 0 needs a 16-byte aligned stack: no SSE.
 STACK_ALIGNMENT := $(if $(findstring clang,$(shell $(CC) --version)),-mstack-alignment=8,\
 	-mpreferred-stack-boundary=3)
-KERNEL_CFLAGS := $(GUEST_CFLAGS) -mcmodel=kernel $(STACK_ALIGNMENT)
+KERNEL_CFLAGS := $(GUEST_CFLAGS) -mcmodel=kernel $(STACK_ALIGNMENT) -ffunction-sections
 # Fast where a crossing passes, small elsewhere.
-HOT_SOURCES := guest/process.c guest/schedule.c guest/memory.c guest/space.c guest/syscall.c guest/trap.c \
-	guest/quirk.c guest/usercopy.c
+HOT_SOURCES := guest/process.c guest/schedule.c guest/space.c guest/trap.c guest/quirk.c
 # Small rather than fast: what is timed in ring 3 is assembly.
-USER_CFLAGS := $(GUEST_CFLAGS) -mcmodel=small -Oz
+USER_CFLAGS := $(GUEST_CFLAGS) -mcmodel=small $(STACK_ALIGNMENT) -Oz
 ASFLAGS := -I. -I$(BUILD)/guest -g -D__ASSEMBLER__
 
 objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
@@ -79,7 +78,7 @@ $(BUILD)/host/%.S.o: %.S
 $(BUILD)/guest.elf: $(KERNEL_OBJECTS) $(BUILD)/user/programs.o guest/kernel.ld
 	@echo "  LINK    $@"
 	@$(CC) -nostdlib -static -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-		-Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -T guest/kernel.ld -o $@ \
+		-Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,--gc-sections -T guest/kernel.ld -o $@ \
 		$(KERNEL_OBJECTS) $(BUILD)/user/programs.o
 
 # Structure offsets that assembly needs, from the C declarations.
@@ -92,7 +91,7 @@ $(BUILD)/guest/offsets.h: guest/offsets.c
 $(BUILD)/kernel/%.c.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC      $< (ring 0)"
-	@$(CC) $(KERNEL_CFLAGS) $(if $(filter $<,$(HOT_SOURCES)),,-Oz) -MMD -MP -c -o $@ $<
+	@$(CC) $(KERNEL_CFLAGS) $(if $(filter $<,$(HOT_SOURCES)),-fno-align-functions -fno-align-jumps -fno-align-loops,-Oz) -MMD -MP -c -o $@ $<
 
 $(BUILD)/kernel/%.S.o: %.S $(BUILD)/guest/offsets.h
 	@mkdir -p $(@D)

@@ -401,6 +401,8 @@ user_iret:
  * State: vector, error, RIP, CS, RFLAGS, RSP, SS on the RSP0 stack or, when ring 0 was interrupted,
  * on its stack; CR3 and GS of whoever was interrupted.
  */
+high_vector_entry:
+	addq $256, (%rsp)
 vector_entry:
 	cld
 	testb $3, 24(%rsp)
@@ -545,34 +547,40 @@ flush_user_root:
 	mov %rsi, %cr3
 	ret
 
-/* One stub a vector, so that the number is known; all end with vector and error on the stack. */
-#define STUB_STRIDE 16
-	.balign STUB_STRIDE
+/*
+ * One stub a vector, so that the number is known; all end with vector and error on the stack.  The shortest
+ * that are all of one length: what PUSH would extend to a negative number goes by way of high_vector_entry.
+ */
+#define STUB_STRIDE 9
 	.globl vector_stubs
 vector_stubs:
 	.set vector, 0
 	.rept 256
-	.balign STUB_STRIDE
+	.org vector_stubs + vector * STUB_STRIDE, 0xcc
 	.if vector == 0x80
 	jmp int80_entry
 	.else
 	.if vector < 32
-	.if (VECTORS_WITH_ERROR_CODE >> vector) & 1
-	.else
+	.if !((VECTORS_WITH_ERROR_CODE >> vector) & 1)
 	push $0
 	.endif
 	.else
 	push $0
 	.endif
-	push $vector
 	.if (vector == VECTOR_DB) || (vector == VECTOR_NMI) || (vector == VECTOR_DF) || (vector == VECTOR_MC)
+	push $vector
 	jmp ist_entry
-	.else
+	.elseif vector < 128
+	push $vector
 	jmp vector_entry
+	.else
+	push $vector - 256
+	jmp high_vector_entry
 	.endif
 	.endif
 	.set vector, vector + 1
 	.endr
+	.org vector_stubs + 256 * STUB_STRIDE, 0xcc
 
 /* The CALLs above that lead to the dispatchers: trace.c may point them elsewhere. */
 	.section .rodata

@@ -16,11 +16,6 @@ extern const char first_return[], first_run[];
 static struct process processes[MAX_PROCESSES];
 static uint32_t next_pid = 1;
 
-struct process *process_current(void)
-{
-	return this_cpu()->current;
-}
-
 struct rs_regs *process_regs(struct process *process)
 {
 	return (struct rs_regs *)process->kernel_stack - 1;

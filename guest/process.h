@@ -6,8 +6,10 @@
 #define GUEST_PROCESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "guest/cpu.h"
 #include "guest/memory.h"
 #include "shared/abi.h"
 
@@ -55,7 +57,13 @@ struct process {
 /* The first process, from the image's user segments, ready to run at `entry`.  Panics when it
  * cannot be made. */
 void process_init(const struct rs_boot *boot, uint64_t entry);
-struct process *process_current(void);
+static inline struct process *process_current(void)
+{
+	struct process *process;
+
+	__asm__ volatile("mov %%gs:%c1, %0" : "=r"(process) : "i"(offsetof(struct cpu, current)));
+	return process;
+}
 /* The registers the current process entered the kernel with. */
 struct rs_regs *process_regs(struct process *process);
 

@@ -28,11 +28,6 @@ static void check(const char *mode, const char *what, uint64_t got, uint64_t wan
 	printf("not ok %u - %s: %s: got %x, wanted %x\n", checks, mode, what, got, wanted);
 }
 
-static long call(long number, long a, long b, long c)
-{
-	return raw_syscall(number, a, b, c, 0);
-}
-
 /* ---- System calls
  * --------------------------------------------------------------------------------- */
 
@@ -50,23 +45,23 @@ static void check_errors(const char *mode)
 	uint64_t faults = 0;
 
 	errno = 0;
-	check(mode, "a bad descriptor gives -1", (uint64_t)syscall(SYS_write, 77L, "x", 1L, 0L),
+	check(mode, "a bad descriptor gives -1", (uint64_t)syscall(SYS_write, 77L, "x", 1L),
 	      (uint64_t)-1);
 	check(mode, "... and errno EBADF", (uint64_t)errno, EBADF);
 	check(mode, "an unknown call gives -1 and ENOSYS",
-	      syscall(255L, 0L, 0L, 0L, 0L) == -1 ? (uint64_t)errno : 0, ENOSYS);
+	      syscall(255L) == -1 ? (uint64_t)errno : 0, ENOSYS);
 	check(mode, "a number beyond the table likewise",
-	      syscall(1L << 40, 0L, 0L, 0L, 0L) == -1 ? (uint64_t)errno : 0, ENOSYS);
-	check(mode, "the i386 number 57 is not fork", (uint64_t)-raw_int80(57, 0, 0, 0, 0), ENOSYS);
-	check(mode, "the 64-bit number 2 is not fork", (uint64_t)-call(2, 0, 0, 0), ENOSYS);
+	      syscall(1L << 40) == -1 ? (uint64_t)errno : 0, ENOSYS);
+	check(mode, "the i386 number 57 is not fork", (uint64_t)-raw_int80(57), ENOSYS);
+	check(mode, "the 64-bit number 2 is not fork", (uint64_t)-raw_syscall(2), ENOSYS);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		faults += call(SYS_write, 1, (long)bad[i], 1) == -EFAULT;
-		faults += call(RS_SYS_INFO, (long)bad[i], 0, 0) == -EFAULT;
+		faults += raw_syscall(SYS_write, 1L, (long)bad[i], 1L) == -EFAULT;
+		faults += raw_syscall(RS_SYS_INFO, (long)bad[i]) == -EFAULT;
 	}
 	check(mode, "bad pointers give EFAULT", faults, 2 * sizeof(bad) / sizeof(bad[0]));
 	check(mode, "INT 0x80 ignores the upper half of RAX",
-	      (uint64_t)raw_int80((long)0xffffffff00000000 | SYS32_getpid, 0, 0, 0, 0),
-	      (uint64_t)call(SYS_getpid, 0, 0, 0));
+	      (uint64_t)raw_int80((long)0xffffffff00000000 | SYS32_getpid),
+	      (uint64_t)raw_syscall(SYS_getpid));
 }
 
 /* ---- Registers
@@ -144,7 +139,7 @@ static void check_registers(const char *mode)
 	    RS_ENTRY_CPU(0) + RS_IST_TOP(2),
 	};
 
-	call(RS_SYS_FAULT_HANDLER, (long)cross_resume, 0, 0);
+	raw_syscall(RS_SYS_FAULT_HANDLER, (long)cross_resume);
 	for (int kind = 0; kind < CROSS_KINDS; kind++) {
 		uint64_t good = 0;
 
@@ -155,7 +150,7 @@ static void check_registers(const char *mode)
 		check(mode, "any RSP: registers kept, call done", good,
 		      sizeof(stacks) / sizeof(stacks[0]));
 	}
-	call(RS_SYS_FAULT_HANDLER, 0, 0, 0);
+	raw_syscall(RS_SYS_FAULT_HANDLER, 0L);
 }
 
 /* ---- Isolation
@@ -227,7 +222,7 @@ static void check_user_root(void)
 	struct rs_range ranges[RS_MAX_RANGES];
 	const uint64_t cpu = RS_ENTRY_CPU(0);
 	const uint64_t text = (info.entry_text_size + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
-	long count = call(RS_SYS_USER_ROOT, (long)ranges, RS_MAX_RANGES, 0);
+	long count = raw_syscall(RS_SYS_USER_ROOT, (long)ranges, (long)RS_MAX_RANGES);
 	bool all = true;
 	uint64_t others = 0;
 
@@ -334,8 +329,7 @@ static uint32_t fate_of(void (*act)(void), bool by_int80)
 	long pid;
 
 	flush();
-	pid = by_int80 ? syscall_int80(SYS32_fork, 0L, 0L, 0L, 0L)
-	               : syscall(SYS_fork, 0L, 0L, 0L, 0L);
+	pid = by_int80 ? syscall_int80(SYS32_fork) : syscall(SYS_fork);
 	if (pid == 0) {
 		act();
 		exit(1);
@@ -359,38 +353,40 @@ static void check_processes(const char *mode)
 	check(mode, "fork by SYSCALL 57", fate_of(set_variable, false), 42 << 8);
 	check(mode, "fork by INT 0x80 number 2", fate_of(set_variable, true), 42 << 8);
 	check(mode, "the child's memory is its own", variable, 1);
-	check(mode, "nobody left to wait for", (uint64_t)-call(SYS_wait4, -1, 0, 0), ECHILD);
-	call(RS_SYS_INFO, (long)&info, 0, 0);
+	check(mode, "nobody left to wait for", (uint64_t)-raw_syscall(SYS_wait4, -1L, 0L, 0L, 0L),
+	      ECHILD);
+	raw_syscall(RS_SYS_INFO, (long)&info);
 	frames = info.frames_free;
 	for (size_t i = 0; i < sizeof(deaths) / sizeof(deaths[0]); i++) {
 		printf("# %s ends the process\n", deaths[i].name);
 		check(mode, "killed, by signal 11", fate_of(deaths[i].act, false), 11);
 	}
-	call(RS_SYS_INFO, (long)&info, 0, 0);
+	raw_syscall(RS_SYS_INFO, (long)&info);
 	check(mode, "dead processes gave back every frame", info.frames_free, frames);
 }
 
 static void check_heap(const char *mode)
 {
-	const uint64_t start = (uint64_t)call(SYS_brk, 0, 0, 0), size = 10 * PAGE_SIZE;
+	const uint64_t start = (uint64_t)raw_syscall(SYS_brk, 0L), size = 10 * PAGE_SIZE;
 	volatile uint64_t *word = (volatile uint64_t *)(start + size - 8);
 	uint64_t frames;
 
-	call(RS_SYS_INFO, (long)&info, 0, 0);
+	raw_syscall(RS_SYS_INFO, (long)&info);
 	frames = info.frames_free;
-	check(mode, "brk gives memory", (uint64_t)call(SYS_brk, (long)(start + size), 0, 0),
+	check(mode, "brk gives memory", (uint64_t)raw_syscall(SYS_brk, (long)(start + size)),
 	      start + size);
 	check(mode, "... that is zero", *word, 0);
 	*word = 1;
 	check(mode, "... and can be written", *word, 1);
-	check(mode, "an absurd break is refused", (uint64_t)call(SYS_brk, -1, 0, 0), start + size);
-	check(mode, "brk takes it back", (uint64_t)call(SYS_brk, (long)start, 0, 0), start);
+	check(mode, "an absurd break is refused", (uint64_t)raw_syscall(SYS_brk, -1L),
+	      start + size);
+	check(mode, "brk takes it back", (uint64_t)raw_syscall(SYS_brk, (long)start), start);
 	/* The user root's PCID must have forgotten it, too. */
 	check(mode, "... so that it faults", error_of(read_at, (uint64_t)word), PF_U);
-	call(SYS_brk, (long)(start + size), 0, 0);
+	raw_syscall(SYS_brk, (long)(start + size));
 	check(mode, "memory given again is zero again", *word, 0);
-	call(SYS_brk, (long)start, 0, 0);
-	call(RS_SYS_INFO, (long)&info, 0, 0);
+	raw_syscall(SYS_brk, (long)start);
+	raw_syscall(RS_SYS_INFO, (long)&info);
 	check(mode, "every frame came back", info.frames_free, frames);
 }
 
@@ -400,19 +396,19 @@ static void check_exhaustion(const char *mode)
 	uint64_t made = 0, ended = 0, frames;
 	long result;
 
-	call(RS_SYS_INFO, (long)&info, 0, 0);
+	raw_syscall(RS_SYS_INFO, (long)&info);
 	frames = info.frames_free;
 	flush();
-	while ((result = call(SYS_fork, 0, 0, 0)) > 0)
+	while ((result = raw_syscall(SYS_fork)) > 0)
 		made++;
 	if (result == 0)
 		exit(0);
 	check(mode, "fork without end ends with EAGAIN or ENOMEM",
 	      result == -EAGAIN || result == -ENOMEM, true);
-	while (call(SYS_wait4, -1, 0, 0) > 0)
+	while (raw_syscall(SYS_wait4, -1L, 0L, 0L, 0L) > 0)
 		ended++;
 	check(mode, "... and every child made can be waited for", ended, made);
-	call(RS_SYS_INFO, (long)&info, 0, 0);
+	raw_syscall(RS_SYS_INFO, (long)&info);
 	/* Kernel stacks stay with their slots of the process table, for whoever comes next. */
 	check(mode, "... and gives back its frames but for its kernel stack",
 	      frames - info.frames_free <= made * (KERNEL_STACK_FRAMES + 1), true);
@@ -427,11 +423,11 @@ static void check_turns(const char *mode)
 
 	variable = 1;
 	flush();
-	pid = syscall(SYS_fork, 0L, 0L, 0L, 0L);
+	pid = syscall(SYS_fork);
 	if (pid == 0) {
 		variable = 1000;
 		for (int i = 0; i < 50; i++) {
-			syscall(SYS_sched_yield, 0L, 0L, 0L, 0L);
+			syscall(SYS_sched_yield);
 			variable++;
 		}
 		exit(variable == 1050 ? 0 : 1);
@@ -439,7 +435,7 @@ static void check_turns(const char *mode)
 	for (int i = 0; i < 50; i++) {
 		seen += variable == (uint64_t)i + 1;
 		variable++;
-		syscall(SYS_sched_yield, 0L, 0L, 0L, 0L);
+		syscall(SYS_sched_yield);
 	}
 	syscall(SYS_wait4, pid, &status, 0L, 0L);
 	check(mode, "50 turns: own memory each time", seen, 50);
@@ -450,17 +446,17 @@ int check_main(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	call(RS_SYS_INFO, (long)&info, 0, 0);
+	raw_syscall(RS_SYS_INFO, (long)&info);
 	for (long mode = RS_PTI_OFF; mode <= RS_PTI_NOPCID; mode++) {
 		if (mode == RS_PTI_PCID && !(info.features & RS_FEATURE_PCID)) {
 			check("pcid", "without PCIDs the mode is refused",
-			      (uint64_t)-call(RS_SYS_PTI_MODE, mode, 0, 0), EINVAL);
+			      (uint64_t)-raw_syscall(RS_SYS_PTI_MODE, mode), EINVAL);
 			printf("# pcid: skipped, this vCPU has no PCID\n");
 			continue;
 		}
-		call(RS_SYS_PTI_MODE, mode, 0, 0);
+		raw_syscall(RS_SYS_PTI_MODE, mode);
 		check(mode_names[mode], "the mode is in force",
-		      (uint64_t)call(RS_SYS_PTI_MODE, -1, 0, 0), (uint64_t)mode);
+		      (uint64_t)raw_syscall(RS_SYS_PTI_MODE, -1L), (uint64_t)mode);
 		check_errors(mode_names[mode]);
 		check_registers(mode_names[mode]);
 		check_isolation(mode_names[mode], mode != RS_PTI_OFF);

@@ -130,10 +130,10 @@ static void look_at_host(struct costs *costs)
 {
 	const uint64_t ring0_turns = 2000;
 	uint64_t ring3 = ring3_loop();
-	uint64_t ring0 = (uint64_t)syscall(RS_SYS_RING0_LOOP, (long)ring0_turns, 0L, 0L, 0L) *
-	                 10000 / ring0_turns;
+	uint64_t ring0 =
+	    (uint64_t)syscall(RS_SYS_RING0_LOOP, (long)ring0_turns) * 10000 / ring0_turns;
 
-	syscall(RS_SYS_INFO, &costs->info, 0L, 0L, 0L);
+	syscall(RS_SYS_INFO, &costs->info);
 	costs->verdict = judge(ring0, ring3);
 	costs->ring0_slowdown = ring3 ? ring0 / ring3 : 0;
 	costs->tsc_khz = costs->info.tsc_khz ? costs->info.tsc_khz : 1000000;
@@ -150,7 +150,7 @@ struct clock {
 
 static struct clock read_clock(void)
 {
-	int64_t ns = syscall(RS_SYS_CLOCK, 0L, 0L, 0L, 0L);
+	int64_t ns = syscall(RS_SYS_CLOCK);
 
 	return (struct clock){rdtsc(), ns};
 }
@@ -220,7 +220,7 @@ static struct spread measure_with_partner(const struct crossing *c, const struct
 	struct spread spread;
 
 	flush();
-	if (syscall(SYS_fork, 0L, 0L, 0L, 0L) == 0) {
+	if (syscall(SYS_fork) == 0) {
 		loop_yield(WARM_UP + MAX_SAMPLES + 1);
 		exit(0);
 	}
@@ -238,15 +238,15 @@ static void measure_crossings(struct costs *costs)
 	for (long mode = 0; mode < MODES; mode++) {
 		if (!costs->modes.have[mode])
 			continue;
-		syscall(RS_SYS_PTI_MODE, mode, 0L, 0L, 0L);
-		syscall(RS_SYS_FAULT_HANDLER, sample_fault_resume, 0L, 0L, 0L);
+		syscall(RS_SYS_PTI_MODE, mode);
+		syscall(RS_SYS_FAULT_HANDLER, sample_fault_resume);
 		for (int i = 0; i < CROSSINGS; i++)
 			costs->crossing[i][mode] = crossings[i].partner
 			                               ? measure_with_partner(&crossings[i], costs)
 			                               : measure_crossing(&crossings[i], costs);
-		syscall(RS_SYS_FAULT_HANDLER, 0L, 0L, 0L, 0L);
+		syscall(RS_SYS_FAULT_HANDLER, 0L);
 	}
-	syscall(RS_SYS_PTI_MODE, (long)costs->info.pti_mode, 0L, 0L, 0L);
+	syscall(RS_SYS_PTI_MODE, (long)costs->info.pti_mode);
 }
 
 /* ---- Loads and curves
@@ -312,12 +312,11 @@ static void read_at(void *address)
 static const volatile uint8_t *get_memory(uint64_t *pages)
 {
 	const uint64_t image = 0x400000;
-	long start = raw_syscall(SYS_brk, 0, 0, 0, 0);
+	long start = raw_syscall(SYS_brk, 0L);
 	struct fault fault;
 
 	*pages = HEAP_PAGES;
-	if (start > 0 &&
-	    raw_syscall(SYS_brk, start + (long)(HEAP_PAGES * PAGE_SIZE), 0, 0, 0) > start)
+	if (start > 0 && raw_syscall(SYS_brk, start + (long)(HEAP_PAGES * PAGE_SIZE)) > start)
 		return (const volatile uint8_t *)start;
 	*pages = 0;
 	while (*pages < HEAP_PAGES &&

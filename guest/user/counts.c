@@ -67,7 +67,7 @@ static uint64_t count(const struct counted *c)
 
 	if (c->partner) {
 		flush();
-		if (syscall(SYS_fork, 0L, 0L, 0L, 0L) == 0) {
+		if (syscall(SYS_fork) == 0) {
 			run(c, TURNS * ROUNDS + 1); /* there for the last one too */
 			exit(0);
 		}
@@ -100,15 +100,15 @@ int counts_main(int argc, char **argv)
 		       "(tools/kvmbox intel has one that does)\n");
 		return 1;
 	}
-	syscall(RS_SYS_INFO, &info, 0L, 0L, 0L);
+	syscall(RS_SYS_INFO, &info);
 	for (long mode = RS_PTI_OFF; mode <= RS_PTI_NOPCID; mode++) {
-		if (syscall(RS_SYS_PTI_MODE, mode, 0L, 0L, 0L) < 0)
+		if (syscall(RS_SYS_PTI_MODE, mode) < 0)
 			continue;
-		syscall(RS_SYS_FAULT_HANDLER, loop_fault_resume, 0L, 0L, 0L);
+		syscall(RS_SYS_FAULT_HANDLER, loop_fault_resume);
 		for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
 			printf("%s %s %u\n", list[i].name, modes[mode], count(&list[i]));
-		syscall(RS_SYS_FAULT_HANDLER, 0L, 0L, 0L, 0L);
+		syscall(RS_SYS_FAULT_HANDLER, 0L);
 	}
-	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode, 0L, 0L, 0L);
+	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode);
 	return 0;
 }

@@ -11,7 +11,7 @@ int crash_main(int argc, char **argv)
 
 	for (long kind = 0; argc > 1 && kind < 3; kind++)
 		if (same(argv[1], kinds[kind]))
-			syscall(RS_SYS_CRASH, kind, 0L, 0L, 0L);
+			syscall(RS_SYS_CRASH, kind);
 	printf("crash: which way? stack, fault or triple\n");
 	flush();
 	return 2;

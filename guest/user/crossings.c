@@ -26,15 +26,14 @@ static const char *const ring_names[] = {
 /* One row for what is true of a host's ring 3 whatever the way. */
 static void keep_selectors(void)
 {
-	const struct outcome want = {.vector = ALLOWED};
-	struct outcome got = want;
+	bool changed;
 
 	way_fill(&ways[0]);
 	way_cross(ways[0].code);
-	if (way_in.ds != way_out.ds || way_in.es != way_out.es || way_in.fs != way_out.fs ||
-	    way_in.gs != way_out.gs)
-		got = (struct outcome){.vector = WRONG, .error = BIT(WAY_SELECTORS)};
-	gallery_row("selectors of ring 3 stay its own", want, got);
+	changed = way_in.ds != way_out.ds || way_in.es != way_out.es || way_in.fs != way_out.fs ||
+	          way_in.gs != way_out.gs;
+	gallery_row("selectors of ring 3 stay its own", outcome_of(0),
+	            outcome_of(changed ? BIT(WAY_SELECTORS) : 0));
 }
 
 static void cross_all(uint32_t mode)
@@ -121,7 +120,7 @@ static void go_to_ring(uint64_t arg)
 {
 	const struct ring_attempt *a = (const struct ring_attempt *)arg;
 
-	raw_syscall(RS_SYS_RING, a->ring, a->attempt, a->address, 0);
+	raw_syscall(RS_SYS_RING, a->ring, a->attempt, a->address);
 }
 
 static struct outcome try_ring(long ring, const struct ring_row *row)
@@ -131,8 +130,8 @@ static struct outcome try_ring(long ring, const struct ring_row *row)
 
 	/* What came by INT 0x80 must be this process's number. */
 	if (row->attempt == RS_RING_INT80 && got.vector == VECTOR_UD &&
-	    try_rax != (uint64_t)raw_syscall(SYS_getpid, 0, 0, 0, 0))
-		return (struct outcome){.vector = WRONG, .error = try_rax};
+	    try_rax != (uint64_t)raw_syscall(SYS_getpid))
+		return outcome_wrong(try_rax);
 	return got;
 }
 
@@ -166,7 +165,7 @@ static void try_rings(uint32_t mode)
 static const struct departure departures[] = {
     {HOST_INTERPRETER,
      "selectors of ring 3 stay its own",
-     {WRONG, BIT(WAY_SELECTORS), 0},
+     {WRONG, 0, BIT(WAY_SELECTORS)},
      "ring 3 has the host's; not compared in the rows below"},
     {HOST_INTERPRETER, "call gate, far RET", {VECTOR_UD, 0, 0}, "no call gates there"},
     {HOST_INTERPRETER,
@@ -194,10 +193,10 @@ int crossings_main(int argc, char **argv)
 			gallery_skip("every way", "this CPU has no PCID");
 			continue;
 		}
-		raw_syscall(RS_SYS_PTI_MODE, (long)mode, 0, 0, 0);
+		raw_syscall(RS_SYS_PTI_MODE, (long)mode);
 		cross_all(mode);
 		try_rings(mode);
 	}
-	raw_syscall(RS_SYS_PTI_MODE, (long)info.pti_mode, 0, 0, 0);
+	raw_syscall(RS_SYS_PTI_MODE, (long)info.pti_mode);
 	return gallery_end();
 }

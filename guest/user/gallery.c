@@ -33,21 +33,26 @@ void join(char *name, size_t size, const char *a, const char *b)
 
 long set_state(long state, uint64_t value)
 {
-	return raw_syscall(RS_SYS_STATE, state, (long)value, 0, 0);
+	return raw_syscall(RS_SYS_STATE, state, (long)value);
 }
 
 /* ---- Attempts -------------------------------------------------------------------------------- */
 
 void try_handle(void)
 {
-	raw_syscall(RS_SYS_FAULT_HANDLER, (long)try_caught, 0, 0, 0);
+	raw_syscall(RS_SYS_FAULT_HANDLER, (long)try_caught);
+}
+
+struct outcome outcome_of_fault(const struct rs_fault *fault)
+{
+	return (struct outcome){(uint16_t)fault->vector, (uint32_t)fault->error, fault->cr2};
 }
 
 struct outcome try(void (*act)(uint64_t arg), uint64_t arg)
 {
 	if (!try_enter(act, arg))
 		return (struct outcome){.vector = ALLOWED};
-	return (struct outcome){(uint16_t)try_fault.vector, try_fault.error, try_fault.cr2};
+	return outcome_of_fault(&try_fault);
 }
 
 /* ---- The host -------------------------------------------------------------------------------- */
@@ -113,33 +118,38 @@ static const char *name_of(struct outcome o)
 
 static bool has_error(struct outcome o)
 {
-	return o.vector == WRONG || o.vector == VECTOR_PF ||
-	       (o.vector < 32 && ((VECTORS_WITH_ERROR_CODE >> o.vector) & 1));
+	return o.vector < 32 && ((VECTORS_WITH_ERROR_CODE >> o.vector) & 1);
+}
+
+/* The error code, or what is wrong. */
+static uint64_t error_of(struct outcome o)
+{
+	return o.vector == WRONG ? o.detail : has_error(o) ? o.error : 0;
 }
 
 static void print_outcome(struct outcome o, const char *label)
 {
 	if (json) {
 		printf("\"%s\":{\"outcome\":\"%s\",\"vector\":%d,\"error\":%u", label, name_of(o),
-		       o.vector < ALLOWED ? (long)o.vector : -1L, has_error(o) ? o.error : 0);
+		       o.vector < ALLOWED ? (long)o.vector : -1L, error_of(o));
 		if (o.vector == VECTOR_PF)
-			printf(",\"cr2\":\"0x%x\"", o.cr2);
+			printf(",\"cr2\":\"0x%x\"", o.detail);
 		printf("}");
 		return;
 	}
 	printf("%s", name_of(o));
 	if (o.vector < ALLOWED && (o.vector >= 32 || !vector_names[o.vector]))
 		printf(" 0x%x", (uint64_t)o.vector);
-	if (has_error(o))
-		printf("(0x%x)", o.error);
+	if (has_error(o) || o.vector == WRONG)
+		printf("(0x%x)", error_of(o));
 	if (o.vector == VECTOR_PF)
-		printf(" at 0x%x", o.cr2);
+		printf(" at 0x%x", o.detail);
 }
 
 static bool same_outcome(struct outcome a, struct outcome b)
 {
-	return a.vector == b.vector && (!has_error(a) || a.error == b.error) &&
-	       (a.vector != VECTOR_PF || a.cr2 == b.cr2);
+	return a.vector == b.vector && error_of(a) == error_of(b) &&
+	       (a.vector != VECTOR_PF || a.detail == b.detail);
 }
 
 /* ---- Rows ------------------------------------------------------------------------------------ */
@@ -159,7 +169,8 @@ static const struct departure *find_departure(const char *name, struct outcome g
 	for (const struct departure *d = departures; d->name; d++) {
 		struct outcome declared = d->got;
 
-		declared.cr2 = got.cr2;
+		if (got.vector == VECTOR_PF)
+			declared.detail = got.detail;
 		if (d->host == host && names_row(d->name, name) && same_outcome(declared, got))
 			return d;
 	}
@@ -239,9 +250,9 @@ void gallery_begin(const char *program, int argc, char **argv, const struct depa
 
 	json = argc > 1 && same(argv[1], "json");
 	departures = declared;
-	raw_syscall(RS_SYS_INFO, (long)&info, 0, 0, 0);
-	raw_syscall(RS_SYS_INFO, (long)&info, 0, 0, 0); /* the first one was counted by now */
-	raw_syscall(RS_SYS_GALLERY, 1, 0, 0, 0);
+	raw_syscall(RS_SYS_INFO, (long)&info);
+	raw_syscall(RS_SYS_INFO, (long)&info); /* the first one was counted by now */
+	raw_syscall(RS_SYS_GALLERY, 1L);
 	try_handle();
 	host = find_host();
 	if (json)
@@ -255,8 +266,8 @@ void gallery_begin(const char *program, int argc, char **argv, const struct depa
 
 int gallery_end(void)
 {
-	raw_syscall(RS_SYS_FAULT_HANDLER, 0, 0, 0, 0);
-	raw_syscall(RS_SYS_GALLERY, 0, 0, 0, 0);
+	raw_syscall(RS_SYS_FAULT_HANDLER, 0L);
+	raw_syscall(RS_SYS_GALLERY, 0L);
 	if (json)
 		printf("\n],\"ok\":%u,\"departures\":%u,\"differ\":%u,\"skipped\":%u}\n",
 		       totals.passed, totals.declared, totals.differ, totals.skipped);

@@ -21,15 +21,27 @@
 enum {
 	ALLOWED = 256, /* nothing stopped it, and what it left is right */
 	ENDED,         /* the process was ended by a fault */
-	WRONG,         /* it went through and left something wrong: error says what */
+	WRONG,         /* it went through and left something wrong */
 	NOT_TRIED,     /* only in departures: too harmful there */
 };
 
-/* What an attempt met.  cr2 counts for #PF only. */
+/* What an attempt met.  Two words: it is passed in registers. */
 struct outcome {
 	uint16_t vector;
-	uint64_t error, cr2;
+	uint32_t error;  /* of a fault that has an error code */
+	uint64_t detail; /* #PF: the address; WRONG: what is wrong, in the row's own terms */
 };
+
+static inline struct outcome outcome_wrong(uint64_t what)
+{
+	return (struct outcome){WRONG, 0, what};
+}
+
+/* ALLOWED, or WRONG when something is. */
+static inline struct outcome outcome_of(uint64_t what_is_wrong)
+{
+	return (struct outcome){what_is_wrong ? WRONG : ALLOWED, 0, what_is_wrong};
+}
 
 /* ---- Hosts ----------------------------------------------------------------------------------- */
 
@@ -77,6 +89,7 @@ void try_handle(void);
 
 /* A row's name from two parts, cut to size. */
 void join(char *name, size_t size, const char *a, const char *b);
+struct outcome outcome_of_fault(const struct rs_fault *fault);
 /* RS_SYS_STATE. */
 long set_state(long state, uint64_t value);
 

@@ -27,7 +27,7 @@ static const struct outcome allowed = {.vector = ALLOWED};
 
 static uint64_t pid(void)
 {
-	return (uint64_t)raw_syscall(SYS_getpid, 0, 0, 0, 0);
+	return (uint64_t)raw_syscall(SYS_getpid);
 }
 
 /* ---- The neighbour --------------------------------------------------------------------------- */
@@ -39,7 +39,7 @@ static _Noreturn void be_neighbour(void)
 {
 	uint64_t wrong = 0;
 
-	raw_syscall(RS_SYS_FAULT_HANDLER, 0, 0, 0, 0);
+	raw_syscall(RS_SYS_FAULT_HANDLER, 0L);
 	for (int turn = 0; turn < NEIGHBOUR_TURNS; turn++) {
 		way_fill(&ways[0]);
 		for (int i = RBX; i < REGISTERS; i++)
@@ -60,7 +60,7 @@ static long neighbour;
 static void begin_neighbour(void)
 {
 	flush();
-	neighbour = raw_syscall(SYS_fork, 0, 0, 0, 0);
+	neighbour = raw_syscall(SYS_fork);
 	if (neighbour == 0)
 		be_neighbour();
 }
@@ -70,21 +70,20 @@ static void end_neighbour(void)
 	uint32_t status = 0xdead;
 
 	gallery_group("The neighbour");
-	raw_syscall(SYS_wait4, neighbour, (long)&status, 0, 0);
-	gallery_row("registers, bases and SSE state after every turn", allowed,
-	            status ? (struct outcome){.vector = WRONG, .error = status} : allowed);
+	raw_syscall(SYS_wait4, neighbour, (long)&status, 0L, 0L);
+	gallery_row("registers, bases and SSE state after every turn", allowed, outcome_of(status));
 }
 
 /* Judges a row, and lets the neighbour look. */
 static void row(const char *name, struct outcome want, struct outcome got)
 {
 	gallery_row(name, want, got);
-	raw_syscall(SYS_sched_yield, 0, 0, 0, 0);
+	raw_syscall(SYS_sched_yield);
 }
 
 static void row_of_value(const char *name, uint64_t want, uint64_t got)
 {
-	row(name, allowed, want == got ? allowed : (struct outcome){.vector = WRONG, .error = got});
+	row(name, allowed, want == got ? allowed : outcome_wrong(got));
 }
 
 /* ---- All ways at once ------------------------------------------------------------------------ */
@@ -107,7 +106,7 @@ static struct outcome go_all(void (*spoil)(const struct way *way, uint64_t value
 		if (got.vector != ways[i].want.vector || got.error != ways[i].want.error)
 			failed |= UINT64_C(1) << i;
 	}
-	return failed ? (struct outcome){.vector = WRONG, .error = failed} : allowed;
+	return outcome_of(failed);
 }
 
 static void spoil_rsp(const struct way *way, uint64_t rsp)
@@ -218,9 +217,7 @@ static struct outcome try_call(void (*act)(uint64_t), uint64_t flags)
 
 	try_rax = pid();
 	got = try(act, flags);
-	return got.vector == VECTOR_DB && try_rax != pid()
-	           ? (struct outcome){.vector = WRONG, .error = try_rax}
-	           : got;
+	return got.vector == VECTOR_DB && try_rax != pid() ? outcome_wrong(try_rax) : got;
 }
 
 static void traps(void)
@@ -333,13 +330,13 @@ static uint32_t fate_of_return(const struct place *to)
 	long child;
 
 	flush();
-	child = raw_syscall(SYS_fork, 0, 0, 0, 0);
+	child = raw_syscall(SYS_fork);
 	if (child == 0) {
-		raw_syscall(RS_SYS_FAULT_HANDLER, 0, 0, 0, 0);
+		raw_syscall(RS_SYS_FAULT_HANDLER, 0L);
 		return_to((uint64_t)to);
 		exit(1);
 	}
-	raw_syscall(SYS_wait4, child, (long)&status, 0, 0);
+	raw_syscall(SYS_wait4, child, (long)&status, 0L, 0L);
 	return status;
 }
 
@@ -348,9 +345,9 @@ static void bad_returns(void)
 	char name[64];
 
 	gallery_group("Faults inside IRETQ");
-	row_of_value(
-	    "CS with RPL 0 is refused", (uint64_t)-EPERM,
-	    (uint64_t)raw_syscall(RS_SYS_RETURN, RS_SEL_KERNEL_CODE, RS_SEL_KERNEL_DATA, 0, 0));
+	row_of_value("CS with RPL 0 is refused", (uint64_t)-EPERM,
+	             (uint64_t)raw_syscall(RS_SYS_RETURN, (long)RS_SEL_KERNEL_CODE,
+	                                   (long)RS_SEL_KERNEL_DATA, 0L, 0L));
 	for (size_t i = 0; i < ARRAY_SIZE(returns); i++) {
 		const struct bad_return *r = &returns[i];
 		const struct outcome want = {r->vector, r->error, r->to.rip};
@@ -392,27 +389,27 @@ static void numbers(void)
 
 	gallery_group("Numbers and pointers");
 	for (size_t i = 0; i < ARRAY_SIZE(none64); i++)
-		wrong += raw_syscall((long)none64[i], -1, -1, -1, -1) != -ENOSYS;
+		wrong += raw_syscall((long)none64[i], -1L, -1L, -1L, -1L) != -ENOSYS;
 	row_of_value("SYSCALL: numbers that are none", 0, wrong);
 	for (size_t i = 0; i < ARRAY_SIZE(none32); i++)
-		wrong += raw_int80((long)none32[i], -1, -1, -1, -1) != -ENOSYS;
+		wrong += raw_int80((long)none32[i], -1L, -1L, -1L, -1L) != -ENOSYS;
 	row_of_value("INT 0x80: numbers that are none", 0, wrong);
 	row_of_value("INT 0x80: the high half of RAX is no part of it", pid(),
-	             (uint64_t)raw_int80(high | SYS32_getpid, 0, 0, 0, 0));
+	             (uint64_t)raw_int80(high | SYS32_getpid));
 	row_of_value("INT 0x80: the high halves of arguments are none of it", 0,
 	             (uint64_t)raw_int80(high | 4, high | 1, high | (long)&watched_ss, high, high));
 	for (int i = 0; i < 50; i++) {
-		wrong += (uint64_t)raw_int80(SYS32_getpid, 0, 0, 0, 0) != pid();
-		wrong += raw_syscall(SYS32_getpid, 0, 0, 0, 0) != -ENOSYS;
+		wrong += (uint64_t)raw_int80(SYS32_getpid) != pid();
+		wrong += raw_syscall(SYS32_getpid) != -ENOSYS;
 	}
 	row_of_value("SYSCALL and INT 0x80 in turns, each by its own table", 0, wrong);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		wrong += raw_syscall(SYS_write, 1, (long)bad[i], 8, 0) != -EFAULT;
-		wrong += raw_syscall(RS_SYS_INFO, (long)bad[i], 0, 0, 0) != -EFAULT;
+		wrong += raw_syscall(SYS_write, 1L, (long)bad[i], 8L) != -EFAULT;
+		wrong += raw_syscall(RS_SYS_INFO, (long)bad[i]) != -EFAULT;
 	}
 	row_of_value("pointers to nowhere, to the kernel, into the hole: EFAULT", 0, wrong);
 	row_of_value("a length of all ones", (uint64_t)-EFAULT,
-	             (uint64_t)raw_syscall(SYS_write, 1, 0x10000000, -1, 0));
+	             (uint64_t)raw_syscall(SYS_write, 1L, 0x10000000L, -1L));
 }
 
 /* ---- The canonical hole ---------------------------------------------------------------------- */
@@ -426,7 +423,7 @@ static void hole(void)
 {
 	const uint64_t last = 0x7ffffffff000;
 	struct rs_range ranges[RS_MAX_RANGES];
-	long count = raw_syscall(RS_SYS_USER_ROOT, (long)ranges, RS_MAX_RANGES, 0, 0);
+	long count = raw_syscall(RS_SYS_USER_ROOT, (long)ranges, (long)RS_MAX_RANGES);
 	uint64_t user = 0;
 
 	gallery_group("The canonical hole, and what a user root maps");
@@ -475,7 +472,7 @@ static struct outcome yield_with(uint16_t ds, uint16_t es, uint16_t fs, uint16_t
 	way_in.gs = gs;
 	way_cross(ways[0].code);
 	wrong = way_differences(ways[0].changed);
-	return wrong ? (struct outcome){.vector = WRONG, .error = wrong} : allowed;
+	return outcome_of(wrong);
 }
 
 /* The neighbour runs inside each kind of call: those that leave fast must leave slowly. */
@@ -496,7 +493,7 @@ static struct outcome yield_by_all(void)
 		if (way_cross(way->code) || way_out.gpr[RAX] || way_differences(way->changed))
 			failed |= UINT64_C(1) << i;
 	}
-	return failed ? (struct outcome){.vector = WRONG, .error = failed} : allowed;
+	return outcome_of(failed);
 }
 
 static void segments(void)
@@ -514,7 +511,7 @@ static void segments(void)
 	way_in.ds = RS_SEL_READ_ONLY;
 	way_in.es = RS_SEL_BASED;
 	way_cross(ways[0].code);
-	raw_syscall(RS_SYS_GALLERY, 1, 0, 0, 0);
+	raw_syscall(RS_SYS_GALLERY, 1L);
 	set_state(RS_STATE_SILENT, 1);
 	row_of_value("descriptors removed while loaded: null", 0,
 	             (uint64_t)(way_out.ds & ~3) | (uint64_t)(way_out.es & ~3));
@@ -534,11 +531,11 @@ static void faults(void)
 
 	gallery_group("Faults and frames");
 	recursions = 0;
-	raw_syscall(RS_SYS_FAULT_HANDLER, (long)recursive_handler, 0, 0, 0);
+	raw_syscall(RS_SYS_FAULT_HANDLER, (long)recursive_handler);
 	got = try(read_null, 0);
 	try_handle();
 	row("a fault handler that faults, 1000 deep", (struct outcome){VECTOR_PF, PF_U, 0},
-	    recursions == 1000 ? got : (struct outcome){.vector = WRONG, .error = recursions});
+	    recursions == 1000 ? got : outcome_wrong(recursions));
 	try(frame_int14, 0);
 	row_of_value("int 14: RIP at the instruction", (uint64_t)frame_int14, try_fault.rip);
 	try(frame_int3, 0);
@@ -589,7 +586,7 @@ static void kernel_flags(void)
 		fault = (struct rs_fault){0};
 		call_with_flags(i, RFLAGS_AC, RS_SYS_RING0, RS_RING0_READ_USER, (long)&watched_ss,
 		                (long)&fault);
-		row(name, smap, (struct outcome){(uint16_t)fault.vector, fault.error, fault.cr2});
+		row(name, smap, outcome_of_fault(&fault));
 	}
 }
 
@@ -600,8 +597,8 @@ static void kernel_flags(void)
 #define WATCH    "the #DB comes before the next instruction, and some runs crash the emulator"
 
 static const struct departure departures[] = {
-    {HOST_INTERPRETER, "NT set", {WRONG, 0x13, 0}, "IRETQ drops NT: SYSCALL, INT 0x80 lose it"},
-    {HOST_INTERPRETER, "NT, AC and DF set", {WRONG, 0x13, 0}, "IRETQ drops NT, only NT"},
+    {HOST_INTERPRETER, "NT set", {WRONG, 0, 0x13}, "IRETQ drops NT: SYSCALL, INT 0x80 lose it"},
+    {HOST_INTERPRETER, "NT, AC and DF set", {WRONG, 0, 0x13}, "IRETQ drops NT, only NT"},
     {HOST_INTERPRETER, "TF, then a call gate*", {VECTOR_UD, 0, 0}, "no call gates there"},
     {HOST_INTERPRETER,
      "watched MOV SS, then INT3",
@@ -613,7 +610,7 @@ static const struct departure departures[] = {
      NO_CHECK "; ring 3 goes on as 32-bit code"},
     {HOST_INTERPRETER, "to SS read-only", {ALLOWED, 0, 0}, NO_CHECK},
     {HOST_INTERPRETER, "to SS a code segment", {ALLOWED, 0, 0}, NO_CHECK},
-    {HOST_INTERPRETER, "SS takes the flat*", {WRONG, 1, 0}, HOST_GDT},
+    {HOST_INTERPRETER, "SS takes the flat*", {WRONG, 0, 1}, HOST_GDT},
     {HOST_TCG,
      "RF by IRETQ, then SYSCALL",
      {VECTOR_PF, PF_P, 0},

@@ -4,68 +4,11 @@
 
 int errno;
 
-/* ---- System calls ---------------------------------------------------------------------------- */
-
-long raw_syscall(long number, long a, long b, long c, long d)
-{
-	register long r10 __asm__("r10") = d;
-
-	__asm__ volatile("syscall"
-	                 : "+a"(number)
-	                 : "D"(a), "S"(b), "d"(c), "r"(r10)
-	                 : "rcx", "r11", "memory");
-	return number;
-}
-
-long raw_int80(long number, long a, long b, long c, long d)
-{
-	__asm__ volatile("int $0x80" : "+a"(number) : "b"(a), "c"(b), "d"(c), "S"(d) : "memory");
-	return number;
-}
-
-/* Linux keeps the last page of negative numbers for errors. */
-static long with_errno(long result)
-{
-	if (result < 0 && result >= -4095) {
-		errno = (int)-result;
-		return -1;
-	}
-	return result;
-}
-
-long syscall(long number, ...)
-{
-	va_list args;
-	long a, b, c, d;
-
-	va_start(args, number);
-	a = va_arg(args, long);
-	b = va_arg(args, long);
-	c = va_arg(args, long);
-	d = va_arg(args, long);
-	va_end(args);
-	return with_errno(raw_syscall(number, a, b, c, d));
-}
-
-long syscall_int80(long number, ...)
-{
-	va_list args;
-	long a, b, c, d;
-
-	va_start(args, number);
-	a = va_arg(args, long);
-	b = va_arg(args, long);
-	c = va_arg(args, long);
-	d = va_arg(args, long);
-	va_end(args);
-	return with_errno(raw_int80(number, a, b, c, d));
-}
-
 void exit(int status)
 {
 	flush();
 	for (;;)
-		syscall(SYS_exit, (long)status, 0L, 0L, 0L);
+		syscall(SYS_exit, (long)status);
 }
 
 /* ---- Strings ------------------------------------------------------------------------------------
@@ -100,7 +43,7 @@ void flush(void)
 	size_t done = 0;
 
 	while (done < out_used) {
-		long n = syscall(SYS_write, 1L, out + done, out_used - done, 0L);
+		long n = syscall(SYS_write, 1L, out + done, out_used - done);
 
 		if (n <= 0)
 			break;

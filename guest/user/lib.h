@@ -25,13 +25,14 @@
 /* Set by a call that failed; never cleared. */
 extern int errno;
 
-/* By SYSCALL: the result, or -1 with errno set. */
+/* By SYSCALL: the result, or -1 with errno set.  As many arguments as the call has, each as wide as
+ * a long: an int constant needs its L. */
 long syscall(long number, ...);
 /* By INT 0x80, with the i386 numbers and 32-bit arguments: likewise. */
 long syscall_int80(long number, ...);
 /* Both without the library's turn: the kernel's own -errno. */
-long raw_syscall(long number, long a, long b, long c, long d);
-long raw_int80(long number, long a, long b, long c, long d);
+long raw_syscall(long number, ...);
+long raw_int80(long number, ...);
 
 /* %s %c %d %u %x %% with '-', '0', ' and a width; all integers are long.  ' groups digits by three.
  */

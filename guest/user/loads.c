@@ -73,7 +73,7 @@ static uint64_t turns_within(const struct load *load, const struct modes *modes,
 
 		if (!modes->have[mode])
 			continue;
-		syscall(RS_SYS_PTI_MODE, mode, 0L, 0L, 0L);
+		syscall(RS_SYS_PTI_MODE, mode);
 		run(load, 1);
 		ticks = run(load, 4) / 4;
 		if (ticks > slowest)
@@ -85,14 +85,14 @@ static uint64_t turns_within(const struct load *load, const struct modes *modes,
 
 static uint64_t time_in_mode(const struct load *load, long mode, uint64_t turns)
 {
-	syscall(RS_SYS_PTI_MODE, mode, 0L, 0L, 0L);
+	syscall(RS_SYS_PTI_MODE, mode);
 	run(load, turns / WARM_UP_PART + 1);
 	return run(load, turns);
 }
 
 struct load_result load_measure(const struct load *load, const struct modes *modes, uint64_t budget)
 {
-	long before = syscall(RS_SYS_PTI_MODE, -1L, 0L, 0L, 0L);
+	long before = syscall(RS_SYS_PTI_MODE, -1L);
 	struct load_result result = {.turns = turns_within(load, modes, budget)};
 
 	/* Turn about, so that a slower stretch of the host falls on all modes. */
@@ -107,7 +107,7 @@ struct load_result load_measure(const struct load *load, const struct modes *mod
 				result.ticks[mode] = ticks;
 		}
 	}
-	syscall(RS_SYS_PTI_MODE, before, 0L, 0L, 0L);
+	syscall(RS_SYS_PTI_MODE, before);
 	return result;
 }
 

@@ -37,7 +37,7 @@ uint64_t record_send(const struct rs_record *list, uint64_t count)
 
 	while (sent < count) {
 		uint64_t some = count - sent < RS_RECORDS_A_CALL ? count - sent : RS_RECORDS_A_CALL;
-		long taken = syscall(RS_SYS_RECORD, list + sent, some, 0L, 0L);
+		long taken = syscall(RS_SYS_RECORD, list + sent, some);
 
 		if (taken <= 0)
 			break;

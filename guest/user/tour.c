@@ -47,7 +47,7 @@ static void show_marks(const char *title)
 	const struct rs_mark *b = &marks[MARK_BEFORE], *i = &marks[MARK_INSIDE],
 	                     *a = &marks[MARK_AFTER];
 
-	syscall(RS_SYS_MARKS, marks, 0L, 0L, 0L);
+	syscall(RS_SYS_MARKS, marks);
 	printf("  %-10s  %-16s  %-16s  %-16s\n", title, "before", "inside", "after");
 	row("CPL", false, b->cpl, i->cpl, a->cpl);
 	row("CS", true, b->cs, i->cs, a->cs);
@@ -59,9 +59,9 @@ static void show_marks(const char *title)
 
 static void anatomy_of_fault(const char *title, fault_fn *insn, uint64_t address)
 {
-	syscall(RS_SYS_FAULT_HANDLER, mark_fault_resume, 0L, 0L, 0L);
+	syscall(RS_SYS_FAULT_HANDLER, mark_fault_resume);
 	mark_fault(insn, address);
-	syscall(RS_SYS_FAULT_HANDLER, 0L, 0L, 0L, 0L);
+	syscall(RS_SYS_FAULT_HANDLER, 0L);
 	show_marks(title);
 }
 
@@ -71,15 +71,15 @@ static void anatomy_of_switch(void)
 	uint32_t status;
 
 	flush();
-	if (syscall(SYS_fork, 0L, 0L, 0L, 0L) == 0) {
-		syscall(RS_SYS_MARK_SLOT, (long)MARK_INSIDE, 0L, 0L, 0L);
-		syscall(SYS_sched_yield, 0L, 0L, 0L, 0L);
+	if (syscall(SYS_fork) == 0) {
+		syscall(RS_SYS_MARK_SLOT, (long)MARK_INSIDE);
+		syscall(SYS_sched_yield);
 		mark(MARK_AFTER);
 		exit(0);
 	}
-	syscall(SYS_sched_yield, 0L, 0L, 0L, 0L);
+	syscall(SYS_sched_yield);
 	mark(MARK_BEFORE);
-	syscall(SYS_sched_yield, 0L, 0L, 0L, 0L);
+	syscall(SYS_sched_yield);
 	syscall(SYS_wait4, -1L, &status, 0L, 0L);
 	show_marks("CR3 switch");
 }
@@ -88,8 +88,8 @@ static void anatomy(void)
 {
 	section(
 	    "What a crossing changes, KPTI on (seen by the VMM from outside; * where it differs)");
-	syscall(RS_SYS_PTI_MODE, (long)pti_on(), 0L, 0L, 0L);
-	syscall(RS_SYS_MARK_SLOT, (long)MARK_INSIDE, 0L, 0L, 0L);
+	syscall(RS_SYS_PTI_MODE, (long)pti_on());
+	syscall(RS_SYS_MARK_SLOT, (long)MARK_INSIDE);
 	mark_syscall();
 	show_marks("SYSCALL");
 	mark_int80();
@@ -98,8 +98,8 @@ static void anatomy(void)
 	anatomy_of_fault("#UD", fault_ud, 0);
 	anatomy_of_fault("#GP", fault_gp, 0);
 	anatomy_of_switch();
-	syscall(RS_SYS_MARK_SLOT, -1L, 0L, 0L, 0L);
-	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode, 0L, 0L, 0L);
+	syscall(RS_SYS_MARK_SLOT, -1L);
+	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode);
 }
 
 /* ---- Isolation ----------------------------------------------------------------------------------
@@ -134,9 +134,9 @@ static void isolation(void)
 	struct rs_page_counts counts;
 
 	section("What ring 3 can see of the kernel");
-	syscall(RS_SYS_COUNT_PAGES, &counts, 0L, 0L, 0L);
+	syscall(RS_SYS_COUNT_PAGES, &counts);
 	for (int i = 0; i < 2; i++) {
-		syscall(RS_SYS_PTI_MODE, (long)modes[i], 0L, 0L, 0L);
+		syscall(RS_SYS_PTI_MODE, (long)modes[i]);
 		printf(
 		    "  %s: ring 3 runs on the %s root, which maps %'u pages of the kernel half\n",
 		    mode_names[modes[i]], modes[i] == RS_PTI_OFF ? "kernel" : "user",
@@ -144,7 +144,7 @@ static void isolation(void)
 		try_kernel_read("kernel text", info.kernel_text);
 		try_kernel_read("entry text ", info.entry_text);
 	}
-	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode, 0L, 0L, 0L);
+	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode);
 }
 
 /* ---- Processes
@@ -155,8 +155,8 @@ static volatile uint64_t own_variable = 1;
 static void child(const char *by)
 {
 	own_variable = 2;
-	printf("  process %d (forked by %s) sets the variable at %x to %u\n",
-	       syscall(SYS_getpid, 0L, 0L, 0L, 0L), by, (uint64_t)&own_variable, own_variable);
+	printf("  process %d (forked by %s) sets the variable at %x to %u\n", syscall(SYS_getpid),
+	       by, (uint64_t)&own_variable, own_variable);
 	exit(7);
 }
 
@@ -178,20 +178,20 @@ static void processes(void)
 
 	section("Processes: address spaces of their own over one kernel");
 	flush();
-	if (syscall(SYS_fork, 0L, 0L, 0L, 0L) == 0)
+	if (syscall(SYS_fork) == 0)
 		child("SYSCALL 57");
 	wait_for_child();
 	flush();
-	if (syscall_int80(SYS32_fork, 0L, 0L, 0L, 0L) == 0)
+	if (syscall_int80(SYS32_fork) == 0)
 		child("INT 0x80 number 2");
 	wait_for_child();
 	flush();
-	if (syscall(SYS_fork, 0L, 0L, 0L, 0L) == 0) {
+	if (syscall(SYS_fork) == 0) {
 		read_at((void *)info.kernel_text);
 		exit(0);
 	}
 	wait_for_child();
-	result = syscall(999, 0L, 0L, 0L, 0L);
+	result = syscall(999);
 	printf("  a call that does not exist: syscall(999) = %d, errno %d (ENOSYS)\n", result,
 	       (long)errno);
 }
@@ -247,7 +247,7 @@ static uint64_t measure_switch(const struct crossing *crossing)
 	uint64_t ticks;
 
 	flush();
-	if (syscall(SYS_fork, 0L, 0L, 0L, 0L) == 0) {
+	if (syscall(SYS_fork) == 0) {
 		crossing->loop(ROUNDS * (turns / ROUNDS / crossing->per_turn) + 1);
 		exit(0);
 	}
@@ -292,17 +292,17 @@ static void costs(void)
 
 	section("Cycles per crossing");
 	for (int m = 0; m < 3; m++) {
-		syscall(RS_SYS_PTI_MODE, (long)modes[m], 0L, 0L, 0L);
+		syscall(RS_SYS_PTI_MODE, (long)modes[m]);
 		for (size_t c = 0; c < CROSSINGS; c++) {
 			if (crossings[c].insn)
-				syscall(RS_SYS_FAULT_HANDLER, loop_fault_resume, 0L, 0L, 0L);
+				syscall(RS_SYS_FAULT_HANDLER, loop_fault_resume);
 			ticks[c][m] = crossings[c].loop == loop_yield
 			                  ? measure_switch(&crossings[c])
 			                  : measure(&crossings[c]);
 		}
-		syscall(RS_SYS_FAULT_HANDLER, 0L, 0L, 0L, 0L);
+		syscall(RS_SYS_FAULT_HANDLER, 0L);
 	}
-	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode, 0L, 0L, 0L);
+	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode);
 
 	printf("  %-26s  %12s  %12s  %12s\n", "", "KPTI off", "on, PCID", "on, no PCID");
 	for (size_t c = 0; c < CROSSINGS; c++) {
@@ -318,7 +318,7 @@ static void costs(void)
 	printf("  RDTSC ticks, there and back; the best of %u parts of %u\n", (uint64_t)ROUNDS,
 	       turns / ROUNDS);
 
-	ring0 = (uint64_t)syscall(RS_SYS_RING0_LOOP, 10000L, 0L, 0L, 0L);
+	ring0 = (uint64_t)syscall(RS_SYS_RING0_LOOP, 10000L);
 	start = rdtsc();
 	loop_nothing(10000);
 	ring3 = rdtsc() - start;
@@ -345,7 +345,7 @@ int tour_main(int argc, char **argv)
 	turns = argc > 1 ? number(argv[1]) : TURNS;
 	if (turns < 2 * ROUNDS)
 		turns = 2 * ROUNDS;
-	syscall(RS_SYS_INFO, &info, 0L, 0L, 0L);
+	syscall(RS_SYS_INFO, &info);
 	printf("Ringscope tour: ring 3 and ring 0 on %u-level paging, %u MiB of RAM, KPTI %s\n",
 	       (uint64_t)info.levels, info.ram_size >> 20, start_modes[info.pti_mode]);
 	anatomy();

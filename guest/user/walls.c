@@ -565,7 +565,7 @@ static void set_up(const struct wall *wall, uint64_t value)
 	case STATE_NONE:
 		break;
 	case STATE_MARK_PORT:
-		raw_syscall(RS_SYS_MARK_SLOT, value ? 3 : -1, 0, 0, 0);
+		raw_syscall(RS_SYS_MARK_SLOT, value ? 3L : -1L);
 		break;
 	case RS_STATE_LEAF_BITS:
 		/* Wider than the i386 convention's arguments. */
@@ -574,7 +574,7 @@ static void set_up(const struct wall *wall, uint64_t value)
 		break;
 	default:
 		/* Not by SYSCALL: that may be what is switched off. */
-		raw_int80(RS_SYS_STATE, (long)wall->state, (long)value, 0, 0);
+		raw_int80(RS_SYS_STATE, (long)wall->state, (long)value);
 	}
 }
 
@@ -611,7 +611,7 @@ static void run(const char *title, const struct wall *walls, size_t count)
 		const char *why_not = reason_to_skip(wall);
 
 		if (wall->hidden && info.pti_mode != RS_PTI_OFF)
-			want.error &= ~PF_P;
+			want.error &= ~(uint32_t)PF_P;
 		if (why_not)
 			gallery_skip(wall->name, why_not);
 		else if (!gallery_harmful(wall->name, want))
@@ -666,13 +666,13 @@ static const struct ring0_wall {
 static struct outcome ask_ring0(const struct ring0_wall *wall, uint64_t address)
 {
 	struct rs_fault fault = {0};
-	long result = raw_syscall(RS_SYS_RING0, wall->kind, (long)address, (long)&fault, 0);
+	long result = raw_syscall(RS_SYS_RING0, (long)wall->kind, (long)address, (long)&fault);
 
 	if (result == 0)
 		return (struct outcome){.vector = ALLOWED};
 	if (result < 0)
-		return (struct outcome){.vector = WRONG, .error = (uint64_t)-result};
-	return (struct outcome){(uint16_t)fault.vector, fault.error, fault.cr2};
+		return outcome_wrong((uint64_t)-result);
+	return outcome_of_fault(&fault);
 }
 
 static void run_ring0(void)
@@ -696,7 +696,7 @@ static void run_ring0(void)
 			continue;
 		got = ask_ring0(wall, address);
 		if (wall->cr2 == 1)
-			want.cr2 = got.cr2; /* the kernel's own business */
+			want.detail = got.detail; /* the kernel's own business */
 		gallery_row(wall->name, want, got);
 	}
 }

@@ -189,17 +189,17 @@ static uint64_t wrong_result(const struct way *way, uint64_t pid)
 
 struct outcome way_go(const struct way *way)
 {
-	const uint64_t pid = (uint64_t)raw_syscall(SYS_getpid, 0, 0, 0, 0);
+	const uint64_t pid = (uint64_t)raw_syscall(SYS_getpid);
 	const uint64_t rflags = way_in.rflags;
 	struct outcome got = {.vector = ALLOWED};
 	uint64_t wrong;
 	bool faulted;
 
-	raw_syscall(RS_SYS_FAULT_HANDLER, (long)way_caught, 0, 0, 0);
+	raw_syscall(RS_SYS_FAULT_HANDLER, (long)way_caught);
 	faulted = way_cross(way->code);
 	try_handle();
 	if (faulted) {
-		got = (struct outcome){(uint16_t)way_out.gpr[RDI], way_out.gpr[RSI],
+		got = (struct outcome){(uint16_t)way_out.gpr[RDI], (uint32_t)way_out.gpr[RSI],
 		                       way_out.gpr[RDX]};
 		if (got.vector != way->want.vector)
 			return got;
@@ -209,5 +209,5 @@ struct outcome way_go(const struct way *way)
 	if (!faulted)
 		wrong |= wrong_result(way, pid);
 	way_in.rflags = rflags;
-	return wrong ? (struct outcome){.vector = WRONG, .error = wrong} : got;
+	return wrong ? outcome_wrong(wrong) : got;
 }
