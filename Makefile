@@ -129,7 +129,8 @@ UNIT_SOURCES := $(sort $(wildcard tests/unit/*.c))
 UNIT_VMM_SOURCES := $(sort $(wildcard tests/unit_vmm/*.c))
 VMM_PARTS := $(filter-out $(BUILD)/host/vmm/main.c.o,$(VMM_OBJECTS))
 KVM_TESTS := $(patsubst tests/kvm/%.c,$(BUILD)/tests/%,$(wildcard tests/kvm/*.c))
-TEST_GUESTS := $(patsubst tests/guests/%,$(BUILD)/tests/%.elf,$(basename $(wildcard tests/guests/*.S tests/guests/*.c)))
+TEST_GUESTS := $(patsubst tests/guests/%,$(BUILD)/tests/%.elf,$(basename $(wildcard tests/guests/*.S tests/guests/*.c))) \
+	$(patsubst tests/guests/noted/%.c,$(BUILD)/tests/%.elf,$(wildcard tests/guests/noted/*.c))
 TEST_PROGRAMS := $(BUILD)/tests/unit $(BUILD)/tests/unit_vmm $(BUILD)/tests/tour_test $(KVM_TESTS) $(TEST_GUESTS)
 
 $(BUILD)/tests/unit: $(call objects,host,$(UNIT_SOURCES)) $(SHARED_OBJECTS)
@@ -164,6 +165,13 @@ $(BUILD)/tests/%.elf: tests/guests/%.c guest/examples/plain.ld
 	@echo "  GUEST   $<"
 	@$(CC) $(GUEST_CFLAGS) -MMD -MP -MF $@.d -nostdlib -static -Wl,--build-id=none \
 		-Wl,-z,max-page-size=4096 -T guest/examples/plain.ld -o $@ $<
+
+# With the Ringscope note: in the kernel half, as guest.elf is.
+$(BUILD)/tests/%.elf: tests/guests/noted/%.c tests/guests/noted.ld
+	@mkdir -p $(@D)
+	@echo "  GUEST   $<"
+	@$(CC) $(KERNEL_CFLAGS) -MMD -MP -MF $@.d -nostdlib -static -Wl,--build-id=none \
+		-Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -T tests/guests/noted.ld -o $@ $<
 
 .PHONY: tests
 tests: all $(TEST_PROGRAMS) ## build everything that make test runs

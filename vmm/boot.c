@@ -294,7 +294,7 @@ bool boot_build(struct boot *boot, const struct memory *memory, const struct ima
 {
 	uint64_t gpa;
 
-	*boot = (struct boot){.memory = memory, .next_frame = image->end, .cpus = 1};
+	*boot = (struct boot){.memory = memory, .next_frame = image->end, .cpus = options->cpus};
 	if (memory->size > UINT64_C(1) << host->maxphyaddr)
 		return message_error("--mem: %" PRIu64 " MiB are more than the CPU's %" PRIu32
 		                     "-bit physical addresses reach",
@@ -372,8 +372,27 @@ void boot_publish(struct boot *boot, const struct image *image, const struct hos
 	page->pti_mode = pti_mode;
 	page->cpus = boot->cpus;
 	page->tsc_khz = host->tsc_khz;
+	page->apic_khz = host->apic_khz;
 	publish_segments(page, image);
 	publish_cmdline(page, options);
+}
+
+struct rs_stats boot_counts(const struct boot *boot)
+{
+	enum { COUNTERS = sizeof(struct rs_stats) / sizeof(uint64_t) };
+	union {
+		struct rs_stats stats;
+		uint64_t counters[COUNTERS];
+	} sum = {.stats = *boot->stats[0]};
+
+	_Static_assert(sizeof(struct rs_stats) % sizeof(uint64_t) == 0, "nothing but counters");
+	for (unsigned cpu = 1; cpu < boot->cpus; cpu++) {
+		const volatile uint64_t *from = (const volatile uint64_t *)boot->stats[cpu];
+
+		for (size_t i = 0; i < COUNTERS; i++)
+			sum.counters[i] += from[i];
+	}
+	return sum.stats;
 }
 
 void boot_set_quirk(struct boot *boot, uint64_t quirk)

@@ -37,6 +37,9 @@ bool boot_build(struct boot *boot, const struct memory *memory, const struct ima
 void boot_publish(struct boot *boot, const struct image *image, const struct host *host,
                   const struct options *options, uint32_t pti_mode);
 
+/* What the guest has counted so far, on all its CPUs: a copy, of whatever lies there. */
+struct rs_stats boot_counts(const struct boot *boot);
+
 /* Tells the guest of a quirk (RS_QUIRK_*), at any time. */
 void boot_set_quirk(struct boot *boot, uint64_t quirk);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -72,4 +73,34 @@ bool console_write(struct console *console, int fd, const char *bytes, size_t co
 	if (console->terminal && memchr(bytes, '\n', count))
 		return console_flush(console);
 	return !console->failed;
+}
+
+/* Until standard input can be read without waiting.  Blocked signals come only while this sleeps,
+ * so that none can slip in between the question and the wait. */
+static bool wait_for_input(bool (*given_up)(void *ctx), void *ctx)
+{
+	struct pollfd poll_fd = {.fd = STDIN_FILENO, .events = POLLIN};
+	sigset_t all, before;
+	bool ready = false;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	while (!ready && !given_up(ctx))
+		ready = ppoll(&poll_fd, 1, NULL, &before) >= 0 || errno != EINTR;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return ready;
+}
+
+int64_t console_read(char *bytes, size_t count, bool (*given_up)(void *ctx), void *ctx)
+{
+	ssize_t result;
+
+	if (!count)
+		return 0;
+	do {
+		if (!wait_for_input(given_up, ctx))
+			return -EINTR;
+		result = read(STDIN_FILENO, bytes, count);
+	} while (result < 0 && (errno == EINTR || errno == EAGAIN));
+	return result < 0 ? -errno : result;
 }

@@ -6,17 +6,16 @@
 #include "vmm/quirks.h"
 
 /* For the last exits in a report: what was accessed, and what was written. */
-static void record(struct machine *machine, unsigned size, bool write, uint64_t address,
-                   uint64_t value)
+static void record(struct cpu *cpu, unsigned size, bool write, uint64_t address, uint64_t value)
 {
-	struct exit_record *exit = exit_ring_next(&machine->stats.ring);
+	struct exit_record *exit = exit_ring_next(&cpu->stats.ring);
 
-	exit->reason = machine->vcpu.run->exit_reason;
+	exit->reason = cpu->vcpu.run->exit_reason;
 	exit->size = (uint8_t)size;
 	exit->write = write;
 	exit->address = address;
 	exit->value = value;
-	exit->time = machine->stats.last;
+	exit->time = cpu->stats.last;
 }
 
 /* 1, 2 or 4 bytes, as port I/O has them. */
@@ -39,100 +38,114 @@ static uint32_t little_endian(const uint8_t *data, unsigned size)
 
 /* String instructions may bring several elements with one exit.  Nothing answers reads: all
  * ones, as from a bus without a device. */
-static bool exit_io(struct machine *machine)
+static bool exit_io(struct cpu *cpu)
 {
-	struct kvm_run *run = machine->vcpu.run;
+	struct kvm_run *run = cpu->vcpu.run;
 	const unsigned size = run->io.size;
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
 	if (run->io.direction == KVM_EXIT_IO_IN) {
 		memset(data, 0xff, (size_t)size * run->io.count);
-		machine->stats.unknown_io += run->io.count;
-		record(machine, size, false, run->io.port, 0);
+		cpu->stats.unknown_io += run->io.count;
+		record(cpu, size, false, run->io.port, 0);
 		return true;
 	}
 	for (uint32_t i = 0; i < run->io.count; i++, data += size) {
 		const uint32_t value = little_endian(data, size);
 		bool known;
 
-		record(machine, size, true, run->io.port, value);
-		if (!hypercall_out(machine, run->io.port, size, value, &known))
+		record(cpu, size, true, run->io.port, value);
+		if (!hypercall_out(cpu, run->io.port, size, value, &known))
 			return false;
 		if (!known)
-			machine->stats.unknown_io++;
+			cpu->stats.unknown_io++;
 	}
 	return true;
 }
 
 /* A guest-physical address outside RAM: reads give all ones, writes are dropped. */
-static bool exit_mmio(struct machine *machine)
+static bool exit_mmio(struct cpu *cpu)
 {
-	struct kvm_run *run = machine->vcpu.run;
+	struct kvm_run *run = cpu->vcpu.run;
 	uint64_t value = 0;
 
 	if (run->mmio.is_write)
 		memcpy(&value, run->mmio.data, sizeof(value));
 	else
 		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
-	machine->stats.unknown_mmio++;
-	record(machine, run->mmio.len, run->mmio.is_write, run->mmio.phys_addr, value);
+	cpu->stats.unknown_mmio++;
+	record(cpu, run->mmio.len, run->mmio.is_write, run->mmio.phys_addr, value);
 	return true;
 }
 
 /* MSRs that KVM hands to us: the guest gets the #GP of an MSR that does not exist. */
-static bool exit_msr(struct machine *machine, bool write)
+static bool exit_msr(struct cpu *cpu, bool write)
 {
-	struct kvm_run *run = machine->vcpu.run;
+	struct kvm_run *run = cpu->vcpu.run;
 
-	record(machine, 8, write, run->msr.index, write ? run->msr.data : 0);
+	record(cpu, 8, write, run->msr.index, write ? run->msr.data : 0);
 	run->msr.error = 1;
 	return true;
 }
 
-static bool exit_internal_error(struct machine *machine)
+static bool exit_internal_error(struct cpu *cpu)
 {
-	record(machine, 0, false, machine->vcpu.run->internal.suberror, 0);
-	return quirk_complete(machine) || machine_end(machine, END_INTERNAL_ERROR);
+	record(cpu, 0, false, cpu->vcpu.run->internal.suberror, 0);
+	return quirk_complete(cpu) || machine_end(cpu->machine, END_INTERNAL_ERROR);
 }
 
-static bool exit_end(struct machine *machine, uint64_t detail, enum end_reason reason)
+static bool exit_end(struct cpu *cpu, uint64_t detail, enum end_reason reason)
 {
-	record(machine, 0, false, detail, 0);
-	return machine_end(machine, reason);
+	record(cpu, 0, false, detail, 0);
+	return machine_end(cpu->machine, reason);
 }
 
-bool exit_dispatch(struct machine *machine)
+/* Nothing can wake this CPU: HLT is an exit only without an interrupt controller, and nobody
+ * injects.  The run ends with the last one. */
+static bool exit_hlt(struct cpu *cpu)
 {
-	struct kvm_run *run = machine->vcpu.run;
+	const struct machine *machine = cpu->machine;
 
-	machine->outcome.exit_reason = run->exit_reason;
+	cpu->halted = true;
+	for (unsigned i = 0; i < machine->boot.cpus; i++) {
+		if (machine->cpus[i].started && !machine->cpus[i].halted) {
+			record(cpu, 0, false, 0, 0);
+			return false;
+		}
+	}
+	return exit_end(cpu, 0, END_HALTED);
+}
+
+bool exit_dispatch(struct cpu *cpu)
+{
+	struct kvm_run *run = cpu->vcpu.run;
+
+	cpu->machine->outcome.exit_reason = run->exit_reason;
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
-		return exit_io(machine);
+		return exit_io(cpu);
 	case KVM_EXIT_MMIO:
-		return exit_mmio(machine);
+		return exit_mmio(cpu);
 	case KVM_EXIT_HLT:
-		/* Nothing can wake it: no interrupt controller, and nobody injects. */
-		return exit_end(machine, 0, END_HALTED);
+		return exit_hlt(cpu);
 	case KVM_EXIT_SHUTDOWN:
-		return exit_end(machine, 0, END_SHUTDOWN);
+		return exit_end(cpu, 0, END_SHUTDOWN);
 	case KVM_EXIT_INTERNAL_ERROR:
-		return exit_internal_error(machine);
+		return exit_internal_error(cpu);
 	case KVM_EXIT_FAIL_ENTRY:
-		return exit_end(machine, run->fail_entry.hardware_entry_failure_reason,
-		                END_FAIL_ENTRY);
+		return exit_end(cpu, run->fail_entry.hardware_entry_failure_reason, END_FAIL_ENTRY);
 	case KVM_EXIT_X86_RDMSR:
-		return exit_msr(machine, false);
+		return exit_msr(cpu, false);
 	case KVM_EXIT_X86_WRMSR:
-		return exit_msr(machine, true);
+		return exit_msr(cpu, true);
 	case KVM_EXIT_INTR:            /* a signal, which stop_requested knows more about */
 	case KVM_EXIT_NMI:             /* the host's own business */
 	case KVM_EXIT_IRQ_WINDOW_OPEN: /* nothing waits for it */
 	case KVM_EXIT_SET_TPR:         /* the guest lowered CR8: no interrupt is held back */
-		record(machine, 0, false, 0, 0);
+		record(cpu, 0, false, 0, 0);
 		return true;
 	case KVM_EXIT_DEBUG: /* comes only after KVM_SET_GUEST_DEBUG, which nobody did */
 	default:             /* after a KVM_ENABLE_CAP, or on another architecture: the same */
-		return exit_end(machine, 0, END_UNEXPECTED_EXIT);
+		return exit_end(cpu, 0, END_UNEXPECTED_EXIT);
 	}
 }

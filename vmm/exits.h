@@ -6,7 +6,8 @@
 
 #include "vmm/machine.h"
 
-/* Serves the exit in machine->vcpu.run.  False: the run is over, see machine->outcome. */
-bool exit_dispatch(struct machine *machine);
+/* Serves the exit in cpu->vcpu.run.  False: the run is over, see machine->outcome, or this CPU has
+ * halted for ever. */
+bool exit_dispatch(struct cpu *cpu);
 
 #endif

@@ -19,6 +19,7 @@ struct host {
 	uint64_t features;   /* ... and that KVM accepted when tried: what the guest is told */
 	uint32_t maxphyaddr; /* physical address width, bits */
 	uint64_t tsc_khz;    /* 0: unknown */
+	uint64_t apic_khz;   /* of the local APICs' timers; 0: the VM has none */
 	bool rdcl_no_known;  /* pti=auto asked ... */
 	bool rdcl_no;        /* ... and the CPU does not need KPTI (Meltdown) */
 };

@@ -13,11 +13,10 @@
 
 /* One OUT of `size` bytes.  Sets *known to false for a port, or a size, that means nothing here.
  * False: the run is over, see machine->outcome. */
-bool hypercall_out(struct machine *machine, uint16_t port, unsigned size, uint32_t value,
-                   bool *known);
+bool hypercall_out(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value, bool *known);
 
 /* The state that an earlier OUT to RS_PORT_MARK asked for, after KVM_RUN has completed that OUT
  * without entering the guest.  False after a message. */
-bool hypercall_store_mark(struct machine *machine);
+bool hypercall_store_mark(struct cpu *cpu);
 
 #endif

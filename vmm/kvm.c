@@ -73,6 +73,10 @@ int kvm_msrs(int fd, unsigned long request, struct kvm_msr_entry *entries, unsig
 	return done;
 }
 
+#ifndef KVM_CAP_X86_APIC_BUS_CYCLES_NS
+#define KVM_CAP_X86_APIC_BUS_CYCLES_NS 237
+#endif
+
 static bool open_device(struct kvm *kvm)
 {
 	kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -111,6 +115,19 @@ static const struct {
     {KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS", "giving exceptions to the guest"},
     {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT", "stopping the guest (Linux 4.13)"},
 };
+
+static bool check_max_vcpus(const struct kvm *kvm, unsigned cpus)
+{
+	int max;
+
+	if (cpus == 1)
+		return true;
+	max = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+	if (max <= 0)
+		max = 4; /* api.rst, 4.4: without the capability */
+	return cpus <= (unsigned)max ||
+	       message_error("--cpus %u: this KVM lets a VM have %d: give less", cpus, max);
+}
 
 static bool check_capabilities(struct kvm *kvm)
 {
@@ -185,6 +202,8 @@ static bool read_cpuid(struct kvm *kvm)
 
 enum cpuid_register { EAX, EBX, ECX, EDX };
 
+enum { X2APIC = 1 << 21 }; /* leaf 1, ECX */
+
 static uint32_t cpuid_value(const struct kvm_cpuid2 *table, uint32_t leaf, enum cpuid_register reg)
 {
 	const struct kvm_cpuid_entry2 *entry = cpuid_find(table, leaf, 0);
@@ -200,6 +219,28 @@ static uint32_t cpuid_value(const struct kvm_cpuid2 *table, uint32_t leaf, enum 
 		return entry->ecx;
 	default:
 		return entry->edx;
+	}
+}
+
+void cpuid_set_apic_id(struct kvm_cpuid2 *table, uint32_t id)
+{
+	for (uint32_t i = 0; i < table->nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &table->entries[i];
+
+		switch (entry->function) {
+		case 0x1:
+			entry->ebx = (entry->ebx & 0xffffff) | id << 24;
+			break;
+		case 0xb:
+		case 0x1f:
+			entry->edx = id;
+			break;
+		case 0x8000001e:
+			entry->eax = id;
+			break;
+		default:
+			break;
+		}
 	}
 }
 
@@ -312,13 +353,29 @@ bool kvm_rdcl_no(struct kvm *kvm)
 
 /* ---- Opening and closing ------------------------------------------------------------------- */
 
-bool kvm_open(struct kvm *kvm)
+bool kvm_open(struct kvm *kvm, unsigned cpus)
 {
 	*kvm = KVM_CLOSED;
-	return open_device(kvm) && check_capabilities(kvm) && read_cpuid(kvm) && describe_cpu(kvm);
+	return open_device(kvm) && check_capabilities(kvm) && check_max_vcpus(kvm, cpus) &&
+	       read_cpuid(kvm) && describe_cpu(kvm);
 }
 
-bool kvm_create_vm(struct kvm *kvm, const struct memory *memory)
+/* Local APICs, and for the rest of an interrupt controller a VMM that has none: a whole one in KVM
+ * would make it slow to close the VM and take ports away.  Refused is no error. */
+static void try_apic(struct kvm *kvm)
+{
+	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP};
+	int nanoseconds;
+
+	if (!(cpuid_value(kvm->cpuid, 1, ECX) & X2APIC) ||
+	    ioctl(kvm->vm, KVM_ENABLE_CAP, &split) < 0)
+		return;
+	/* Older kernels know no other clock for it than 1 ns. */
+	nanoseconds = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_X86_APIC_BUS_CYCLES_NS);
+	kvm->host.apic_khz = UINT64_C(1000000) / (nanoseconds > 0 ? (unsigned)nanoseconds : 1);
+}
+
+bool kvm_create_vm(struct kvm *kvm, const struct memory *memory, bool apic)
 {
 	struct kvm_userspace_memory_region slot = {
 	    .slot = 0,
@@ -328,7 +385,11 @@ bool kvm_create_vm(struct kvm *kvm, const struct memory *memory)
 	};
 
 	kvm->vm = KVM_IOCTL(kvm->fd, KVM_CREATE_VM, NULL);
-	return kvm->vm >= 0 && KVM_IOCTL(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot) == 0;
+	if (kvm->vm < 0 || KVM_IOCTL(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+		return false;
+	if (apic)
+		try_apic(kvm);
+	return true;
 }
 
 void kvm_close(struct kvm *kvm)

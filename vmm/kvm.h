@@ -19,18 +19,20 @@ struct kvm {
 	int fd;                   /* /dev/kvm; -1: closed */
 	int vm;                   /* the VM; -1: none */
 	size_t run_size;          /* bytes of a vCPU's struct kvm_run mapping */
-	struct kvm_cpuid2 *cpuid; /* KVM_GET_SUPPORTED_CPUID, unchanged; owned */
+	struct kvm_cpuid2 *cpuid; /* KVM_GET_SUPPORTED_CPUID, but for the APIC id; owned */
 	struct host host;
 };
 
 /* A struct kvm that kvm_close accepts. */
 #define KVM_CLOSED ((struct kvm){.fd = -1, .vm = -1})
 
-/* Opens /dev/kvm, checks version and capabilities, reads the CPUID table and fills kvm->host.
- * False after a message; kvm_close is due in both cases. */
-bool kvm_open(struct kvm *kvm);
-/* Makes the VM, with all of `memory` as its slot 0.  The memory must outlive it. */
-bool kvm_create_vm(struct kvm *kvm, const struct memory *memory);
+/* Opens /dev/kvm, checks version and capabilities, and that a VM can have `cpus` vCPUs, reads the
+ * CPUID table and fills kvm->host.  False after a message; kvm_close is due in both cases. */
+bool kvm_open(struct kvm *kvm, unsigned cpus);
+/* Makes the VM, with all of `memory` as its slot 0.  The memory must outlive it.  `apic`: its vCPUs
+ * are to have local APICs (and nothing else of an interrupt controller: ports stay ours); where KVM
+ * refuses, they have none, and kvm->host.apic_khz stays 0. */
+bool kvm_create_vm(struct kvm *kvm, const struct memory *memory, bool apic);
 void kvm_close(struct kvm *kvm);
 
 /* Whether the CPU can do without KPTI (pti=auto): AMD and Hygon, or Intel with RDCL_NO in
@@ -51,5 +53,9 @@ int kvm_msrs(int fd, unsigned long request, struct kvm_msr_entry *entries, unsig
 /* The entry of a CPUID table for a leaf and subleaf; NULL when it has none. */
 const struct kvm_cpuid_entry2 *cpuid_find(const struct kvm_cpuid2 *table, uint32_t leaf,
                                           uint32_t subleaf);
+
+/* Sets the initial APIC id wherever the table has it (SDM volume 2, CPUID; APM volume 3, appendix
+ * E). */
+void cpuid_set_apic_id(struct kvm_cpuid2 *table, uint32_t id);
 
 #endif

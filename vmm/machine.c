@@ -3,18 +3,53 @@
 #include <errno.h>
 #include <string.h>
 
+#include "vmm/debug/debugger.h"
 #include "vmm/message.h"
 #include "vmm/trace/recorder.h"
 #include "vmm/start.h"
+
+/* What of --cpus the guest's file decides. */
+static bool check_cpus(const struct image *image, const struct options *options)
+{
+	if (options->cpus == 1 || (image->noted && image->note.cpu_entry))
+		return true;
+	return message_error("--cpus %u: %s %s, so nobody could start the other CPUs: leave it out",
+	                     options->cpus, image->path,
+	                     image->noted ? "says in its " RS_NOTE_NAME
+	                                    " note that it is for one CPU (cpu_entry is 0)"
+	                                  : "has no " RS_NOTE_NAME " note");
+}
+
+/* The debugger's plants are HLTs, which have to be exits; KVM's own local APIC keeps them. */
+static bool wants_apic(const struct image *image, const struct options *options)
+{
+	return image->noted && image->note.wants & RS_WANTS_APIC && !options->no_apic &&
+	       !debugger_wanted(options);
+}
+
+static bool create_cpus(struct machine *machine)
+{
+	for (unsigned i = 0; i < machine->options->cpus; i++) {
+		struct cpu *cpu = &machine->cpus[i];
+
+		if (!vcpu_create(&cpu->vcpu, &machine->kvm, i) || !start_cpu(cpu))
+			return false;
+		cpu->last_when = "at boot";
+	}
+	return true;
+}
 
 bool machine_create(struct machine *machine, const struct options *options)
 {
 	machine->options = options;
 	machine->image = IMAGE_CLOSED;
 	machine->kvm = KVM_CLOSED;
-	machine->vcpu = VCPU_NONE;
+	for (unsigned i = 0; i < options->cpus; i++)
+		machine->cpus[i] = (struct cpu){.machine = machine, .number = i, .vcpu = VCPU_NONE};
+	pthread_mutex_init(&machine->lock, NULL);
 	/* The file first: what is wrong with it can be said on a machine without KVM too. */
-	if (!image_open(&machine->image, options->guest, options->mem) || !kvm_open(&machine->kvm))
+	if (!image_open(&machine->image, options->guest, options->mem) ||
+	    !check_cpus(&machine->image, options) || !kvm_open(&machine->kvm, options->cpus))
 		return false;
 	if (options->la57 && !(machine->kvm.host.cpuid_features & RS_FEATURE_LA57))
 		return message_error("--la57: the CPU, or its KVM, has no 5-level paging (CPUID "
@@ -23,16 +58,13 @@ bool machine_create(struct machine *machine, const struct options *options)
 	    !image_place(&machine->image, &machine->memory) ||
 	    !boot_build(&machine->boot, &machine->memory, &machine->image, &machine->kvm.host,
 	                options) ||
-	    !kvm_create_vm(&machine->kvm, &machine->memory) ||
-	    !vcpu_create(&machine->vcpu, &machine->kvm) ||
-	    !start_vcpu(&machine->vcpu, &machine->kvm, &machine->boot, &machine->image, options,
-	                &machine->pti_mode, &machine->last))
+	    !kvm_create_vm(&machine->kvm, &machine->memory, wants_apic(&machine->image, options)) ||
+	    !create_cpus(machine))
 		return false;
-	machine->last_when = "at boot";
 	boot_publish(&machine->boot, &machine->image, &machine->kvm.host, options,
 	             machine->pti_mode);
 	console_init(&machine->console);
-	if (!stats_start(&machine->stats))
+	if (!stats_start(&machine->cpus[0].stats))
 		return message_error("no memory for the statistics: %s", strerror(errno));
 	return true;
 }
@@ -41,8 +73,10 @@ void machine_destroy(struct machine *machine)
 {
 	recorder_free(machine);
 	records_free(&machine->records);
-	stats_free(&machine->stats);
-	vcpu_destroy(&machine->vcpu);
+	for (unsigned i = 0; i < machine->options->cpus; i++) {
+		stats_free(&machine->cpus[i].stats);
+		vcpu_destroy(&machine->cpus[i].vcpu);
+	}
 	kvm_close(&machine->kvm);
 	memory_destroy(&machine->memory);
 	image_close(&machine->image);

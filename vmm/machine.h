@@ -2,6 +2,7 @@
 #ifndef VMM_MACHINE_H
 #define VMM_MACHINE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,40 +27,66 @@ struct panic {
 
 struct recorder; /* vmm/trace/recorder.h */
 
-struct machine {
-	const struct options *options;
-	struct image image;
-	struct kvm kvm;
-	struct memory memory;
-	struct boot boot;
+/* One CPU of the machine, and what happened on it.  CPU 0 runs in the main thread, each other one
+ * in a thread of its own from RS_CALL_START_CPU on. */
+struct cpu {
+	struct machine *machine;
+	unsigned number;
 	struct vcpu vcpu;
-	uint32_t pti_mode; /* RS_PTI_*: what the guest starts in */
-
-	struct console console;
 	struct stats stats;
-	struct outcome outcome;
-	struct records records;
-	struct recorder *recorder; /* --trace, --report; NULL: neither was asked for */
+	pthread_t thread; /* of a started one but CPU 0 */
+	bool started;
+	bool halted; /* for ever: nothing can wake it */
 
 	bool mark_due; /* RS_PORT_MARK: the state goes to this slot once the OUT is complete */
 	unsigned mark_slot;
-	uint64_t quirks;         /* RS_QUIRK_* met in this run */
 	struct kvm_regs ud_regs; /* at the last #UD given to ring 3 in KVM's stead ... */
 	unsigned ud_runs;        /* ... and how often in a row they were the same */
-	struct panic panic;
-	struct debug *debug; /* attached to this machine; NULL: none */
-
-	struct look_live *look_live; /* --walk, --map, --audit, --core; NULL: none is asked for */
 
 	/* The registers when they were last known: some KVMs reset them when the guest dies. */
 	struct vcpu_state last;
 	const char *last_when; /* NULL: not yet */
 };
 
-/* Makes everything up to a vCPU that can run, from a machine that is all zero.  False after a
+struct machine {
+	const struct options *options;
+	struct image image;
+	struct kvm kvm;
+	struct memory memory;
+	struct boot boot;
+	/* boot.cpus of them.  While they run, what one CPU does not have for itself is touched only
+	 * by who holds the lock; with one CPU there is nobody else, and no lock. */
+	struct cpu cpus[RS_MAX_CPUS];
+	pthread_mutex_t lock;
+	uint32_t pti_mode; /* RS_PTI_*: what the guest starts in */
+
+	struct console console;
+	struct outcome outcome;
+	struct records records;
+	struct recorder *recorder; /* --trace, --report; NULL: neither was asked for */
+
+	uint64_t quirks; /* RS_QUIRK_* met in this run */
+	struct panic panic;
+	struct debug *debug; /* attached to this machine; NULL: none */
+
+	struct look_live *look_live; /* --walk, --map, --audit, --core; NULL: none is asked for */
+};
+
+/* Makes everything up to vCPUs that can run, from a machine that is all zero.  False after a
  * message; machine_destroy is due in both cases. */
 bool machine_create(struct machine *machine, const struct options *options);
 void machine_destroy(struct machine *machine);
+
+static inline void machine_lock(struct machine *machine)
+{
+	if (machine->boot.cpus > 1)
+		pthread_mutex_lock(&machine->lock);
+}
+static inline void machine_unlock(struct machine *machine)
+{
+	if (machine->boot.cpus > 1)
+		pthread_mutex_unlock(&machine->lock);
+}
 
 /* Ends the run for this reason.  Always false, for `return machine_end(...)` in what says whether
  * to go on. */
@@ -67,6 +94,12 @@ static inline bool machine_end(struct machine *machine, enum end_reason reason)
 {
 	machine->outcome.reason = reason;
 	return false;
+}
+
+/* The CPU that ended the run; CPU 0 when none of them did. */
+static inline struct cpu *machine_last_cpu(struct machine *machine)
+{
+	return &machine->cpus[machine->outcome.cpu];
 }
 
 #endif

@@ -36,37 +36,75 @@ static void hold_standard_streams(void)
 
 /* ---- How it ended -------------------------------------------------------------------------- */
 
-/* One line about where a guest was that did not end by itself. */
-static void say_where(struct machine *machine, const char *why)
+/* A line for each CPU about where a guest was that did not end by itself. */
+static void say_where(const struct machine *machine, const char *why)
 {
-	struct vcpu_state now;
+	for (unsigned i = 0; i < machine->boot.cpus; i++) {
+		const struct cpu *cpu = &machine->cpus[i];
+		char who[24] = "the guest";
+		struct vcpu_state now;
 
-	if (vcpu_get_state(&machine->vcpu, &now))
-		message_error("%s; the guest was in ring %u at RIP 0x%llx", why, now.sregs.ss.dpl,
-		              now.regs.rip);
-	else
-		message_error("%s", why);
+		if (machine->boot.cpus > 1)
+			snprintf(who, sizeof(who), "CPU %u", i);
+		if (!cpu->started)
+			message_error("%s; %s was not started", why, who);
+		else if (vcpu_get_state(&cpu->vcpu, &now))
+			message_error("%s; %s was in ring %u at RIP 0x%llx", why, who,
+			              now.sregs.ss.dpl, now.regs.rip);
+		else
+			message_error("%s", why);
+	}
+}
+
+/* The CPUs that did not die.  Returns how many. */
+static unsigned collect_others(const struct machine *machine,
+                               struct diagnose_cpu others[RS_MAX_CPUS])
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < machine->boot.cpus; i++) {
+		const struct cpu *cpu = &machine->cpus[i];
+		struct diagnose_cpu *other = &others[count];
+		struct vcpu_state now;
+
+		if (i == machine->outcome.cpu)
+			continue;
+		*other = (struct diagnose_cpu){
+		    .number = i, .started = cpu->started, .halted = cpu->halted};
+		if (cpu->started && vcpu_get_state(&cpu->vcpu, &now)) {
+			other->known = true;
+			other->regs = now.regs;
+			other->sregs = now.sregs;
+		}
+		count++;
+	}
+	return count;
 }
 
 static void diagnose(struct machine *machine)
 {
+	const struct cpu *cpu = machine_last_cpu(machine);
+	struct diagnose_cpu others[RS_MAX_CPUS];
 	struct vcpu_state now;
-	bool have = vcpu_get_state(&machine->vcpu, &now);
+	bool have = vcpu_get_state(&cpu->vcpu, &now);
 	const struct panic *panic = &machine->panic;
 	const struct diagnose_input in = {
 	    .reason = machine->outcome.reason,
-	    .run = machine->vcpu.run,
+	    .cpu = cpu->number,
+	    .others = others,
+	    .other_count = collect_others(machine, others),
+	    .run = cpu->vcpu.run,
 	    .regs = have ? &now.regs : NULL,
 	    .sregs = have ? &now.sregs : NULL,
-	    .last_regs = machine->last_when ? &machine->last.regs : NULL,
-	    .last_sregs = machine->last_when ? &machine->last.sregs : NULL,
-	    .last_when = machine->last_when,
+	    .last_regs = cpu->last_when ? &cpu->last.regs : NULL,
+	    .last_sregs = cpu->last_when ? &cpu->last.sregs : NULL,
+	    .last_when = cpu->last_when,
 	    .message = panic->message,
 	    .message_size = panic->message_size,
 	    .panic_regs = panic->has_regs ? &panic->regs : NULL,
 	    .memory = &machine->memory,
 	    .geometry = machine->boot.kernel.geo,
-	    .stats = &machine->stats,
+	    .stats = &cpu->stats,
 	    .elf = machine->image.path,
 	    .color = options_color(machine->options, STDERR_FILENO),
 	};
@@ -158,13 +196,13 @@ static bool report_stats(const struct machine *machine, const struct report_inpu
 }
 
 /* False after a message. */
-static bool report(struct machine *machine)
+static bool report_all(struct machine *machine, const struct stats *stats)
 {
 	const struct options *options = machine->options;
-	const struct rs_stats counts = *machine->boot.stats[0];
+	const struct rs_stats counts = boot_counts(&machine->boot);
 	const struct trace *trace = options->trace_file ? &machine->recorder->trace : NULL;
 	const struct report_input in = {
-	    .stats = &machine->stats,
+	    .stats = stats,
 	    .outcome = &machine->outcome,
 	    .options = options,
 	    .host = &machine->kvm.host,
@@ -190,6 +228,24 @@ static bool report(struct machine *machine)
 	return report_stats(machine, &in) && page;
 }
 
+/* False after a message. */
+static bool report(struct machine *machine)
+{
+	struct stats sum = {0};
+	bool good = true;
+
+	if (machine->boot.cpus == 1)
+		return report_all(machine, &machine->cpus[0].stats);
+	for (unsigned i = 0; i < machine->boot.cpus && good; i++) {
+		if (machine->cpus[i].started)
+			good = stats_add(&sum, &machine->cpus[i].stats);
+	}
+	good = good ? report_all(machine, &sum)
+	            : message_error("no memory for the report: %s", strerror(errno));
+	stats_free(&sum);
+	return good;
+}
+
 /* ---- The way of the data ------------------------------------------------------------------- */
 
 static int run(struct machine *machine, const struct options *options)
@@ -199,8 +255,8 @@ static int run(struct machine *machine, const struct options *options)
 	    (options->report_file && !outfile_check(options->report_file)))
 		return STATUS_VMM_FAILED;
 	if (!machine_create(machine, options) ||
-	    !stop_install(machine->vcpu.run, options->timeout_ns) || !look_live_begin(machine) ||
-	    !recorder_start(machine))
+	    !stop_install(machine->cpus[0].vcpu.run, options->timeout_ns) ||
+	    !look_live_begin(machine) || !recorder_start(machine))
 		return STATUS_VMM_FAILED;
 	run_guest(machine);
 	say_end(machine);

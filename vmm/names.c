@@ -78,6 +78,7 @@ const struct bit_name feature_names[] = {
     {RS_FEATURE_FSGSBASE, "FSGSBASE"},
     {RS_FEATURE_GIB_PAGES, "1GiB-pages"},
     {RS_FEATURE_LA57, "LA57"},
+    {RS_FEATURE_APIC, "x2APIC"},
     {0, NULL},
 };
 

@@ -26,6 +26,8 @@ static const char help[] =
     "  --pti auto|on|off    kernel page-table isolation; auto: where the CPU needs it\n"
     "  --no-pcid            do not use PCIDs even where the CPU has them\n"
     "  --la57               5-level paging\n"
+    "  --cpus N             how many CPUs the guest may start (default 1, 1 to 8)\n"
+    "  --no-apic            no local APICs, so no timer: a scheduler can only be cooperative\n"
     "  --program NAME       the same as NAME before the guest arguments: of guest.elf tour (the\n"
     "                       default), check, walls, hostile, crossings, costs, counts, crash\n"
     "  --timeout SECONDS    stop the guest after this time (fractions allowed)\n"
@@ -138,6 +140,18 @@ static bool parse_mem(const char *word, uint64_t *mem)
 	return true;
 }
 
+static bool parse_cpus(const char *word, unsigned *cpus)
+{
+	char *end;
+	unsigned long number = strtoul(word, &end, 10);
+
+	/* strtoul takes signs and blanks; a number of CPUs has neither. */
+	if (*word < '0' || *word > '9' || *end || number < 1 || number > RS_MAX_CPUS)
+		return message_error("--cpus '%s': must be 1 to %d", word, RS_MAX_CPUS);
+	*cpus = (unsigned)number;
+	return true;
+}
+
 static bool parse_trace_limit(const char *word, uint64_t *limit)
 {
 	static const char suffixes[] = "KMG";
@@ -192,6 +206,8 @@ enum {
 	OPT_PTI,
 	OPT_NO_PCID,
 	OPT_LA57,
+	OPT_CPUS,
+	OPT_NO_APIC,
 	OPT_PROGRAM,
 	OPT_TIMEOUT,
 	OPT_STATS,
@@ -222,6 +238,8 @@ static const struct option long_options[] = {
     {"pti", required_argument, NULL, OPT_PTI},
     {"no-pcid", no_argument, NULL, OPT_NO_PCID},
     {"la57", no_argument, NULL, OPT_LA57},
+    {"cpus", required_argument, NULL, OPT_CPUS},
+    {"no-apic", no_argument, NULL, OPT_NO_APIC},
     {"program", required_argument, NULL, OPT_PROGRAM},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"stats", required_argument, NULL, OPT_STATS},
@@ -293,6 +311,11 @@ static bool set_option(struct options *options, int option, const char *value, b
 		break;
 	case OPT_LA57:
 		options->la57 = true;
+		break;
+	case OPT_CPUS:
+		return parse_cpus(value, &options->cpus);
+	case OPT_NO_APIC:
+		options->no_apic = true;
 		break;
 	case OPT_PROGRAM:
 		options->program = value;
@@ -397,7 +420,8 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 	bool stats_asked = false;
 	int option;
 
-	*options = (struct options){.mem = OPTIONS_MEM_DEFAULT, .trace_limit = TRACE_LIMIT_DEFAULT};
+	*options = (struct options){
+	    .mem = OPTIONS_MEM_DEFAULT, .cpus = 1, .trace_limit = TRACE_LIMIT_DEFAULT};
 	/* '+': the first word that is no option ends them, the rest is not ours. */
 	while ((option = getopt_long(argc, argv, "+", long_options, NULL)) != -1) {
 		switch (option) {

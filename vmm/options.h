@@ -20,6 +20,8 @@ struct options {
 	enum pti_choice pti;
 	bool no_pcid;
 	bool la57;
+	unsigned cpus; /* 1 to RS_MAX_CPUS */
+	bool no_apic;
 	uint64_t timeout_ns; /* 0: none */
 	enum stats_format stats;
 	const char *stats_file;   /* NULL: standard output */

@@ -44,6 +44,7 @@ struct outcome {
 	uint32_t guest_status; /* END_EXITED, END_BAD_STATUS: as the guest gave it */
 	uint32_t exit_reason;  /* KVM's, of the last exit */
 	int signal;            /* END_SIGNAL */
+	unsigned cpu;          /* which one ended the run; 0 also when none of them did */
 };
 
 /* "EXITED", "HALTED", ...: for JSON and tests; never NULL. */

@@ -29,9 +29,9 @@ static void clear_exception(struct vcpu_state *state)
 	state->events.flags = 0;
 }
 
-static bool complete_stac(struct machine *machine, struct vcpu_state *state)
+static bool complete_stac(struct cpu *cpu, struct vcpu_state *state)
 {
-	const struct kvm_run *run = machine->vcpu.run;
+	const struct kvm_run *run = cpu->vcpu.run;
 
 	if (!has_bytes(run) || !(is_stac(run) || is_clac(run)))
 		return false;
@@ -41,42 +41,42 @@ static bool complete_stac(struct machine *machine, struct vcpu_state *state)
 		state->regs.rflags &= ~RFLAGS_AC;
 	state->regs.rip += 3;
 	clear_exception(state);
-	if (!vcpu_set_regs(&machine->vcpu, &state->regs) ||
-	    !vcpu_set_events(&machine->vcpu, &state->events))
+	if (!vcpu_set_regs(&cpu->vcpu, &state->regs) ||
+	    !vcpu_set_events(&cpu->vcpu, &state->events))
 		return false;
-	machine->stats.quirk_stac++;
-	machine->quirks |= RS_QUIRK_NO_STAC;
-	boot_set_quirk(&machine->boot, RS_QUIRK_NO_STAC);
+	cpu->stats.quirk_stac++;
+	cpu->machine->quirks |= RS_QUIRK_NO_STAC;
+	boot_set_quirk(&cpu->machine->boot, RS_QUIRK_NO_STAC);
 	return true;
 }
 
-static bool inject_ud(struct machine *machine, struct vcpu_state *state)
+static bool inject_ud(struct cpu *cpu, struct vcpu_state *state)
 {
 	/* A handler that gets on with it leaves a trace in some register, RIP at least. */
-	if (memcmp(&machine->ud_regs, &state->regs, sizeof(state->regs)) != 0)
-		machine->ud_runs = 0;
-	machine->ud_regs = state->regs;
-	if (++machine->ud_runs > UD_RUNS_MAX)
+	if (memcmp(&cpu->ud_regs, &state->regs, sizeof(state->regs)) != 0)
+		cpu->ud_runs = 0;
+	cpu->ud_regs = state->regs;
+	if (++cpu->ud_runs > UD_RUNS_MAX)
 		return false;
 	clear_exception(state);
 	state->events.exception.injected = 1;
 	state->events.exception.nr = VECTOR_UD;
 	state->events.exception.has_error_code = 0;
-	if (!vcpu_set_events(&machine->vcpu, &state->events))
+	if (!vcpu_set_events(&cpu->vcpu, &state->events))
 		return false;
-	machine->stats.quirk_ud_injected++;
+	cpu->stats.quirk_ud_injected++;
 	return true;
 }
 
-bool quirk_complete(struct machine *machine)
+bool quirk_complete(struct cpu *cpu)
 {
 	struct vcpu_state state;
 
-	if (machine->vcpu.run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION ||
-	    !vcpu_get_state(&machine->vcpu, &state))
+	if (cpu->vcpu.run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION ||
+	    !vcpu_get_state(&cpu->vcpu, &state))
 		return false;
 	/* CPL is SS.DPL (SDM 5.5). */
 	if (state.sregs.ss.dpl == 3)
-		return inject_ud(machine, &state);
-	return state.sregs.ss.dpl == 0 && complete_stac(machine, &state);
+		return inject_ud(cpu, &state);
+	return state.sregs.ss.dpl == 0 && complete_stac(cpu, &state);
 }

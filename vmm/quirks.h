@@ -19,6 +19,6 @@
  *
  * True: completed, the guest can go on.  False: not ours, the guest is dead; nothing was changed.
  */
-bool quirk_complete(struct machine *machine);
+bool quirk_complete(struct cpu *cpu);
 
 #endif

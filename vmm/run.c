@@ -12,6 +12,7 @@
 #include "vmm/message.h"
 #include "vmm/trace/recorder.h"
 #include "vmm/stop.h"
+#include "vmm/threads.h"
 
 static bool end_stopped(struct machine *machine)
 {
@@ -20,56 +21,87 @@ static bool end_stopped(struct machine *machine)
 }
 
 /* KVM_RUN came back without an exit: a signal, a mark that is due, or an error. */
-static bool interrupted(struct machine *machine, int error)
+static bool interrupted(struct cpu *cpu, int error)
 {
-	struct kvm_run *run = machine->vcpu.run;
+	struct machine *machine = cpu->machine;
 
 	if (error != EINTR && error != EAGAIN) {
 		message_error("KVM: ioctl KVM_RUN: %s", strerror(error));
 		return machine_end(machine, END_VMM_FAILED);
 	}
-	if (machine->mark_due && error == EINTR) {
-		run->immediate_exit = 0;
-		if (!hypercall_store_mark(machine) || !look_live_mark(machine))
+	if (cpu->mark_due && error == EINTR) {
+		__atomic_store_n(&cpu->vcpu.run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+		if (!hypercall_store_mark(cpu) || !look_live_mark(cpu))
 			return machine_end(machine, END_VMM_FAILED);
 	}
 	/* Only now: a handler's immediate_exit may have been taken back above. */
 	return !stop_requested() || end_stopped(machine);
 }
 
-bool run_once(struct machine *machine)
+/* error: KVM_RUN's errno; 0: there is an exit to serve. */
+static bool serve(struct cpu *cpu, int error, uint64_t entered)
 {
-	struct stats *stats = &machine->stats;
-	struct kvm_run *run = machine->vcpu.run;
+	struct machine *machine = cpu->machine;
+	bool go_on;
+
+	if (error)
+		go_on = interrupted(cpu, error);
+	else if (machine->debug && debug_takes_exit(machine->debug))
+		return true; /* none of the guest's */
+	else
+		go_on = exit_dispatch(cpu);
+	if (machine->recorder)
+		recorder_exit(cpu, entered);
+	return go_on;
+}
+
+/* The first CPU that ends the run ends it for all. */
+static bool serve_if_running(struct cpu *cpu, int error, uint64_t entered)
+{
+	struct machine *machine = cpu->machine;
+
+	if (machine->outcome.reason != END_RUNNING)
+		return false;
+	if (serve(cpu, error, entered))
+		return true;
+	if (machine->outcome.reason != END_RUNNING) {
+		machine->outcome.cpu = cpu->number;
+		stop_all();
+	}
+	return false;
+}
+
+bool run_once(struct cpu *cpu)
+{
+	struct stats *stats = &cpu->stats;
 	bool go_on;
 
 	stats_enter(stats);
 
 	const uint64_t entered = stats->last;
-	int result = vcpu_run(&machine->vcpu);
+	int result = vcpu_run(&cpu->vcpu);
 	int error = result < 0 ? errno : 0;
 
-	stats_leave(stats, result < 0 ? stats_errno_reason(error) : run->exit_reason);
-	if (result < 0)
-		go_on = interrupted(machine, error);
-	else if (machine->debug && debug_takes_exit(machine->debug))
-		return true; /* none of the guest's */
-	else
-		go_on = exit_dispatch(machine);
-	if (machine->recorder)
-		recorder_exit(machine, entered);
+	stats_leave(stats, error ? stats_errno_reason(error) : cpu->vcpu.run->exit_reason);
+	machine_lock(cpu->machine);
+	go_on = serve_if_running(cpu, error, entered);
+	machine_unlock(cpu->machine);
 	return go_on;
 }
 
 void run_guest(struct machine *machine)
 {
+	struct cpu *first = &machine->cpus[0];
+
+	first->started = true;
 	if (debugger_wanted(machine->options)) {
 		debugger_run(machine);
 	} else {
-		while (run_once(machine)) {
+		while (run_once(first)) {
 		}
 	}
-	stats_stop(&machine->stats);
+	stats_stop(&first->stats);
+	threads_join(machine);
 
 	console_flush(&machine->console);
 	if (!machine->console.failed)

@@ -6,10 +6,11 @@
 
 #include "vmm/machine.h"
 
-/* One KVM_RUN, and the service of what it came back with.  False: the run is over. */
-bool run_once(struct machine *machine);
-/* Runs the guest until it ends, dies, or is stopped; machine->outcome says which.  Console output
- * is flushed and the statistics are stopped. */
+/* One KVM_RUN, and the service of what it came back with.  False: the run is over, or this CPU has
+ * halted for ever while others go on. */
+bool run_once(struct cpu *cpu);
+/* Runs the guest until it ends, dies, or is stopped; machine->outcome says which.  No CPU runs any
+ * more then, console output is flushed and the statistics are stopped. */
 void run_guest(struct machine *machine);
 
 #endif

@@ -11,6 +11,8 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+enum { APIC_BASE_X2APIC = 1 << 10, APIC_BASE_ENABLE = 1 << 11 }; /* IA32_APIC_BASE, SDM 11.12.1 */
+
 /* ---- Segments and control registers -------------------------------------------------------- */
 
 /* A flat segment of ring 0, as loading the selector from the GDT would leave it. */
@@ -28,23 +30,23 @@ static struct kvm_segment flat_segment(uint16_t selector, uint8_t type, bool cod
 	};
 }
 
-static void set_segments(struct kvm_sregs *sregs, bool noted)
+static void set_segments(struct kvm_sregs *sregs, unsigned cpu, bool noted)
 {
 	struct kvm_segment data = flat_segment(RS_SEL_KERNEL_DATA, DESC_DATA_RW, false);
 
 	sregs->cs = flat_segment(RS_SEL_KERNEL_CODE, DESC_CODE_RX, true);
 	sregs->ss = sregs->ds = sregs->es = sregs->fs = sregs->gs = data;
-	sregs->gs.base = RS_ENTRY_CPU(0);
+	sregs->gs.base = RS_ENTRY_CPU(cpu);
 	sregs->ldt = (struct kvm_segment){.unusable = 1};
 	sregs->tr = (struct kvm_segment){
-	    .base = RS_ENTRY_CPU(0) + RS_ENTRY_TSS,
+	    .base = RS_ENTRY_CPU(cpu) + RS_ENTRY_TSS,
 	    .limit = RS_TSS_LIMIT,
 	    .selector = RS_SEL_TSS,
 	    .type = DESC_TSS_BUSY,
 	    .present = 1,
 	};
 	sregs->gdt = (struct kvm_dtable){
-	    .base = RS_ENTRY_CPU(0) + RS_ENTRY_GDT,
+	    .base = RS_ENTRY_CPU(cpu) + RS_ENTRY_GDT,
 	    .limit = RS_GDT_ENTRIES * 8 - 1,
 	};
 	/* Without a note nobody handles exceptions: the first one is a triple fault. */
@@ -161,7 +163,7 @@ static bool set_sregs(const struct vcpu *vcpu, struct kvm *kvm, struct kvm_sregs
 		return refuse_sregs(options);
 	if (!(features & RS_FEATURE_PCID))
 		features &= ~RS_FEATURE_INVPCID;
-	kvm->host.features = features;
+	kvm->host.features = features | (kvm->host.apic_khz ? RS_FEATURE_APIC : 0);
 	*pti_mode = choose_pti(kvm, options, features);
 
 	uint64_t cr4 = start_cr4(base, features, *pti_mode, noted);
@@ -179,7 +181,8 @@ struct msr {
 
 enum { MSR_COUNT = 12 };
 
-static void collect_msrs(struct msr msrs[MSR_COUNT], const struct image *image, bool amd)
+static void collect_msrs(struct msr msrs[MSR_COUNT], unsigned cpu, const struct image *image,
+                         bool amd)
 {
 	const struct rs_note none = {0};
 	const struct rs_note *note = image->noted ? &image->note : &none;
@@ -193,10 +196,11 @@ static void collect_msrs(struct msr msrs[MSR_COUNT], const struct image *image, 
 	    {MSR_CSTAR, "CSTAR", note->compat_entry},
 	    {MSR_FMASK, "FMASK", note->syscall_mask},
 	    {MSR_SYSENTER_CS, "SYSENTER_CS", sysenter ? RS_SEL_KERNEL_CODE : 0},
-	    {MSR_SYSENTER_ESP, "SYSENTER_ESP", sysenter ? RS_ENTRY_CPU(0) + RS_ENTRY_STACK_TOP : 0},
+	    {MSR_SYSENTER_ESP, "SYSENTER_ESP",
+	     sysenter ? RS_ENTRY_CPU(cpu) + RS_ENTRY_STACK_TOP : 0},
 	    {MSR_SYSENTER_EIP, "SYSENTER_EIP", sysenter},
 	    {MSR_FS_BASE, "FS_BASE", 0},
-	    {MSR_GS_BASE, "GS_BASE", RS_ENTRY_CPU(0)},
+	    {MSR_GS_BASE, "GS_BASE", RS_ENTRY_CPU(cpu)},
 	    {MSR_KERNEL_GS_BASE, "KERNEL_GS_BASE", 0},
 	    {MSR_PAT, "PAT", (uint64_t)PAT_RESET_HIGH << 32 | PAT_RESET_LOW},
 	};
@@ -204,12 +208,12 @@ static void collect_msrs(struct msr msrs[MSR_COUNT], const struct image *image, 
 	memcpy(msrs, list, sizeof(list));
 }
 
-static bool set_msrs(const struct vcpu *vcpu, const struct image *image, bool amd)
+static bool set_msrs(const struct vcpu *vcpu, unsigned cpu, const struct image *image, bool amd)
 {
 	struct msr msrs[MSR_COUNT];
 	struct kvm_msr_entry entries[MSR_COUNT] = {0};
 
-	collect_msrs(msrs, image, amd);
+	collect_msrs(msrs, cpu, image, amd);
 	for (size_t i = 0; i < MSR_COUNT; i++) {
 		entries[i].index = msrs[i].index;
 		entries[i].data = msrs[i].value;
@@ -251,33 +255,65 @@ static bool set_regs(const struct vcpu *vcpu, const struct kvm_regs *regs)
 	return true;
 }
 
-bool start_vcpu(const struct vcpu *vcpu, struct kvm *kvm, const struct boot *boot,
-                const struct image *image, const struct options *options, uint32_t *pti_mode,
-                struct vcpu_state *state)
+static void set_control(struct kvm_sregs *sregs, const struct machine *machine)
 {
-	struct kvm_sregs *sregs = &state->sregs;
-
-	/* What is not set below (APIC base, CR8) stays as KVM made it. */
-	if (KVM_IOCTL(vcpu->fd, KVM_GET_SREGS, sregs) < 0)
-		return false;
-	set_segments(sregs, image->noted);
 	sregs->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-	sregs->cr3 = pt_cr3(&boot->kernel, 0, false);
-	sregs->efer = efer_value(image);
-	state->regs = (struct kvm_regs){
-	    .rip = image->entry,
-	    .rsp = RS_KERNEL_CPU(0) + RS_KERNEL_BOOT_STACK_TOP,
+	sregs->cr3 = pt_cr3(&machine->boot.kernel, 0, false);
+	sregs->efer = efer_value(&machine->image);
+	if (machine->kvm.host.apic_khz)
+		sregs->apic_base |= APIC_BASE_ENABLE | APIC_BASE_X2APIC;
+}
+
+/* CR4 of CPU 0 is found by trying; of the others it is known. */
+static bool start_sregs(struct cpu *cpu)
+{
+	struct machine *machine = cpu->machine;
+	struct kvm_sregs *sregs = &cpu->last.sregs;
+
+	/* What is not set below (CR8, the rest of the APIC base) stays as KVM made it. */
+	if (KVM_IOCTL(cpu->vcpu.fd, KVM_GET_SREGS, sregs) < 0)
+		return false;
+	set_segments(sregs, cpu->number, machine->image.noted);
+	set_control(sregs, machine);
+	if (cpu->number == 0)
+		return set_sregs(&cpu->vcpu, &machine->kvm, sregs, machine->image.noted,
+		                 machine->options, &machine->pti_mode);
+	return try_cr4(&cpu->vcpu, sregs, machine->cpus[0].last.sregs.cr4) ||
+	       refuse_sregs(machine->options);
+}
+
+static struct kvm_regs start_regs(const struct cpu *cpu)
+{
+	const struct image *image = &cpu->machine->image;
+
+	return (struct kvm_regs){
+	    .rip = cpu->number == 0 ? image->entry : image->note.cpu_entry,
+	    .rsp = RS_KERNEL_CPU(cpu->number) + RS_KERNEL_BOOT_STACK_TOP,
 	    .rdi = RS_BOOT_PAGE,
+	    .rsi = cpu->number,
 	    .rflags = RFLAGS_FIXED,
 	};
-	if (!set_sregs(vcpu, kvm, sregs, image->noted, options, pti_mode) ||
-	    !set_msrs(vcpu, image, kvm->host.features & RS_FEATURE_AMD) ||
-	    !set_regs(vcpu, &state->regs))
-		return false;
+}
 
-	/* Without a known frequency the guest is told 0, and shows cycles only. */
+/* Without a known frequency the guest is told 0, and shows cycles only. */
+static void know_tsc(struct host *host, const struct vcpu *vcpu)
+{
 	int khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
 
-	kvm->host.tsc_khz = khz > 0 ? (uint64_t)khz : 0;
+	host->tsc_khz = khz > 0 ? (uint64_t)khz : 0;
+}
+
+bool start_cpu(struct cpu *cpu)
+{
+	struct host *host = &cpu->machine->kvm.host;
+
+	cpu->last.regs = start_regs(cpu);
+	if (!start_sregs(cpu) ||
+	    !set_msrs(&cpu->vcpu, cpu->number, &cpu->machine->image,
+	              host->features & RS_FEATURE_AMD) ||
+	    !set_regs(&cpu->vcpu, &cpu->last.regs))
+		return false;
+	if (cpu->number == 0)
+		know_tsc(host, &cpu->vcpu);
 	return true;
 }

@@ -1,22 +1,16 @@
-/* The vCPU's first state: registers and MSRs for what vmm/boot.h has put into RAM. */
+/* A vCPU's first state: registers and MSRs for what vmm/boot.h has put into RAM. */
 #ifndef VMM_START_H
 #define VMM_START_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
-#include "vmm/boot.h"
-#include "vmm/kvm.h"
-#include "vmm/loader.h"
-#include "vmm/options.h"
-#include "vmm/vcpu.h"
+#include "vmm/machine.h"
 
 /* Sets control and segment registers, MSRs (each read back), and general registers as
- * shared/abi.h says.  What KVM refuses of the CR4 bits that its CPUID table offers is left out
- * and taken from kvm->host.features; --pti and --no-pcid then decide *pti_mode (RS_PTI_*).
- * *state: what was set, without events.  False after a message. */
-bool start_vcpu(const struct vcpu *vcpu, struct kvm *kvm, const struct boot *boot,
-                const struct image *image, const struct options *options, uint32_t *pti_mode,
-                struct vcpu_state *state);
+ * shared/abi.h says; cpu->last becomes what was set, without events.  CPU 0 is the first: of the
+ * CR4 bits that KVM's CPUID table offers, what KVM refuses is left out and taken from
+ * machine->kvm.host.features; --pti and --no-pcid then decide machine->pti_mode.  The others get
+ * what CPU 0 has got.  False after a message. */
+bool start_cpu(struct cpu *cpu);
 
 #endif

@@ -142,6 +142,42 @@ void stats_stop(struct stats *stats)
 	stats_stop_at(stats, stats_now(), nanoseconds);
 }
 
+/* ---- Adding up ---------------------------------------------------------------------------- */
+
+static void add_reason(struct stats_reason *sum, const struct stats_reason *reason)
+{
+	if (!reason->count)
+		return;
+	if (!sum->count || reason->min < sum->min)
+		sum->min = reason->min;
+	if (reason->max > sum->max)
+		sum->max = reason->max;
+	sum->count += reason->count;
+	sum->total += reason->total;
+	sum->guest += reason->guest;
+	for (size_t i = 0; i < STATS_BUCKETS; i++)
+		sum->histogram[i] += reason->histogram[i];
+}
+
+bool stats_add(struct stats *sum, const struct stats *stats)
+{
+	if (!sum->reasons && !stats_start_at(sum, 0, 0))
+		return false;
+	for (size_t i = 0; i < STATS_REASONS; i++)
+		add_reason(&sum->reasons[i], &stats->reasons[i]);
+	sum->ticks += stats->ticks;
+	sum->nanoseconds += stats->nanoseconds;
+	sum->unknown_io += stats->unknown_io;
+	sum->unknown_mmio += stats->unknown_mmio;
+	sum->hypercalls += stats->hypercalls;
+	sum->bad_hypercalls += stats->bad_hypercalls;
+	sum->console_bytes += stats->console_bytes;
+	sum->input_bytes += stats->input_bytes;
+	sum->quirk_stac += stats->quirk_stac;
+	sum->quirk_ud_injected += stats->quirk_ud_injected;
+	return true;
+}
+
 /* ---- Asking ------------------------------------------------------------------------------ */
 
 __extension__ typedef unsigned __int128 wide;

@@ -129,6 +129,7 @@ struct stats {
 	uint64_t hypercalls;        /* OUT to RS_PORT_CALL */
 	uint64_t bad_hypercalls;    /* of those, answered with an error */
 	uint64_t console_bytes;     /* written by the guest */
+	uint64_t input_bytes;       /* of standard input, read by the guest */
 	uint64_t quirk_stac;        /* STAC and CLAC skipped for a KVM that cannot run them */
 	uint64_t quirk_ud_injected; /* #UD given to ring 3 where KVM stopped instead */
 
@@ -204,6 +205,13 @@ static inline void stats_leave(struct stats *stats, uint32_t exit_reason)
 /* stats_start and stats_stop with both clocks given (ticks; nanoseconds of CLOCK_MONOTONIC). */
 bool stats_start_at(struct stats *stats, uint64_t ticks, uint64_t nanoseconds);
 void stats_stop_at(struct stats *stats, uint64_t ticks, uint64_t nanoseconds);
+
+/* ---- Adding up ---------------------------------------------------------------------------- */
+
+/* Adds the statistics of one CPU, stopped, to a sum, which is all zero at first and then has to be
+ * freed.  Its times are those of all CPUs, added; its last exits are left out.  False (errno set)
+ * when there is no memory. */
+bool stats_add(struct stats *sum, const struct stats *stats);
 
 /* ---- Asking, after stats_stop ------------------------------------------------------------ */
 

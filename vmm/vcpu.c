@@ -8,11 +8,19 @@
 
 #include "vmm/message.h"
 
-bool vcpu_create(struct vcpu *vcpu, const struct kvm *kvm)
+/* With a local APIC in KVM all vCPUs but the first wait for INIT and SIPI. */
+static bool let_run(const struct vcpu *vcpu, unsigned number, bool apic)
+{
+	struct kvm_mp_state state = {.mp_state = KVM_MP_STATE_RUNNABLE};
+
+	return number == 0 || !apic || KVM_IOCTL(vcpu->fd, KVM_SET_MP_STATE, &state) == 0;
+}
+
+bool vcpu_create(struct vcpu *vcpu, struct kvm *kvm, unsigned number)
 {
 	*vcpu = VCPU_NONE;
 	vcpu->sync_regs = kvm->host.sync_regs;
-	vcpu->fd = KVM_IOCTL(kvm->vm, KVM_CREATE_VCPU, NULL);
+	vcpu->fd = KVM_IOCTL(kvm->vm, KVM_CREATE_VCPU, (void *)(uintptr_t)number);
 	if (vcpu->fd < 0)
 		return false;
 
@@ -22,7 +30,9 @@ bool vcpu_create(struct vcpu *vcpu, const struct kvm *kvm)
 		return message_error("KVM: cannot map the vCPU's shared page: %s", strerror(errno));
 	vcpu->run = run;
 	vcpu->run_size = kvm->run_size;
-	return KVM_IOCTL(vcpu->fd, KVM_SET_CPUID2, kvm->cpuid) == 0;
+	cpuid_set_apic_id(kvm->cpuid, number);
+	return KVM_IOCTL(vcpu->fd, KVM_SET_CPUID2, kvm->cpuid) == 0 &&
+	       let_run(vcpu, number, kvm->host.apic_khz);
 }
 
 void vcpu_destroy(struct vcpu *vcpu)

@@ -20,9 +20,10 @@ struct vcpu {
 /* A struct vcpu that vcpu_destroy accepts. */
 #define VCPU_NONE ((struct vcpu){.fd = -1})
 
-/* Makes vCPU 0 of the VM with KVM's CPUID table, unchanged.  False after a message; vcpu_destroy
- * is due in both cases. */
-bool vcpu_create(struct vcpu *vcpu, const struct kvm *kvm);
+/* Makes vCPU `number` of the VM with KVM's CPUID table, but for the APIC id in it, which becomes
+ * `number`; it can run, also without having been sent INIT and SIPI.  False after a message;
+ * vcpu_destroy is due in both cases. */
+bool vcpu_create(struct vcpu *vcpu, struct kvm *kvm, unsigned number);
 void vcpu_destroy(struct vcpu *vcpu);
 
 /* KVM_RUN, once: 0, or -1 and errno.  The only ioctl of an ordinary exit. */

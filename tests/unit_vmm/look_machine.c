@@ -32,7 +32,7 @@ static const struct pt_memory tables = {.alloc = alloc_frame, .free = free_frame
 
 static void make_boot(void)
 {
-	static const struct options options = {.mem = LOOK_RAM, .guest = "g.elf"};
+	static const struct options options = {.mem = LOOK_RAM, .cpus = 1, .guest = "g.elf"};
 	static const struct host host = {.maxphyaddr = 46, .cpuid_features = RS_FEATURE_NX};
 	static const struct image image = {
 	    .entry = LOOK_TEXT,

@@ -28,7 +28,8 @@ static void setup(void)
 	    .features = RS_FEATURE_NX,
 	    .tsc_khz = 2600000,
 	};
-	options = (struct options){.mem = RAM, .guest = "g.elf", .argc = 2, .argv = words};
+	options =
+	    (struct options){.mem = RAM, .cpus = 1, .guest = "g.elf", .argc = 2, .argv = words};
 	image = (struct image){
 	    .entry = TEXT,
 	    .count = 4,

@@ -398,7 +398,7 @@ void anatomy_run(struct machine *machine)
 		free(f);
 	}
 	if (done && machine->outcome.reason == END_RUNNING) {
-		while (run_once(machine)) {
+		while (run_once(&machine->cpus[0])) {
 		}
 	} else if (!done && (machine->outcome.reason == END_RUNNING ||
 	                     machine->outcome.reason == END_EXITED)) {

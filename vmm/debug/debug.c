@@ -12,7 +12,7 @@
 
 bool debug_know(struct debug *debug)
 {
-	const struct vcpu *vcpu = &debug->machine->vcpu;
+	const struct vcpu *vcpu = &debug->machine->cpus[0].vcpu;
 
 	if (debug->known)
 		return true;
@@ -26,7 +26,7 @@ bool debug_know(struct debug *debug)
 
 bool debug_forget(struct debug *debug)
 {
-	const struct vcpu *vcpu = &debug->machine->vcpu;
+	const struct vcpu *vcpu = &debug->machine->cpus[0].vcpu;
 	bool changed = debug->changed;
 
 	debug->known = debug->changed = false;
@@ -49,7 +49,7 @@ unsigned debug_cpl(const struct debug *debug)
 bool debug_msr(const struct debug *debug, uint32_t index, uint64_t *value)
 {
 	struct kvm_msr_entry entry = {.index = index};
-	bool known = kvm_msrs(debug->machine->vcpu.fd, KVM_GET_MSRS, &entry, 1) == 1;
+	bool known = kvm_msrs(debug->machine->cpus[0].vcpu.fd, KVM_GET_MSRS, &entry, 1) == 1;
 
 	*value = entry.data;
 	return known;
@@ -59,7 +59,7 @@ bool debug_set_msr(const struct debug *debug, uint32_t index, uint64_t value)
 {
 	struct kvm_msr_entry entry = {.index = index, .data = value};
 
-	return kvm_msrs(debug->machine->vcpu.fd, KVM_SET_MSRS, &entry, 1) == 1;
+	return kvm_msrs(debug->machine->cpus[0].vcpu.fd, KVM_SET_MSRS, &entry, 1) == 1;
 }
 
 /* ---- Memory -------------------------------------------------------------------------------- */
@@ -466,9 +466,9 @@ bool debug_attach(struct debug *debug, struct machine *machine)
 {
 	*debug = (struct debug){.machine = machine};
 	/* The first registers may still wait in kvm_run for the first KVM_RUN. */
-	debug->regs = machine->last.regs;
-	machine->vcpu.run->kvm_dirty_regs = 0;
-	if (!vcpu_set_regs(&machine->vcpu, &debug->regs) || !debug_know(debug))
+	debug->regs = machine->cpus[0].last.regs;
+	machine->cpus[0].vcpu.run->kvm_dirty_regs = 0;
+	if (!vcpu_set_regs(&machine->cpus[0].vcpu, &debug->regs) || !debug_know(debug))
 		return false;
 	if (machine->image.noted && !build_fence(debug))
 		return false;
@@ -485,6 +485,7 @@ bool debug_detach(struct debug *debug)
 	debug->watch_count = 0;
 	debug->machine->debug = NULL;
 	return debug_forget(debug) &&
-	       (!debug->stepping_on || KVM_IOCTL(debug->machine->vcpu.fd, KVM_SET_GUEST_DEBUG,
-	                                         (void *)(uintptr_t)&off) == 0);
+	       (!debug->stepping_on ||
+	        KVM_IOCTL(debug->machine->cpus[0].vcpu.fd, KVM_SET_GUEST_DEBUG,
+	                  (void *)(uintptr_t)&off) == 0);
 }

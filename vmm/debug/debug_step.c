@@ -155,19 +155,20 @@ static void stop_stepping(struct debug *debug)
 	const struct kvm_guest_debug off = {0};
 
 	if (debug->mode == DEBUG_MODE_STEP0) {
-		KVM_IOCTL(debug->machine->vcpu.fd, KVM_SET_GUEST_DEBUG, (void *)(uintptr_t)&off);
+		KVM_IOCTL(debug->machine->cpus[0].vcpu.fd, KVM_SET_GUEST_DEBUG,
+		          (void *)(uintptr_t)&off);
 		debug->stepping_on = false;
 	} else if (debug->mode == DEBUG_MODE_STEP3 && !debug->own_tf && debug_know(debug)) {
 		debug->regs.rflags &= ~RFLAGS_TF;
 		debug->changed = false;
-		vcpu_set_regs(&debug->machine->vcpu, &debug->regs);
+		vcpu_set_regs(&debug->machine->cpus[0].vcpu, &debug->regs);
 		debug->known = false;
 	}
 }
 
 bool debug_takes_exit(struct debug *debug)
 {
-	switch (debug->machine->vcpu.run->exit_reason) {
+	switch (debug->machine->cpus[0].vcpu.run->exit_reason) {
 	case KVM_EXIT_DEBUG:
 		debug->event = DEBUG_EVENT_STEP;
 		/* The emulator of one KVM says so after a HLT that it has just run. */
@@ -199,12 +200,12 @@ static void clear_immediate_exit(struct kvm_run *run)
 static bool complete(struct debug *debug)
 {
 	struct machine *machine = debug->machine;
-	struct kvm_run *run = machine->vcpu.run;
+	struct kvm_run *run = machine->cpus[0].vcpu.run;
 	bool alive;
 
 	__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	debug->known = false;
-	alive = run_once(machine);
+	alive = run_once(&machine->cpus[0]);
 	clear_immediate_exit(run);
 	return alive;
 }
@@ -214,7 +215,7 @@ static bool run_to_event(struct debug *debug)
 {
 	debug->event = DEBUG_EVENT_NONE;
 	debug->known = false;
-	if (!run_once(debug->machine))
+	if (!run_once(&debug->machine->cpus[0]))
 		return false;
 	if (debug->event != DEBUG_EVENT_EXIT)
 		return true;
@@ -233,7 +234,7 @@ static bool set_stepping(struct debug *debug, bool on)
 	if (!on && !debug->stepping_on)
 		return true;
 	debug->stepping_on = on;
-	return KVM_IOCTL(debug->machine->vcpu.fd, KVM_SET_GUEST_DEBUG,
+	return KVM_IOCTL(debug->machine->cpus[0].vcpu.fd, KVM_SET_GUEST_DEBUG,
 	                 (void *)(uintptr_t)&control) == 0;
 }
 
@@ -247,7 +248,8 @@ static void keep_dr6(struct debug *debug)
 
 	if (debug->dr6_known)
 		return;
-	debug->dr6_known = ioctl(debug->machine->vcpu.fd, KVM_GET_DEBUGREGS, &registers) == 0;
+	debug->dr6_known =
+	    ioctl(debug->machine->cpus[0].vcpu.fd, KVM_GET_DEBUGREGS, &registers) == 0;
 	debug->dr6 = registers.dr6;
 }
 
@@ -258,11 +260,11 @@ static void put_dr6_back(struct debug *debug)
 	if (!debug->dr6_known)
 		return;
 	debug->dr6_known = false;
-	if (ioctl(debug->machine->vcpu.fd, KVM_GET_DEBUGREGS, &registers) < 0 ||
+	if (ioctl(debug->machine->cpus[0].vcpu.fd, KVM_GET_DEBUGREGS, &registers) < 0 ||
 	    registers.dr6 == debug->dr6)
 		return;
 	registers.dr6 = debug->dr6;
-	ioctl(debug->machine->vcpu.fd, KVM_SET_DEBUGREGS, &registers);
+	ioctl(debug->machine->cpus[0].vcpu.fd, KVM_SET_DEBUGREGS, &registers);
 }
 
 /* ---- One instruction ---------------------------------------------------------------------------
@@ -313,7 +315,7 @@ static bool run_one(struct debug *debug, uint64_t from)
 			return false;
 		if (debug->regs.rip != from)
 			return true;
-		clear_immediate_exit(debug->machine->vcpu.run);
+		clear_immediate_exit(debug->machine->cpus[0].vcpu.run);
 		if (debug->mode == DEBUG_MODE_STEP0 && !set_stepping(debug, true))
 			return false;
 	}
@@ -546,7 +548,7 @@ static struct debug_stop run_freely(struct debug *debug)
 	if (!run_to_event(debug))
 		return over(debug);
 	if (debug->event == DEBUG_EVENT_NONE)
-		clear_immediate_exit(debug->machine->vcpu.run);
+		clear_immediate_exit(debug->machine->cpus[0].vcpu.run);
 	if (debug->event == DEBUG_EVENT_EXIT && debug->stop_at_exits)
 		return stop_because(DEBUG_EXIT);
 	if (debug->event == DEBUG_EVENT_PLANT) {
@@ -583,7 +585,7 @@ static struct debug_stop run_ring3(struct debug *debug)
 	if (!alive)
 		return over(debug);
 	if (debug->event == DEBUG_EVENT_NONE)
-		clear_immediate_exit(debug->machine->vcpu.run);
+		clear_immediate_exit(debug->machine->cpus[0].vcpu.run);
 	if (debug->event == DEBUG_EVENT_PLANT)
 		is_point3(debug);
 	return stop_because(DEBUG_STEPPED);

@@ -238,7 +238,7 @@ static void do_vcont(struct gdb *gdb, const char *packet)
 
 static bool registers_read(struct gdb *gdb, struct gdb_registers *registers)
 {
-	const struct vcpu *vcpu = &gdb->machine->vcpu;
+	const struct vcpu *vcpu = &gdb->machine->cpus[0].vcpu;
 
 	if (!debug_know(&gdb->debug) || KVM_IOCTL(vcpu->fd, KVM_GET_FPU, &registers->fpu) < 0)
 		return false;
@@ -250,7 +250,7 @@ static bool registers_read(struct gdb *gdb, struct gdb_registers *registers)
 static bool registers_write(struct gdb *gdb, const struct gdb_registers *old,
                             struct gdb_registers *new)
 {
-	const struct vcpu *vcpu = &gdb->machine->vcpu;
+	const struct vcpu *vcpu = &gdb->machine->cpus[0].vcpu;
 
 	if (memcmp(&old->fpu, &new->fpu, sizeof(old->fpu)) != 0 &&
 	    ioctl(vcpu->fd, KVM_SET_FPU, &new->fpu) < 0)
@@ -699,7 +699,7 @@ void gdb_run(struct machine *machine, const char *address)
 		return;
 	}
 	gdb->machine = machine;
-	if (gdb_line_open(&gdb->line, address, machine->image.path, machine->vcpu.run,
+	if (gdb_line_open(&gdb->line, address, machine->image.path, machine->cpus[0].vcpu.run,
 	                  machine->options->quiet) &&
 	    debug_attach(&gdb->debug, machine))
 		run_session(gdb);
@@ -710,9 +710,9 @@ void gdb_run(struct machine *machine, const char *address)
 	gdb_line_close(&gdb->line);
 	free(gdb);
 	/* A signal for gdb may have left it set; one that ends the run is looked at again. */
-	machine->vcpu.run->immediate_exit = stop_requested() ? 1 : 0;
+	machine->cpus[0].vcpu.run->immediate_exit = stop_requested() ? 1 : 0;
 	if (machine->outcome.reason == END_RUNNING) {
-		while (run_once(machine)) {
+		while (run_once(&machine->cpus[0])) {
 		}
 	}
 }

@@ -41,12 +41,12 @@ static void count(FILE *out, const char *name, uint64_t value)
 static void do_stats(FILE *out, struct debug *debug, const char *argument)
 {
 	const struct machine *machine = debug->machine;
-	const struct rs_stats guest = *machine->boot.stats[0];
+	const struct rs_stats guest = boot_counts(&machine->boot);
 
 	(void)argument;
 	fputs("Returns from KVM_RUN (the debugger's own are HLT, DEBUG and EINTR):\n", out);
 	for (uint32_t i = 0; i < STATS_REASONS; i++)
-		count(out, stats_reason_name(i), machine->stats.reasons[i].count);
+		count(out, stats_reason_name(i), machine->cpus[0].stats.reasons[i].count);
 	fprintf(out, "  %12" PRIu64 "  instructions run one at a time\n", debug->steps);
 	if (!machine->image.noted)
 		return;

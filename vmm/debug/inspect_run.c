@@ -17,7 +17,7 @@ enum { MAX_OFFSET = 1 << 20 }; /* behind a symbol that is decoded from its start
 bool inspect_take(struct debug *debug, struct debug_code *code, const struct symbols *symbols,
                   struct inspect_state *state)
 {
-	const struct vcpu *vcpu = &debug->machine->vcpu;
+	const struct vcpu *vcpu = &debug->machine->cpus[0].vcpu;
 	struct debug_instruction insn;
 	uint8_t bytes[15];
 	size_t size;
@@ -302,7 +302,7 @@ static void show(struct inspection *in, const char *kind, const char *why)
 
 static void exit_text(const struct machine *machine, char *buf, size_t size)
 {
-	const struct kvm_run *run = machine->vcpu.run;
+	const struct kvm_run *run = machine->cpus[0].vcpu.run;
 	const char *name = stats_reason_name(machine->outcome.exit_reason);
 
 	switch (machine->outcome.exit_reason) {
@@ -495,7 +495,7 @@ void inspect_run(struct machine *machine)
 	symbols_free(&in->symbols);
 	free(in);
 	if (machine->outcome.reason == END_RUNNING) {
-		while (run_once(machine)) {
+		while (run_once(&machine->cpus[0])) {
 		}
 	}
 }

@@ -111,8 +111,10 @@ static void explain_why(const struct account *account)
 	const char *text = in->reason < END_REASONS ? heads[in->reason] : NULL;
 	FILE *out = account->out;
 
-	fprintf(out, "%svmm: the guest died: %s%s\n", account->style.bad,
-	        text ? text : outcome_name(in->reason), account->style.end);
+	fprintf(out, "%svmm: the guest died", account->style.bad);
+	if (in->other_count)
+		fprintf(out, " on CPU %u", in->cpu);
+	fprintf(out, ": %s%s\n", text ? text : outcome_name(in->reason), account->style.end);
 	switch (in->reason) {
 	case END_PANIC:
 		explain_panic(account);
@@ -322,6 +324,31 @@ static void print_states(const struct account *account)
 	print_state(account, title, in->last_regs, in->last_sregs);
 }
 
+static void print_others(const struct account *account)
+{
+	const struct diagnose_input *in = account->in;
+
+	if (!in->other_count)
+		return;
+	head(account, "The other CPUs");
+	for (unsigned i = 0; i < in->other_count; i++) {
+		const struct diagnose_cpu *cpu = &in->others[i];
+		char name[128];
+
+		fprintf(account->out, "  CPU %u  ", cpu->number);
+		if (!cpu->started)
+			fputs("was not started\n", account->out);
+		else if (!cpu->known)
+			fputs("cannot be asked\n", account->out);
+		else
+			fprintf(account->out,
+			        "%sring %u  RIP %016llx%s  RSP %016llx  CR3 %llx  RFLAGS %llx\n",
+			        cpu->halted ? "halted, " : "", cpu->sregs.ss.dpl, cpu->regs.rip,
+			        symbols_text(&account->symbols, cpu->regs.rip, name, sizeof(name)),
+			        cpu->regs.rsp, cpu->sregs.cr3, cpu->regs.rflags);
+	}
+}
+
 /* ---- Exits ------------------------------------------------------------------------------- */
 
 static const char *port_name(const struct exit_record *record)
@@ -398,6 +425,7 @@ void diagnose_death(FILE *out, const struct diagnose_input *in)
 		account.symbols = symbols_read(in->elf);
 	explain_why(&account);
 	print_states(&account);
+	print_others(&account);
 	print_exits(&account);
 	fputc('\n', out);
 	symbols_free(&account.symbols);

@@ -23,9 +23,21 @@
 #include "vmm/outcome.h"
 #include "vmm/stats.h"
 
+/* A CPU that has not died. */
+struct diagnose_cpu {
+	unsigned number;
+	bool started, halted;
+	bool known; /* the registers: */
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+};
+
 /* All pointers stay the caller's; all but memory may be NULL. */
 struct diagnose_input {
 	enum end_reason reason;
+	unsigned cpu; /* the one that died; what follows is of it */
+	const struct diagnose_cpu *others;
+	unsigned other_count;
 	const struct kvm_run *run;     /* of the last exit: exit_reason and its details */
 	const struct kvm_regs *regs;   /* the vCPU's, read after the end ... */
 	const struct kvm_sregs *sregs; /* ... both or none */

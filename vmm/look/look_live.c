@@ -15,8 +15,6 @@
 #include "vmm/outfile.h"
 #include "vmm/explain/symbols.h"
 
-enum { CPU = 0 }; /* there is one */
-
 /* What is kept between the looks. */
 struct look_live {
 	struct symbols symbols;
@@ -30,10 +28,10 @@ struct look_live {
 /* KVM's own translation (KVM_TRANSLATE), for the CR3 that the vCPU has. */
 static bool translate(void *ctx, uint64_t va, uint64_t *pa)
 {
-	const struct machine *machine = ctx;
+	const struct cpu *cpu = ctx;
 	struct kvm_translation translation = {.linear_address = va};
 
-	if (KVM_IOCTL(machine->vcpu.fd, KVM_TRANSLATE, &translation) < 0 || !translation.valid)
+	if (KVM_IOCTL(cpu->vcpu.fd, KVM_TRANSLATE, &translation) < 0 || !translation.valid)
 		return false;
 	*pa = translation.physical_address;
 	return true;
@@ -55,11 +53,12 @@ static void take_segments(struct look_moment *moment, const struct image *image)
 	}
 }
 
-static void take_moment(struct look_moment *moment, struct machine *machine,
+static void take_moment(struct look_moment *moment, const struct cpu *cpu,
                         const struct vcpu_state *state, const char *when)
 {
+	struct machine *machine = cpu->machine;
 	/* Whatever these say; look_init decides whether to believe it.  Read once. */
-	const volatile struct rs_call *call = machine->boot.call[CPU];
+	const volatile struct rs_call *call = machine->boot.call[cpu->number];
 
 	*moment = (struct look_moment){
 	    .memory = &machine->memory,
@@ -78,26 +77,28 @@ static void take_moment(struct look_moment *moment, struct machine *machine,
 	take_segments(moment, &machine->image);
 }
 
-/* The state at the end; that of an earlier moment where a KVM has reset the vCPU. */
+/* The state at the end of the CPU that ended the run; that of an earlier moment where a KVM has
+ * reset the vCPU. */
 static bool take_end(struct look_moment *moment, struct machine *machine)
 {
+	struct cpu *cpu = machine_last_cpu(machine);
 	struct vcpu_state now;
 	char when[48];
 
-	if (!vcpu_get_state(&machine->vcpu, &now))
+	if (!vcpu_get_state(&cpu->vcpu, &now))
 		return false;
 	if (machine->outcome.reason != END_SHUTDOWN || !diagnose_is_reset(&now.regs, &now.sregs)) {
-		take_moment(moment, machine, &now, "at the end");
+		take_moment(moment, cpu, &now, "at the end");
 		moment->translate = translate;
-		moment->translate_ctx = machine;
+		moment->translate_ctx = cpu;
 		return true;
 	}
-	if (!machine->last_when)
+	if (!cpu->last_when)
 		return message_error("this KVM reset the vCPU when the guest died: there is no "
 		                     "state to look at");
 	/* Memory is of now. */
-	snprintf(when, sizeof(when), "at the end, registers %s", machine->last_when);
-	take_moment(moment, machine, &machine->last, when);
+	snprintf(when, sizeof(when), "at the end, registers %s", cpu->last_when);
+	take_moment(moment, cpu, &cpu->last, when);
 	moment->stale = true;
 	return true;
 }
@@ -119,13 +120,13 @@ static bool look_now(struct machine *machine, const struct look_moment *moment)
 	return answer != LOOK_FAILED;
 }
 
-/* At a moment whose registers are in machine->last. */
-static bool look_at_last(struct machine *machine, const char *when)
+/* At a moment whose registers are in cpu->last. */
+static bool look_at_last(const struct cpu *cpu, const char *when)
 {
 	struct look_moment moment;
 
-	take_moment(&moment, machine, &machine->last, when);
-	return look_now(machine, &moment);
+	take_moment(&moment, cpu, &cpu->last, when);
+	return look_now(cpu->machine, &moment);
 }
 
 /* SIGQUIT ends the run in the way SIGTERM does. */
@@ -156,11 +157,12 @@ bool look_live_begin(struct machine *machine)
 	if (options->core)
 		catch_quit();
 	return !look_request_asks(request) || request->at != LOOK_AT_BOOT ||
-	       look_at_last(machine, "at boot");
+	       look_at_last(&machine->cpus[0], "at boot");
 }
 
-bool look_live_mark(struct machine *machine)
+bool look_live_mark(struct cpu *cpu)
 {
+	const struct machine *machine = cpu->machine;
 	struct look_live *live = machine->look_live;
 	char when[48];
 
@@ -169,7 +171,7 @@ bool look_live_mark(struct machine *machine)
 	    ++live->marks != machine->options->look.mark)
 		return true;
 	snprintf(when, sizeof(when), "at mark %" PRIu64, live->marks);
-	return look_at_last(machine, when);
+	return look_at_last(cpu, when);
 }
 
 /* ---- The core ------------------------------------------------------------------------------ */
@@ -213,6 +215,7 @@ static void take_msrs(struct core_contents *contents, const struct vcpu *vcpu)
 
 static bool write_core(struct machine *machine, const struct look_moment *moment)
 {
+	const struct cpu *cpu = machine_last_cpu(machine);
 	const struct panic *panic = &machine->panic;
 	struct core_contents contents = {
 	    .moment = moment,
@@ -223,10 +226,10 @@ static bool write_core(struct machine *machine, const struct look_moment *moment
 	struct kvm_fpu fpu;
 
 	/* A vCPU that was reset has neither any more. */
-	if (!moment->stale && KVM_IOCTL(machine->vcpu.fd, KVM_GET_FPU, &fpu) == 0)
+	if (!moment->stale && KVM_IOCTL(cpu->vcpu.fd, KVM_GET_FPU, &fpu) == 0)
 		contents.fpu = &fpu;
 	if (!moment->stale)
-		take_msrs(&contents, &machine->vcpu);
+		take_msrs(&contents, &cpu->vcpu);
 	if (!core_write(machine->options->core, &contents))
 		return false;
 	if (!machine->options->quiet)

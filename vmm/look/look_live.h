@@ -9,14 +9,15 @@
 #include <stdbool.h>
 
 struct machine;
+struct cpu;
 
 /* Before the guest's first instruction: checks what can be checked (symbols, whether the core can
  * be written), lets SIGQUIT stop the run if there is a core to write, and looks if that was asked
  * for now.  After stop_install.  False after a message. */
 bool look_live_begin(struct machine *machine);
-/* The guest stands behind the OUT of a mark, whose state is in machine->last.  False after a
- * message: the run is to end. */
-bool look_live_mark(struct machine *machine);
+/* The CPU stands behind the OUT of a mark, whose state is in cpu->last.  False after a message: the
+ * run is to end. */
+bool look_live_mark(struct cpu *cpu);
 /* The run is over: writes the core, and looks.  False when something asked for is missing (after a
  * message) or, at whatever time, a rule of --audit was broken. */
 bool look_live_end(struct machine *machine);

@@ -25,7 +25,7 @@ static uint64_t guest_ahead(const struct machine *machine)
 		struct kvm_msr_entry tsc = {.index = TIME_STAMP_COUNTER};
 		const uint64_t before = stats_now();
 
-		if (kvm_msrs(machine->vcpu.fd, KVM_GET_MSRS, &tsc, 1) != 1)
+		if (kvm_msrs(machine->cpus[0].vcpu.fd, KVM_GET_MSRS, &tsc, 1) != 1)
 			return 0;
 
 		const uint64_t took = stats_now() - before;
@@ -74,6 +74,9 @@ bool recorder_start(struct machine *machine)
 {
 	if (!machine->options->trace_file && !machine->options->report_file)
 		return true;
+	if (machine->options->trace_file && machine->boot.cpus > 1)
+		return message_error(
+		    "--trace: records a machine with one CPU only: leave out --cpus");
 	machine->recorder = calloc(1, sizeof(*machine->recorder));
 	if (!machine->recorder)
 		return message_error("no memory for the trace");
@@ -82,10 +85,10 @@ bool recorder_start(struct machine *machine)
 }
 
 /* What the dispatcher noted about this exit; NULL: nothing. */
-static const struct exit_record *detail(struct machine *machine)
+static const struct exit_record *detail(const struct cpu *cpu)
 {
-	const struct exit_ring *ring = &machine->stats.ring;
-	struct recorder *recorder = machine->recorder;
+	const struct exit_ring *ring = &cpu->stats.ring;
+	struct recorder *recorder = cpu->machine->recorder;
 
 	if (ring->count == recorder->exits_seen)
 		return NULL;
@@ -93,10 +96,11 @@ static const struct exit_record *detail(struct machine *machine)
 	return &ring->records[(ring->count - 1) % EXIT_RING_SIZE];
 }
 
-void recorder_exit(struct machine *machine, uint64_t entered)
+void recorder_exit(struct cpu *cpu, uint64_t entered)
 {
+	const struct machine *machine = cpu->machine;
 	struct recorder *recorder = machine->recorder;
-	const struct stats *stats = &machine->stats;
+	const struct stats *stats = &cpu->stats;
 
 	timeline_add(&recorder->timeline, stats->last, stats->serving);
 	if (!recorder->tracing)
@@ -108,15 +112,17 @@ void recorder_exit(struct machine *machine, uint64_t entered)
 	               .nanoseconds = monotonic_now(),
 	               .ticks = stats_now(),
 	               .reason = stats->serving,
-	               .detail = detail(machine),
+	               .detail = detail(cpu),
 	               .counts = machine->image.noted ? machine->boot.stats[0] : NULL,
 	           });
 }
 
-void recorder_mark(struct machine *machine, unsigned slot, const struct rs_mark *mark)
+void recorder_mark(struct cpu *cpu, unsigned slot, const struct rs_mark *mark)
 {
-	if (machine->recorder && machine->recorder->tracing)
-		trace_mark(&machine->recorder->trace, slot, mark);
+	struct recorder *recorder = cpu->machine->recorder;
+
+	if (recorder && recorder->tracing)
+		trace_mark(&recorder->trace, slot, mark);
 }
 
 bool recorder_finish(struct machine *machine)
@@ -125,7 +131,7 @@ bool recorder_finish(struct machine *machine)
 
 	if (!recorder)
 		return true;
-	timeline_reach(&recorder->timeline, machine->stats.last);
+	timeline_reach(&recorder->timeline, machine->cpus[0].stats.last);
 	return !recorder->tracing || trace_close(&recorder->trace, machine->options->trace_file,
 	                                         outcome_name(machine->outcome.reason));
 }

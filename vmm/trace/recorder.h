@@ -24,9 +24,9 @@ struct recorder {
  * Does nothing when the options ask for neither.  False after a message. */
 bool recorder_start(struct machine *machine);
 /* The exit that KVM_RUN, entered at the time stamp `entered`, came back with has been served. */
-void recorder_exit(struct machine *machine, uint64_t entered);
+void recorder_exit(struct cpu *cpu, uint64_t entered);
 /* A mark was stored. */
-void recorder_mark(struct machine *machine, unsigned slot, const struct rs_mark *mark);
+void recorder_mark(struct cpu *cpu, unsigned slot, const struct rs_mark *mark);
 /* After the run: closes the trace.  False after a message when it could not be written. */
 bool recorder_finish(struct machine *machine);
 /* Harmless without a recorder. */

@@ -1,0 +1,100 @@
+#include "vmm/threads.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "vmm/message.h"
+#include "vmm/run.h"
+#include "vmm/stop.h"
+
+static void *run_cpu(void *ctx)
+{
+	struct cpu *cpu = ctx;
+
+	while (run_once(cpu)) {
+	}
+	stats_stop(&cpu->stats);
+	machine_lock(cpu->machine);
+	stop_remove(cpu->number);
+	machine_unlock(cpu->machine);
+	return NULL;
+}
+
+static int create(struct cpu *cpu)
+{
+	pthread_attr_t attributes;
+	sigset_t mask;
+	int error = pthread_attr_init(&attributes);
+
+	if (error)
+		return error;
+	stop_mask(&mask);
+	error = pthread_attr_setsigmask_np(&attributes, &mask);
+	if (!error)
+		error = pthread_create(&cpu->thread, &attributes, run_cpu, cpu);
+	pthread_attr_destroy(&attributes);
+	return error;
+}
+
+bool threads_start(struct cpu *cpu)
+{
+	int error;
+
+	if (!stats_start(&cpu->stats))
+		return message_error("no memory for the statistics: %s", strerror(errno));
+	error = create(cpu);
+	if (error)
+		return message_error("cannot start a thread for CPU %u: %s", cpu->number,
+		                     strerror(error));
+	cpu->started = true;
+	stop_add(cpu->number, cpu->vcpu.run, cpu->thread);
+	return true;
+}
+
+static bool is_over(const struct machine *machine)
+{
+	return stop_requested() ||
+	       __atomic_load_n(&machine->outcome.reason, __ATOMIC_RELAXED) != END_RUNNING;
+}
+
+static void join(const struct cpu *cpu)
+{
+	struct timespec until;
+
+	for (;;) {
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_sec++;
+		if (pthread_clockjoin_np(cpu->thread, NULL, CLOCK_MONOTONIC, &until) != ETIMEDOUT)
+			return;
+		/* A signal that came just before a system call that waits ended nothing. */
+		if (is_over(cpu->machine))
+			stop_all();
+	}
+}
+
+/* One that was started and not joined; NULL: there is none. */
+static struct cpu *next(struct machine *machine, const bool *joined)
+{
+	struct cpu *found = NULL;
+
+	machine_lock(machine);
+	for (unsigned i = 1; i < machine->boot.cpus && !found; i++) {
+		if (machine->cpus[i].started && !joined[i])
+			found = &machine->cpus[i];
+	}
+	machine_unlock(machine);
+	return found;
+}
+
+void threads_join(struct machine *machine)
+{
+	bool joined[RS_MAX_CPUS] = {false};
+	const struct cpu *cpu;
+
+	/* While one is waited for it may start others. */
+	while ((cpu = next(machine, joined)) != NULL) {
+		join(cpu);
+		joined[cpu->number] = true;
+	}
+}
