@@ -69,6 +69,7 @@ _Noreturn void kernel_main(const struct rs_boot *boot)
 	trace_init(boot);
 	apic_init(boot);
 	schedule_init(boot);
+	schedule_join();
 	first_cr0 = read_cr0();
 	first_cr4 = read_cr4();
 	smp_start(boot);
@@ -84,6 +85,7 @@ _Noreturn void cpu_main(const struct rs_boot *boot, uint32_t number)
 	write_cr4(first_cr4);
 	space_follow_mode();
 	apic_init(boot);
+	schedule_join();
 	smp_join();
 	schedule_idle();
 }

@@ -234,8 +234,12 @@ struct process *process_start_thread(void (*body)(uint64_t argument), uint64_t a
 void process_join(struct process *thread)
 {
 	kernel_lock();
-	while (thread->state != PROCESS_ZOMBIE)
+	while (thread->state != PROCESS_ZOMBIE) {
 		schedule_yield();
+		/* It may need the lock to come to its end, on another CPU. */
+		kernel_unlock();
+		kernel_lock();
+	}
 	free_process(thread);
 	kernel_unlock();
 }

@@ -331,12 +331,16 @@ static void wait_for_work(void)
 		halt();
 }
 
+void schedule_join(void)
+{
+	this_cpu()->current = &idle[this_cpu()->number];
+	schedule_reload();
+}
+
 void schedule_idle(void)
 {
-	struct process *self = &idle[this_cpu()->number];
+	struct process *self = process_current();
 
-	this_cpu()->current = self;
-	schedule_reload();
 	for (;;) {
 		struct process *next = take_ready();
 

@@ -152,7 +152,7 @@ struct rs_range {
 	uint64_t va, len;
 	uint32_t rights; /* PT_WRITE, PT_EXEC, PT_USER of shared/pt.h */
 };
-#define RS_MAX_RANGES 64
+#define RS_MAX_RANGES 128 /* what the entry areas of RS_MAX_CPUS take, and more */
 
 struct rs_info {
 	uint64_t features, quirks;

@@ -8,8 +8,6 @@
 #include "guest/user/programs.h"
 #include "shared/pt.h"
 
-#define KERNEL_STACK_FRAMES 2
-
 static unsigned long checks, failures;
 static struct rs_info info;
 
@@ -216,11 +214,22 @@ static bool take(struct rs_range *ranges, uint32_t count, uint64_t va, uint64_t 
 	return false;
 }
 
+static bool take_cpu(struct rs_range *ranges, uint32_t count, uint64_t cpu)
+{
+	/* Words, GDT, TSS. */
+	bool all = take(ranges, count, cpu, 3 * PAGE_SIZE, PT_WRITE);
+
+	all &= take(ranges, count, cpu + RS_ENTRY_STACK_TOP - RS_ENTRY_STACK_SIZE,
+	            RS_ENTRY_STACK_SIZE, PT_WRITE);
+	for (uint64_t i = 1; i <= 7; i++)
+		all &= take(ranges, count, cpu + RS_IST_TOP(i) - RS_IST_SIZE, RS_IST_SIZE, PT_WRITE);
+	return all;
+}
+
 /* Page by page the entry area as it is declared, and nothing else. */
 static void check_user_root(void)
 {
 	struct rs_range ranges[RS_MAX_RANGES];
-	const uint64_t cpu = RS_ENTRY_CPU(0);
 	const uint64_t text = (info.entry_text_size + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
 	long count = raw_syscall(RS_SYS_USER_ROOT, (long)ranges, (long)RS_MAX_RANGES);
 	bool all = true;
@@ -229,12 +238,8 @@ static void check_user_root(void)
 	check("user root", "its ranges can be listed", count > 0 && count <= RS_MAX_RANGES, true);
 	all &= take(ranges, (uint32_t)count, info.entry_text, text, PT_EXEC);
 	all &= take(ranges, (uint32_t)count, RS_ENTRY_IDT, PAGE_SIZE, 0);
-	all &= take(ranges, (uint32_t)count, cpu, 3 * PAGE_SIZE, PT_WRITE); /* words, GDT, TSS */
-	all &= take(ranges, (uint32_t)count, cpu + RS_ENTRY_STACK_TOP - RS_ENTRY_STACK_SIZE,
-	            RS_ENTRY_STACK_SIZE, PT_WRITE);
-	for (uint64_t i = 1; i <= 7; i++)
-		all &= take(ranges, (uint32_t)count, cpu + RS_IST_TOP(i) - RS_IST_SIZE, RS_IST_SIZE,
-		            PT_WRITE);
+	for (uint32_t cpu = 0; cpu < info.cpus; cpu++)
+		all &= take_cpu(ranges, (uint32_t)count, RS_ENTRY_CPU(cpu));
 	check("user root", "it maps the declared entry area", all, true);
 	for (long i = 0; i < count; i++)
 		if (ranges[i].len) {
@@ -409,9 +414,7 @@ static void check_exhaustion(const char *mode)
 		ended++;
 	check(mode, "... and every child made can be waited for", ended, made);
 	raw_syscall(RS_SYS_INFO, (long)&info);
-	/* Kernel stacks stay with their slots of the process table, for whoever comes next. */
-	check(mode, "... and gives back its frames but for its kernel stack",
-	      frames - info.frames_free <= made * (KERNEL_STACK_FRAMES + 1), true);
+	check(mode, "... and gives back every frame", info.frames_free, frames);
 }
 
 /* Two processes take turns; each sees only its own memory, whichever root and PCID is live. */

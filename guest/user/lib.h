@@ -15,6 +15,7 @@
 #define SYS_write       1
 #define SYS_brk         12
 #define SYS_sched_yield 24
+#define SYS_nanosleep   35
 #define SYS_getpid      39
 #define SYS_fork        57
 #define SYS_exit        60

@@ -12,7 +12,7 @@ static const struct {
 } programs[] = {
     {"tour", tour_main},       {"check", check_main},         {"crash", crash_main},
     {"counts", counts_main},   {"costs", costs_main},         {"walls", walls_main},
-    {"hostile", hostile_main}, {"crossings", crossings_main},
+    {"hostile", hostile_main}, {"crossings", crossings_main}, {"processes", processes_main},
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 

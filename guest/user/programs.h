@@ -13,5 +13,6 @@ int costs_main(int argc, char **argv);     /* [json] */
 int walls_main(int argc, char **argv);     /* [json] */
 int hostile_main(int argc, char **argv);   /* [json] */
 int crossings_main(int argc, char **argv); /* [json] */
+int processes_main(int argc, char **argv); /* [CROSSINGS [FORKS]] */
 
 #endif

@@ -1,0 +1,452 @@
+/*
+ * Processes and the scheduler: time slices, sleep, kernel threads, the shared kernel half, frames
+ * that come back, PCIDs that change hands, and a soak whose every counter must add up.
+ *
+ *     processes [CROSSINGS [FORKS]]
+ */
+#include "guest/errno.h"
+#include "guest/user/cross.h"
+#include "guest/user/lib.h"
+#include "guest/user/programs.h"
+#include "guest/user/tap.h"
+
+/* spin.S */
+uint64_t spin_with_registers(uint64_t turns, uint64_t pattern);
+
+#define MS UINT64_C(1000000)
+
+static struct rs_info info;
+static bool slices; /* a timer works here */
+static const char *mode_name;
+
+static void look(void)
+{
+	raw_syscall(RS_SYS_INFO, (long)&info);
+}
+
+static uint64_t now(void)
+{
+	return (uint64_t)raw_syscall(RS_SYS_CLOCK);
+}
+
+static struct rs_stats counted(void)
+{
+	struct rs_stats stats;
+
+	raw_syscall(RS_SYS_STATS, (long)&stats);
+	return stats;
+}
+
+static long sleep_ns(uint64_t ns)
+{
+	const int64_t time[2] = {(int64_t)(ns / 1000000000), (int64_t)(ns % 1000000000)};
+
+	return raw_syscall(SYS_nanosleep, (long)time, 0L);
+}
+
+/* Slices of such lengths in microseconds; where no timer works nothing changes. */
+static void slice(uint64_t min, uint64_t max)
+{
+	if (slices)
+		raw_syscall(RS_SYS_SLICES, (long)min, (long)max);
+}
+
+/* A process that runs body(arg) and ends with what that returns, 0 to 255. */
+static long start(uint32_t (*body)(uint64_t arg), uint64_t arg)
+{
+	long pid = raw_syscall(SYS_fork);
+
+	if (pid == 0)
+		for (;;)
+			raw_syscall(SYS_exit, (long)body(arg));
+	return pid;
+}
+
+/* Waits for `count` processes; returns the sum of what they ended with, which is 0 when all is
+ * well. */
+static uint64_t gather(uint64_t count)
+{
+	uint64_t sum = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		uint32_t status = 0xbad;
+
+		if (raw_syscall(SYS_wait4, -1L, (long)&status, 0L, 0L) < 0)
+			return UINT64_MAX;
+		sum += status;
+	}
+	return sum;
+}
+
+static void check(const char *what, uint64_t got, uint64_t wanted)
+{
+	tap_check(mode_name, what, got, wanted);
+}
+
+/* ---- Sleep ----------------------------------------------------------------------------------- */
+
+static uint32_t sleeper(uint64_t ms)
+{
+	return sleep_ns(ms * MS) == 0 ? 0 : 1;
+}
+
+static void check_sleep(void)
+{
+	const int64_t bad[][2] = {{-1, 0}, {0, -1}, {0, 1000000000}};
+	uint64_t refused = 0, begin, first, second;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		refused += raw_syscall(SYS_nanosleep, (long)bad[i], 0L) == -EINVAL;
+	check("nanosleep of no time there is gives EINVAL", refused, sizeof(bad) / sizeof(bad[0]));
+	check("... from a bad pointer EFAULT", (uint64_t)-raw_syscall(SYS_nanosleep, 8L, 0L),
+	      EFAULT);
+	begin = now();
+	check("nanosleep of 5 ms returns 0", (uint64_t)sleep_ns(5 * MS), 0);
+	check("... and not before its time", now() - begin >= 5 * MS, true);
+	first = (uint64_t)start(sleeper, 30);
+	second = (uint64_t)start(sleeper, 3);
+	check("who sleeps for less wakes first", (uint64_t)raw_syscall(SYS_wait4, -1L, 0L, 0L, 0L),
+	      second);
+	check("... and the other one later", (uint64_t)raw_syscall(SYS_wait4, -1L, 0L, 0L, 0L),
+	      first);
+}
+
+/* ---- Slices ---------------------------------------------------------------------------------- */
+
+#define SPINNERS 3
+
+static uint32_t spinner(uint64_t pattern)
+{
+	const uint64_t end = now() + 30 * MS;
+
+	while (now() < end)
+		if (spin_with_registers(2000, pattern))
+			return 1;
+	return 0;
+}
+
+static void check_slices(void)
+{
+	struct rs_stats before, after;
+
+	if (!slices) {
+		tap_skip(mode_name, "time slices end in ring 3",
+		         "no timer works here: scheduling is cooperative");
+		return;
+	}
+	before = counted();
+	slice(500, 2000);
+	for (uint64_t i = 0; i < SPINNERS + info.cpus; i++)
+		start(spinner, i * UINT64_C(0x0123456789abcd));
+	check("who never yields keeps all registers", gather(SPINNERS + info.cpus), 0);
+	slice(0, 0);
+	after = counted();
+	check("... and loses the CPU when its time is up",
+	      after.preempt_ring3 - before.preempt_ring3 >= SPINNERS, true);
+}
+
+/* ---- A kernel thread ----------------------------------------------------------------------------
+ */
+
+static void check_thread(void)
+{
+	const struct rs_stats before = counted();
+	const uint64_t end = now() + 20 * MS;
+	uint64_t halfway;
+
+	slice(500, 2000);
+	check("a kernel thread starts", (uint64_t)raw_syscall(RS_SYS_THREAD, (long)RS_THREAD_START),
+	      0);
+	while (now() < end || !raw_syscall(RS_SYS_THREAD, (long)RS_THREAD_COUNT))
+		if (!slices)
+			raw_syscall(SYS_sched_yield);
+	halfway = (uint64_t)raw_syscall(RS_SYS_THREAD, (long)RS_THREAD_COUNT);
+	check("... and counts while ring 3 runs", halfway > 0, true);
+	check("... until it is stopped",
+	      (uint64_t)raw_syscall(RS_SYS_THREAD, (long)RS_THREAD_STOP) >= halfway, true);
+	slice(0, 0);
+	if (slices && info.cpus == 1)
+		check("... and was preempted in ring 0",
+		      counted().preempt_ring0 > before.preempt_ring0, true);
+	check("... and is gone", (uint64_t)-raw_syscall(RS_SYS_THREAD, (long)RS_THREAD_STOP),
+	      EINVAL);
+}
+
+/* ---- The kernel half ---------------------------------------------------------------------------
+ */
+
+static long page(long act, uint64_t value)
+{
+	return raw_syscall(RS_SYS_KERNEL_PAGE, act, (long)value);
+}
+
+/* Yields until the page answers like this; a process forked before the change never touched it. */
+static bool page_becomes(long answer)
+{
+	for (int i = 0; i < 100000; i++) {
+		if (page(RS_KERNEL_PAGE_READ, 0) == answer)
+			return true;
+		raw_syscall(SYS_sched_yield);
+	}
+	return false;
+}
+
+static uint32_t page_watcher(uint64_t value)
+{
+	return page_becomes((long)value) && page_becomes(-EFAULT) ? 0 : 1;
+}
+
+static uint32_t page_maker(uint64_t value)
+{
+	return page(RS_KERNEL_PAGE_MAP, value) == 0 ? 0 : 1;
+}
+
+static void check_kernel_half(void)
+{
+	const uint64_t value = 0x5eed;
+	uint32_t status = 1;
+	long maker;
+
+	check("a kernel page is not there before", (uint64_t)-page(RS_KERNEL_PAGE_READ, 0), EFAULT);
+	start(page_watcher, value);
+	start(page_watcher, value);
+	maker = start(page_maker, value);
+	raw_syscall(SYS_wait4, maker, (long)&status, 0L, 0L);
+	check("a process maps it, and ends", status, 0);
+	check("... the page outlives it", (uint64_t)page(RS_KERNEL_PAGE_READ, 0), value);
+	for (int i = 0; i < 50; i++)
+		raw_syscall(SYS_sched_yield);
+	check("... until it is unmapped", (uint64_t)page(RS_KERNEL_PAGE_UNMAP, 0), 0);
+	check("... for all: nobody's TLB knows it", (uint64_t)-page(RS_KERNEL_PAGE_READ, 0),
+	      EFAULT);
+	check("processes forked before saw it come and go", gather(2), 0);
+}
+
+/* ---- Frames ------------------------------------------------------------------------------------
+ */
+
+static uint32_t nothing(uint64_t unused)
+{
+	(void)unused;
+	return 0;
+}
+
+static void check_frames(uint64_t forks)
+{
+	uint64_t before, failed = 0;
+
+	look();
+	before = info.frames_free;
+	for (uint64_t i = 0; i < forks; i++) {
+		long pid = start(nothing, 0);
+
+		if (pid < 0)
+			failed++;
+		else
+			failed += gather(1) != 0;
+	}
+	check("forks, each waited for", failed, 0);
+	look();
+	check("... gave back every frame", info.frames_free, before);
+}
+
+/* ---- PCIDs --------------------------------------------------------------------------------------
+ */
+
+/* More than there are PCIDs (shared/pcid.h), alive at once. */
+#define SPACES 40
+#define ROUNDS 12
+
+/* Every space has another page at the same address, and another one again after each turn. */
+static uint32_t changes_mappings(uint64_t id)
+{
+	volatile uint64_t *word = (volatile uint64_t *)raw_syscall(SYS_brk, 0L);
+	const long base = (long)word;
+	uint32_t wrong = 0;
+
+	for (uint64_t round = 1; round <= ROUNDS; round++) {
+		raw_syscall(SYS_brk, base + PAGE_SIZE);
+		wrong += *word != 0;
+		*word = id << 32 | round;
+		raw_syscall(SYS_sched_yield);
+		wrong += *word != (id << 32 | round);
+		raw_syscall(SYS_brk, base);
+		raw_syscall(SYS_sched_yield);
+	}
+	return wrong != 0;
+}
+
+static void check_pcids(void)
+{
+	const uint64_t reused = counted().pcid_reused;
+	uint64_t started = 0;
+
+	for (uint64_t i = 1; i <= SPACES; i++)
+		started += start(changes_mappings, i) > 0;
+	check("more address spaces than PCIDs live at once", started, SPACES);
+	check("... none sees another's page, nor its own old one", gather(started), 0);
+	if (raw_syscall(RS_SYS_PTI_MODE, -1L) == RS_PTI_PCID)
+		check("... though PCIDs changed hands", counted().pcid_reused - reused >= SPACES,
+		      true);
+}
+
+/* ---- The soak
+ * ------------------------------------------------------------------------------------ */
+
+#define WORKERS 4
+#define CHUNK   64 /* crossings of one kind in a row, at most */
+
+static uint64_t crossings;
+
+/* The same for parent and child: how many of a kind follow. */
+static uint64_t next_random(uint64_t *state)
+{
+	*state = *state * UINT64_C(6364136223846793005) + 1;
+	return *state >> 33;
+}
+
+struct share {
+	uint64_t syscalls, int80s, uds, pfs;
+};
+
+/* Does `quota` crossings, or only says which they would be. */
+static struct share work(uint64_t worker, uint64_t quota, bool do_it)
+{
+	uint64_t random = worker * 7919 + 1;
+	struct share share = {0};
+
+	while (quota) {
+		const uint64_t kind = next_random(&random) % 5;
+		uint64_t turns = next_random(&random) % CHUNK + 1;
+
+		if (turns > quota)
+			turns = quota;
+		quota -= turns;
+		switch (kind) {
+		case 0:
+			share.int80s += turns;
+			if (do_it)
+				loop_int80(turns);
+			break;
+		case 1:
+			share.uds += turns;
+			if (do_it)
+				loop_fault(fault_ud, 0, turns);
+			break;
+		case 2:
+			share.pfs += turns;
+			if (do_it)
+				loop_fault(fault_pf, info.kernel_text, turns);
+			break;
+		case 3:
+			share.syscalls += turns;
+			if (do_it)
+				loop_yield(turns);
+			break;
+		default:
+			share.syscalls += turns;
+			if (do_it)
+				loop_syscall(turns);
+		}
+	}
+	return share;
+}
+
+static uint32_t worker(uint64_t number)
+{
+	raw_syscall(RS_SYS_FAULT_HANDLER, (long)loop_fault_resume);
+	work(number, crossings / WORKERS, true);
+	return 0;
+}
+
+static struct share expected_work(void)
+{
+	struct share sum = {0};
+
+	for (uint64_t i = 0; i < WORKERS; i++) {
+		const struct share one = work(i, crossings / WORKERS, false);
+
+		sum.syscalls += one.syscalls;
+		sum.int80s += one.int80s;
+		sum.uds += one.uds;
+		sum.pfs += one.pfs;
+	}
+	return sum;
+}
+
+static void check_soak(void)
+{
+	const struct share wanted = expected_work();
+	struct rs_stats before, after;
+	/* Besides: slices on, WORKERS forks and waits, slices off; a handler and an exit each; the
+	 * second look at the counters. */
+	const uint64_t others = (slices ? 2 : 0) + 4 * WORKERS + 1;
+
+	before = counted();
+	slice(200, 3000);
+	for (uint64_t i = 0; i < WORKERS; i++)
+		start(worker, i);
+	check("mixed crossings, preempted anywhere, end well", gather(WORKERS), 0);
+	slice(0, 0);
+	after = counted();
+	check("... every SYSCALL was counted", after.syscall64 - before.syscall64,
+	      wanted.syscalls + others);
+	check("... every INT 0x80", after.int80 - before.int80, wanted.int80s);
+	check("... and as its vector", after.vectors[0x80] - before.vectors[0x80], wanted.int80s);
+	check("... every #UD", after.vectors[6] - before.vectors[6], wanted.uds);
+	check("... every #PF", after.vectors[14] - before.vectors[14], wanted.pfs);
+	check("... all of them faults of ring 3", after.user_faults - before.user_faults,
+	      wanted.uds + wanted.pfs);
+	check("... and every process", after.processes - before.processes, WORKERS);
+	printf("# %s: %'u crossings, %'u slices ended in ring 3, %'u switches\n", mode_name,
+	       wanted.syscalls + wanted.int80s + wanted.uds + wanted.pfs,
+	       after.preempt_ring3 - before.preempt_ring3,
+	       after.context_switches - before.context_switches);
+}
+
+/* ---- All of it
+ * ----------------------------------------------------------------------------------- */
+
+static void check_mode(uint64_t forks)
+{
+	check_sleep();
+	check_slices();
+	check_thread();
+	check_kernel_half();
+	check_frames(forks);
+	check_pcids();
+	check_soak();
+}
+
+int processes_main(int argc, char **argv)
+{
+	static const char *const names[] = {
+	    [RS_PTI_OFF] = "off", [RS_PTI_PCID] = "pcid", [RS_PTI_NOPCID] = "nopcid"};
+	const uint64_t all = argc > 1 ? number(argv[1]) : 6000,
+	               forks = argc > 2 ? number(argv[2]) : 60;
+	uint64_t modes;
+
+	if (argc > 3 || all < 12 || forks < 3) {
+		printf("processes: [CROSSINGS, 12 at least [FORKS, 3 at least]]\n");
+		flush();
+		return 2;
+	}
+	look();
+	modes = info.features & RS_FEATURE_PCID ? 3 : 2;
+	slices = raw_syscall(RS_SYS_SLICES, 1000L, 1000L) == 0;
+	raw_syscall(RS_SYS_SLICES, 0L, 0L);
+	printf("# %u CPU%s, scheduling is %s\n", (uint64_t)info.cpus, info.cpus == 1 ? "" : "s",
+	       slices ? "preemptive, by the local APIC's timer"
+	              : "cooperative: this machine has no timer that works");
+	crossings = all / modes;
+	flush();
+	for (long mode = RS_PTI_OFF; mode <= RS_PTI_NOPCID; mode++) {
+		if (raw_syscall(RS_SYS_PTI_MODE, mode) < 0)
+			continue;
+		mode_name = names[mode];
+		check_mode((forks + modes - 1) / modes);
+		flush();
+	}
+	raw_syscall(RS_SYS_PTI_MODE, (long)info.pti_mode);
+	return tap_end() != 0;
+}
