@@ -131,9 +131,30 @@ VMM_PARTS := $(filter-out $(BUILD)/host/vmm/main.c.o,$(VMM_OBJECTS))
 KVM_TESTS := $(patsubst tests/kvm/%.c,$(BUILD)/tests/%,$(wildcard tests/kvm/*.c))
 TEST_GUESTS := $(patsubst tests/guests/%,$(BUILD)/tests/%.elf,$(basename $(wildcard tests/guests/*.S tests/guests/*.c))) \
 	$(patsubst tests/guests/noted/%.c,$(BUILD)/tests/%.elf,$(wildcard tests/guests/noted/*.c))
-TEST_PROGRAMS := $(BUILD)/tests/unit $(BUILD)/tests/unit_vmm $(BUILD)/tests/tour_test $(KVM_TESTS) $(TEST_GUESTS)
+TEST_PROGRAMS := $(BUILD)/tests/unit $(BUILD)/tests/unit_vmm $(BUILD)/tests/unit_space $(BUILD)/tests/unit_space_broken $(BUILD)/tests/tour_test $(KVM_TESTS) $(TEST_GUESTS)
 
 $(BUILD)/tests/unit: $(call objects,host,$(UNIT_SOURCES)) $(SHARED_OBJECTS)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(HOST_CFLAGS) -o $@ $^ $(CHECK_LIBS)
+
+# The guest's address spaces over a model of TLBs; and once more without the flush of PCIDs that change hands,
+# which must be noticed.
+SPACE_FLAGS := -Itests/unit_space/fake
+SPACE_PARTS := $(call objects,space,$(sort $(wildcard tests/unit_space/*.c))) $(BUILD)/host/tests/unit/arena.c.o \
+	$(SHARED_OBJECTS)
+
+$(BUILD)/space/%.c.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $< (over a model)"
+	@$(CC) $(SPACE_FLAGS) $(HOST_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/space/broken.o: guest/space.c $(BUILD)/space/guest/space.c.o
+	@$(CC) $(SPACE_FLAGS) $(HOST_CFLAGS) -DRS_TEST_NO_PCID_FLUSH -c -o $@ $<
+
+$(BUILD)/tests/unit_space: $(SPACE_PARTS) $(BUILD)/space/guest/space.c.o
+$(BUILD)/tests/unit_space_broken: $(SPACE_PARTS) $(BUILD)/space/broken.o
+$(BUILD)/tests/unit_space $(BUILD)/tests/unit_space_broken:
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
 	@$(CC) $(HOST_CFLAGS) -o $@ $^ $(CHECK_LIBS)

@@ -62,6 +62,16 @@ static uint64_t clock_ns(void)
 	return (uint64_t)cpu_call()->result;
 }
 
+/* Interrupts may come for a while.  Not just behind STI: one emulated CPU would look for them too
+ * seldom. */
+static void let_interrupts_in(void)
+{
+	__asm__ volatile("sti" : : : "memory");
+	for (int i = 0; i < 100; i++)
+		__asm__ volatile("pause" : : : "memory");
+	__asm__ volatile("cli" : : : "memory");
+}
+
 /* A tick of 1 ms, within 200: a KVM may have an APIC whose timer never fires. */
 static bool try_timer(void)
 {
@@ -69,7 +79,7 @@ static bool try_timer(void)
 
 	apic_timer(1000000);
 	while (slices.probes == before && clock_ns() < end)
-		__asm__ volatile("sti\n pause\n cli" : : : "memory");
+		let_interrupts_in();
 	return slices.probes != before;
 }
 

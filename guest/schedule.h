@@ -21,8 +21,8 @@
 
 /* Once, before any process exists. */
 void schedule_init(const struct rs_boot *boot);
-/* Makes this CPU, on its boot stack, one that idles: from here on it can answer others.  The lock is not
- * held. */
+/* Makes this CPU, on its boot stack, one that idles: from here on it can answer others.  The lock
+ * is not held. */
 void schedule_join(void);
 /* What each CPU does in the end, on its boot stack.  Interrupts off. */
 _Noreturn void schedule_idle(void);
