@@ -217,17 +217,28 @@ SYSCALL_DEFINE2(user_root, uint64_t, buffer, uint32_t, room)
 	return copy_to_user(buffer, ranges, room * sizeof(ranges[0])) ? (int64_t)count : -EFAULT;
 }
 
-SYSCALL_DEFINE2(record, uint64_t, buffer, uint32_t, count)
+/* Entries of a table to the VMM. */
+static int64_t hand_over(uint32_t function, uint64_t buffer, uint32_t count, uint64_t size)
 {
 	struct rs_call *call = cpu_call();
 
-	if (count > RS_RECORDS_A_CALL)
+	if (count > sizeof(call->data) / size)
 		return -EINVAL;
-	if (!copy_from_user(call->data, buffer, count * sizeof(struct rs_record)))
+	if (!copy_from_user(call->data, buffer, count * size))
 		return -EFAULT;
 	call->arg[0] = count;
-	out32(RS_PORT_CALL, RS_CALL_RECORD);
+	out32(RS_PORT_CALL, function);
 	return call->result;
+}
+
+SYSCALL_DEFINE2(record, uint64_t, buffer, uint32_t, count)
+{
+	return hand_over(RS_CALL_RECORD, buffer, count, sizeof(struct rs_record));
+}
+
+SYSCALL_DEFINE2(escape, uint64_t, buffer, uint32_t, count)
+{
+	return hand_over(RS_CALL_ESCAPE, buffer, count, sizeof(struct rs_escape));
 }
 
 SYSCALL_DEFINE1(crash, uint32_t, kind)
@@ -363,6 +374,7 @@ SYSCALL_DEFINE2(kernel_page, uint32_t, act, uint64_t, value)
 	X(RS_SYS_CRASH, crash)                                                                     \
 	X(RS_SYS_CLOCK, clock)                                                                     \
 	X(RS_SYS_RECORD, record)                                                                   \
+	X(RS_SYS_ESCAPE, escape)                                                                   \
 	X(RS_SYS_GALLERY, gallery)                                                                 \
 	X(RS_SYS_RING0, ring0)                                                                     \
 	X(RS_SYS_STATE, state)                                                                     \

@@ -50,7 +50,8 @@
 #define RS_SYS_THREAD 1023 /* (RS_THREAD_*): a kernel thread that counts in ring 0 */
 #define RS_SYS_KERNEL_PAGE                                                                         \
 	1024 /* (RS_KERNEL_PAGE_*, value): a page of the kernel half, seen by every process */
-#define RS_SYS_COUNT 32 /* room in the table */
+#define RS_SYS_ESCAPE 1025 /* (struct rs_escape *, n): likewise, rows of the escape gallery */
+#define RS_SYS_COUNT  32   /* room in the table */
 
 #define RS_THREAD_START 0 /* -EAGAIN: there is one already, or no room */
 #define RS_THREAD_COUNT 1 /* returns how far it has counted */
