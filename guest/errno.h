@@ -8,7 +8,9 @@
 #define ECHILD 10
 #define EAGAIN 11
 #define ENOMEM 12
+#define EACCES 13
 #define EFAULT 14
+#define EEXIST 17
 #define ENODEV 19
 #define EINVAL 22
 #define ENOSYS 38

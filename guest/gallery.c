@@ -17,7 +17,7 @@ extern const char callgate_entry[], trapgate_entry[], ring_attempts[];
 #define RING_ATTEMPT_SIZE 16
 
 bool gallery_silent;
-static bool is_open;
+bool gallery_is_open;
 
 /* ---- Descriptors ----------------------------------------------------------------------------- */
 
@@ -109,7 +109,7 @@ static void write_idt(void)
 	static struct desc_gate saved[2];
 	struct desc_gate absent, trap;
 
-	if (is_open) {
+	if (gallery_is_open) {
 		set_gate(RS_VECTOR_ABSENT, saved[0]);
 		set_gate(RS_VECTOR_TRAP, saved[1]);
 		return;
@@ -136,7 +136,7 @@ void gallery_open(bool open)
 	    {RS_STATE_IDT_LIMIT, 256}, {RS_STATE_WATCH, 0}, {RS_STATE_SILENT, 0},
 	};
 
-	if (open == is_open)
+	if (open == gallery_is_open)
 		return;
 	if (!open)
 		for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
@@ -146,7 +146,7 @@ void gallery_open(bool open)
 		write_gdt();
 	else
 		clear_gdt();
-	is_open = open;
+	gallery_is_open = open;
 	if (!open)
 		process_forget_selectors(RS_SEL_ABSENT_DATA & ~3, RS_GDT_ENTRIES * 8);
 }
@@ -249,7 +249,7 @@ static const struct {
     [RS_RING0_FETCH_USER] = {call_at, 0},
     [RS_RING0_WRITE_TEXT] = {rewrite_at, (uint64_t)&read_at},
     [RS_RING0_WRITE_TEXT_NO_WP] = {write_without_wp, (uint64_t)&read_at},
-    [RS_RING0_FETCH_DATA] = {call_at, (uint64_t)&is_open},
+    [RS_RING0_FETCH_DATA] = {call_at, (uint64_t)&gallery_is_open},
     [RS_RING0_READ_NOTHING] = {read_at, NOTHING},
     [RS_RING0_WRITE_NOTHING] = {write_at, NOTHING},
     [RS_RING0_FETCH_NOTHING] = {call_at, NOTHING},
@@ -445,7 +445,7 @@ int64_t gallery_ring(uint32_t ring, uint32_t attempt, uint64_t address)
 {
 	struct rs_regs *regs = process_regs(process_current());
 
-	if (!is_open || ring < 1 || ring > 2 || attempt >= RS_RING_COUNT)
+	if (!gallery_is_open || ring < 1 || ring > 2 || attempt >= RS_RING_COUNT)
 		return -EINVAL;
 	/* These rings are supervisors: no code but rings.S's may run there. */
 	if (attempt == RS_RING_JUMP && (address >= USER_TOP || !(read_cr4() & CR4_SMEP)))

@@ -14,6 +14,8 @@
 
 /* RS_STATE_SILENT, for who would say so. */
 extern bool gallery_silent;
+/* The test descriptors are in GDT and IDT: INT RS_VECTOR_TRAP is ring 3's. */
+extern bool gallery_is_open;
 
 /* Puts the test descriptors into this CPU's GDT and the IDT, or takes them out and undoes every
  * state.  Saved and live selectors that name what is taken out become null.  Idempotent. */

@@ -45,10 +45,14 @@ enum pt_status space_unmap_kernel(uint64_t va, uint64_t len);
 bool space_create(struct space *space);
 /* Frees all tables.  The space must be loaded on no CPU, and its pages unmapped. */
 void space_destroy(struct space *space);
-/* Maps in the user root.  rights: PT_WRITE, PT_EXEC; PT_USER is added.  PT_ECANONICAL for what
- * reaches beyond USER_TOP. */
+/* Maps in the user root, in 4 KiB pages.  rights: PT_WRITE, PT_EXEC; PT_USER is added.
+ * PT_ECANONICAL for what reaches beyond USER_TOP. */
 enum pt_status space_map(struct space *space, uint64_t va, uint64_t pa, uint64_t len,
                          uint32_t rights);
+/* Of pages that are mapped: another frame and rights for one, other rights for all of a range. Both
+ * flush. */
+void space_replace(struct space *space, uint64_t va, uint64_t pa, uint32_t rights);
+void space_protect(struct space *space, uint64_t va, uint64_t len, uint32_t rights);
 /* Lets the kernel root see what the user root maps there: due once after space_map. */
 enum pt_status space_mirror(struct space *space, uint64_t va, uint64_t len);
 /* Unmaps in both roots, and flushes. */

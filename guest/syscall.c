@@ -44,6 +44,91 @@ SYSCALL_DEFINE3(write, uint32_t, fd, uint64_t, buffer, uint64_t, count)
 	return call->result;
 }
 
+/* A short read where fewer bytes than asked for may be written: nothing is read and then lost. */
+SYSCALL_DEFINE3(read, uint32_t, fd, uint64_t, buffer, uint64_t, count)
+{
+	struct rs_call *call = cpu_call();
+
+	if (fd != 0)
+		return -EBADF;
+	if (count > sizeof(call->data))
+		count = sizeof(call->data);
+	if (!user_range(buffer, count))
+		return -EFAULT;
+	if (!count)
+		return 0;
+	count = memory_writable(&process_current()->memory, buffer, count);
+	if (!count)
+		return -EFAULT;
+	call->arg[0] = count;
+	out32(RS_PORT_CALL, RS_CALL_READ);
+	if (call->result > 0 && !copy_to_user(buffer, call->data, (uint64_t)call->result))
+		return -EFAULT;
+	return call->result;
+}
+
+static int64_t map_memory(uint64_t va, uint64_t len, uint64_t prot, uint64_t flags, uint32_t fd,
+                          bool i386)
+{
+	int64_t result;
+
+	/* The three that there are cannot be mapped. */
+	if (!(flags & MAP_ANONYMOUS))
+		return fd <= 2 ? -ENODEV : -EBADF;
+	kernel_lock();
+	result = memory_mmap(&process_current()->memory, va, len, prot, flags, i386);
+	kernel_unlock();
+	return result;
+}
+
+static int64_t sys64_mmap(const struct rs_regs *regs)
+{
+	if (regs->r9 % PAGE_SIZE)
+		return -EINVAL;
+	return map_memory(regs->rdi, regs->rsi, regs->rdx, regs->r10, (uint32_t)regs->r8, false);
+}
+
+/* The offset, in pages, means nothing to anonymous memory. */
+static int64_t sys32_mmap2(const struct rs_regs *regs)
+{
+	return map_memory((uint32_t)regs->rbx, (uint32_t)regs->rcx, (uint32_t)regs->rdx,
+	                  (uint32_t)regs->rsi, (uint32_t)regs->rdi, true);
+}
+
+/* The old way of i386: the arguments lie in memory. */
+static int64_t sys32_mmap(const struct rs_regs *regs)
+{
+	struct {
+		uint32_t va, len, prot, flags, fd, offset;
+	} arg;
+
+	if (!copy_from_user(&arg, (uint32_t)regs->rbx, sizeof(arg)))
+		return -EFAULT;
+	if (arg.offset % PAGE_SIZE)
+		return -EINVAL;
+	return map_memory(arg.va, arg.len, arg.prot, arg.flags, arg.fd, true);
+}
+
+SYSCALL_DEFINE3(mprotect, uint64_t, va, uint64_t, len, uint64_t, prot)
+{
+	int64_t result;
+
+	kernel_lock();
+	result = memory_mprotect(&process_current()->memory, va, len, prot);
+	kernel_unlock();
+	return result;
+}
+
+SYSCALL_DEFINE2(munmap, uint64_t, va, uint64_t, len)
+{
+	int64_t result;
+
+	kernel_lock();
+	result = memory_munmap(&process_current()->memory, va, len);
+	kernel_unlock();
+	return result;
+}
+
 SYSCALL_DEFINE0(getpid)
 {
 	return process_current()->pid;
@@ -217,17 +302,28 @@ SYSCALL_DEFINE2(user_root, uint64_t, buffer, uint32_t, room)
 	return copy_to_user(buffer, ranges, room * sizeof(ranges[0])) ? (int64_t)count : -EFAULT;
 }
 
-SYSCALL_DEFINE2(record, uint64_t, buffer, uint32_t, count)
+/* Entries of a table to the VMM. */
+static int64_t hand_over(uint32_t function, uint64_t buffer, uint32_t count, uint64_t size)
 {
 	struct rs_call *call = cpu_call();
 
-	if (count > RS_RECORDS_A_CALL)
+	if (count > sizeof(call->data) / size)
 		return -EINVAL;
-	if (!copy_from_user(call->data, buffer, count * sizeof(struct rs_record)))
+	if (!copy_from_user(call->data, buffer, count * size))
 		return -EFAULT;
 	call->arg[0] = count;
-	out32(RS_PORT_CALL, RS_CALL_RECORD);
+	out32(RS_PORT_CALL, function);
 	return call->result;
+}
+
+SYSCALL_DEFINE2(record, uint64_t, buffer, uint32_t, count)
+{
+	return hand_over(RS_CALL_RECORD, buffer, count, sizeof(struct rs_record));
+}
+
+SYSCALL_DEFINE2(escape, uint64_t, buffer, uint32_t, count)
+{
+	return hand_over(RS_CALL_ESCAPE, buffer, count, sizeof(struct rs_escape));
 }
 
 SYSCALL_DEFINE1(crash, uint32_t, kind)
@@ -337,18 +433,41 @@ SYSCALL_DEFINE2(kernel_page, uint32_t, act, uint64_t, value)
 /* ---- The tables
  * ---------------------------------------------------------------------------------- */
 
-/* number for SYSCALL, number for INT 0x80, name */
-#define SYSCALLS(X)                                                                                \
-	X(1, 4, write)                                                                             \
-	X(12, 45, brk)                                                                             \
-	X(24, 158, sched_yield)                                                                    \
-	X(35, 162, nanosleep)                                                                      \
-	X(39, 20, getpid)                                                                          \
-	X(57, 2, fork)                                                                             \
-	X(60, 1, exit)                                                                             \
-	X(61, 114, wait4)                                                                          \
-	X(110, 64, getppid)                                                                        \
-	X(231, 252, exit)
+/* number, name, function: the tables are made of these lists, and so is what RS_SYS_TABLE tells. */
+#define SYSCALLS64(X)                                                                              \
+	X(0, read, read)                                                                           \
+	X(1, write, write)                                                                         \
+	X(9, mmap, mmap)                                                                           \
+	X(10, mprotect, mprotect)                                                                  \
+	X(11, munmap, munmap)                                                                      \
+	X(12, brk, brk)                                                                            \
+	X(24, sched_yield, sched_yield)                                                            \
+	X(35, nanosleep, nanosleep)                                                                \
+	X(39, getpid, getpid)                                                                      \
+	X(57, fork, fork)                                                                          \
+	X(60, exit, exit)                                                                          \
+	X(61, wait4, wait4)                                                                        \
+	X(110, getppid, getppid)                                                                   \
+	X(231, exit_group, exit)
+
+#define SYSCALLS32(X)                                                                              \
+	X(1, exit, exit)                                                                           \
+	X(2, fork, fork)                                                                           \
+	X(3, read, read)                                                                           \
+	X(4, write, write)                                                                         \
+	X(20, getpid, getpid)                                                                      \
+	X(45, brk, brk)                                                                            \
+	X(64, getppid, getppid)                                                                    \
+	X(90, mmap, mmap)                                                                          \
+	X(91, munmap, munmap)                                                                      \
+	X(114, wait4, wait4)                                                                       \
+	X(125, mprotect, mprotect)                                                                 \
+	X(158, sched_yield, sched_yield)                                                           \
+	X(162, nanosleep, nanosleep)                                                               \
+	X(192, mmap2, mmap2)                                                                       \
+	X(252, exit_group, exit)
+
+/* By the same numbers in both. */
 
 #define OWN_SYSCALLS(X)                                                                            \
 	X(RS_SYS_FAULT_HANDLER, fault_handler)                                                     \
@@ -363,6 +482,7 @@ SYSCALL_DEFINE2(kernel_page, uint32_t, act, uint64_t, value)
 	X(RS_SYS_CRASH, crash)                                                                     \
 	X(RS_SYS_CLOCK, clock)                                                                     \
 	X(RS_SYS_RECORD, record)                                                                   \
+	X(RS_SYS_ESCAPE, escape)                                                                   \
 	X(RS_SYS_GALLERY, gallery)                                                                 \
 	X(RS_SYS_RING0, ring0)                                                                     \
 	X(RS_SYS_STATE, state)                                                                     \
@@ -371,7 +491,27 @@ SYSCALL_DEFINE2(kernel_page, uint32_t, act, uint64_t, value)
 	X(RS_SYS_SLICES, slices)                                                                   \
 	X(RS_SYS_STATS, stats)                                                                     \
 	X(RS_SYS_THREAD, thread)                                                                   \
-	X(RS_SYS_KERNEL_PAGE, kernel_page)
+	X(RS_SYS_KERNEL_PAGE, kernel_page)                                                         \
+	X(RS_SYS_TABLE, table)
+
+SYSCALL_DEFINE2(table, uint32_t, index, uint64_t, buffer)
+{
+	static const struct rs_syscall all[] = {
+#define X(number, name, function) {#name, number, RS_TABLE_64},
+	    SYSCALLS64(X)
+#undef X
+#define X(number, name, function) {#name, number, RS_TABLE_I386},
+	        SYSCALLS32(X)
+#undef X
+#define X(number, name) {"rs_" #name, number, RS_TABLE_64 | RS_TABLE_I386},
+	            OWN_SYSCALLS(X)
+#undef X
+	};
+
+	if (index >= sizeof(all) / sizeof(all[0]))
+		return -EINVAL;
+	return copy_to_user(buffer, &all[index], sizeof(all[0])) ? 0 : -EFAULT;
+}
 
 static int64_t no_such_call(const struct rs_regs *regs)
 {
@@ -389,14 +529,14 @@ static int64_t no_such_call(const struct rs_regs *regs)
 #pragma GCC diagnostic ignored "-Winitializer-overrides"
 #endif
 static syscall_fn *const table64[TABLE_SIZE] = {[0 ... TABLE_SIZE - 1] = no_such_call,
-#define X(number64, number32, name) [number64] = sys64_##name,
-                                                SYSCALLS(X)
+#define X(number, name, function) [number] = sys64_##function,
+                                                SYSCALLS64(X)
 #undef X
 };
 
 static syscall_fn *const table32[TABLE_SIZE] = {[0 ... TABLE_SIZE - 1] = no_such_call,
-#define X(number64, number32, name) [number32] = sys32_##name,
-                                                SYSCALLS(X)
+#define X(number, name, function) [number] = sys32_##function,
+                                                SYSCALLS32(X)
 #undef X
 };
 

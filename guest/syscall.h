@@ -65,4 +65,15 @@ typedef int64_t syscall_fn(const struct rs_regs *regs);
 	                 (t3)(uint32_t)regs->rdx, (t4)(uint32_t)regs->rsi))                        \
 	static int64_t sys_##name(t1 a1, t2 a2, t3 a3, t4 a4)
 
+/* Where 32-bit code has its arguments elsewhere (SYSCALL, SYSENTER) there is no fifth and sixth. */
+#define SYSCALL_DEFINE6(name, t1, a1, t2, a2, t3, a3, t4, a4, t5, a5, t6, a6)                      \
+	static int64_t sys_##name(t1 a1, t2 a2, t3 a3, t4 a4, t5 a5, t6 a6);                       \
+	SYSCALL_ENTRIES(name,                                                                      \
+	                ((t1)regs->rdi, (t2)regs->rsi, (t3)regs->rdx, (t4)regs->r10,               \
+	                 (t5)regs->r8, (t6)regs->r9),                                              \
+	                ((t1)(uint32_t)regs->rbx, (t2)(uint32_t)regs->rcx,                         \
+	                 (t3)(uint32_t)regs->rdx, (t4)(uint32_t)regs->rsi,                         \
+	                 (t5)(uint32_t)regs->rdi, (t6)(uint32_t)regs->rbp))                        \
+	static int64_t sys_##name(t1 a1, t2 a2, t3 a3, t4 a4, t5 a5, t6 a6)
+
 #endif

@@ -151,7 +151,7 @@ void trap(uint64_t vector, struct rs_regs *regs)
 		return; /* counted; nobody here asks for more */
 	if (vector == 0x80)
 		late_int80(regs);
-	else if (vector >= 32 && vector != RS_VECTOR_TRAP)
+	else if (vector >= 32 && !(vector == RS_VECTOR_TRAP && gallery_is_open))
 		interrupt(vector, regs);
 	else if (from_user(regs))
 		user_fault(regs, vector, cr2);

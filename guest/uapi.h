@@ -7,7 +7,28 @@
 
 #include "shared/abi.h"
 
-/* Ringscope's own calls.  The same numbers by SYSCALL and by INT 0x80. */
+/* ---- Linux's values ----------------------------------------------------------------------------
+ */
+
+/* mmap, mprotect */
+#define PROT_NONE           0
+#define PROT_READ           1
+#define PROT_WRITE          2
+#define PROT_EXEC           4
+#define MAP_SHARED          0x01
+#define MAP_PRIVATE         0x02
+#define MAP_TYPE            0x0f
+#define MAP_FIXED           0x10
+#define MAP_ANONYMOUS       0x20
+#define MAP_32BIT           0x40
+#define MAP_GROWSDOWN       0x100
+#define MAP_HUGETLB         0x40000
+#define MAP_FIXED_NOREPLACE 0x100000
+
+/* ---- Ringscope's own calls ---------------------------------------------------------------------
+ */
+
+/* The same numbers by SYSCALL and by INT 0x80. */
 #define RS_SYS_BASE          1000
 #define RS_SYS_FAULT_HANDLER 1000 /* (address): faults continue there; 0: they end the process */
 #define RS_SYS_PTI_MODE      1001 /* (RS_PTI_*, or -1 to ask): returns the mode before */
@@ -50,6 +71,10 @@
 #define RS_SYS_THREAD 1023 /* (RS_THREAD_*): a kernel thread that counts in ring 0 */
 #define RS_SYS_KERNEL_PAGE                                                                         \
 	1024 /* (RS_KERNEL_PAGE_*, value): a page of the kernel half, seen by every process */
+#define RS_SYS_ESCAPE 1025 /* (struct rs_escape *, n): likewise, rows of the escape gallery */
+#define RS_SYS_TABLE                                                                               \
+	1026            /* (index, struct rs_syscall *): an entry of the kernel's tables of        \
+	                 * system calls; -EINVAL: there are no more */
 #define RS_SYS_COUNT 32 /* room in the table */
 
 #define RS_THREAD_START 0 /* -EAGAIN: there is one already, or no room */
@@ -147,6 +172,15 @@ struct rs_page_counts {
 	uint64_t kernel_root;
 	uint64_t user_root;
 };
+
+/* A system call that there is. */
+struct rs_syscall {
+	char name[24];
+	uint32_t number;
+	uint32_t ways; /* RS_TABLE_* */
+};
+#define RS_TABLE_64   1 /* by SYSCALL, SYSENTER or a call gate from 64-bit code */
+#define RS_TABLE_I386 2 /* by INT 0x80, or from 32-bit code */
 
 struct rs_range {
 	uint64_t va, len;

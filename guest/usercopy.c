@@ -55,7 +55,7 @@ uint64_t usercopy_fixup(uint64_t rip)
 	return 0;
 }
 
-static bool user_range(uint64_t user, uint64_t size)
+bool user_range(uint64_t user, uint64_t size)
 {
 	return size <= USER_TOP && user <= USER_TOP - size;
 }

@@ -13,6 +13,9 @@
 /* Finds out whether STAC and CLAC work here; SMAP stays on only if they do. */
 void usercopy_init(const struct rs_boot *boot);
 
+/* The range lies in the user half. */
+bool user_range(uint64_t user, uint64_t size);
+
 /* True: all size bytes were copied.  False: the range is not the user's or not mapped as needed
  * (EFAULT); what came before the fault may have been copied. */
 bool copy_from_user(void *dst, uint64_t user, uint64_t size);

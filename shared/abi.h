@@ -213,6 +213,7 @@ enum rs_call_function {
 	RS_CALL_RECORD = 16, /* arg[0]: how many struct rs_record lie in data; result: how many of
 	                      * them were taken, from the first on; -EINVAL when the first is wrong,
 	                      * -ENOSPC when the VMM's RS_MAX_RECORDS are full */
+	RS_CALL_ESCAPE = 17, /* likewise with struct rs_escape and RS_MAX_ESCAPES */
 };
 
 #define RS_MARKS 8
@@ -262,6 +263,40 @@ _Static_assert(sizeof(struct rs_record) == 144, "layout of struct rs_record is A
 #define RS_MAX_RECORDS    512 /* in a run */
 /* Sign and size, no two's complement: there -1 is RS_RECORD_NONE. */
 #define RS_RECORD_MINUS (UINT64_C(1) << 63)
+
+/* What an attempt at the boundary met, or should meet. */
+struct rs_outcome {
+	uint64_t kind;  /* a vector, 0 to 255, or RS_OUTCOME_* */
+	uint64_t error; /* the vector's error code, or what is RS_OUTCOME_WRONG; else 0 */
+	uint64_t cr2;   /* of #PF; else 0 */
+};
+
+#define RS_OUTCOME_ALLOWED   256 /* nothing stopped it, and what it left is right */
+#define RS_OUTCOME_ENDED     257 /* the process was ended by a fault */
+#define RS_OUTCOME_WRONG     258 /* it went through and left something wrong */
+#define RS_OUTCOME_NOT_TRIED 259
+
+/* A row of the guest's escape gallery: one attempt, what the manuals promise, what came. */
+struct rs_escape {
+	char program[16]; /* that tried it: printable ASCII, ended by a NUL; not empty */
+	char host[16];    /* what the program took the host for; likewise */
+	char group[48];   /* the rows it belongs to; likewise */
+	char name[72];    /* of the row; likewise */
+	uint32_t mode;    /* RS_PTI_* it was tried in */
+	uint32_t verdict; /* RS_ESCAPE_* */
+	struct rs_outcome want, got;
+	char why[96]; /* it departs, or was not tried; likewise, but empty where the verdict says
+	               * enough */
+};
+_Static_assert(sizeof(struct rs_escape) == 304, "layout of struct rs_escape is ABI");
+
+#define RS_ESCAPE_OK      0 /* as the manuals promise */
+#define RS_ESCAPE_DEPARTS 1 /* otherwise, as is declared of this host */
+#define RS_ESCAPE_DIFFERS 2 /* otherwise, and nobody knows why: the run fails */
+#define RS_ESCAPE_SKIPPED 3 /* the CPU lacks what the row is about */
+
+#define RS_ESCAPES_A_CALL 13 /* fit in rs_call.data */
+#define RS_MAX_ESCAPES    4096
 
 /* Registers as the guest saved them at an entry; also what it hands over in a panic. */
 struct rs_regs {

@@ -51,6 +51,18 @@ static int64_t call_record(struct cpu *cpu, uint64_t count)
 _Static_assert(RS_RECORDS_A_CALL * sizeof(struct rs_record) <= sizeof(((struct rs_call *)0)->data),
                "what a call can bring lies in its data");
 
+/* RS_CALL_ESCAPE: likewise. */
+static int64_t call_escape(struct cpu *cpu, uint64_t count)
+{
+	const void *list = call_page(cpu)->data;
+
+	if (count == 0 || count > RS_ESCAPES_A_CALL)
+		return -EINVAL;
+	return escapes_take(&cpu->machine->escapes, list, count);
+}
+_Static_assert(RS_ESCAPES_A_CALL * sizeof(struct rs_escape) <= sizeof(((struct rs_call *)0)->data),
+               "what a call can bring lies in its data");
+
 /* RS_CALL_PANIC: whatever the arguments are, the guest is dead. */
 static void call_panic(struct cpu *cpu, const uint64_t arg[4])
 {
@@ -139,6 +151,9 @@ static bool do_call(struct cpu *cpu, uint32_t function)
 		break;
 	case RS_CALL_RECORD:
 		result = call_record(cpu, arg[0]);
+		break;
+	case RS_CALL_ESCAPE:
+		result = call_escape(cpu, arg[0]);
 		break;
 	case RS_CALL_PANIC:
 		call_panic(cpu, arg);

@@ -72,6 +72,7 @@ bool machine_create(struct machine *machine, const struct options *options)
 void machine_destroy(struct machine *machine)
 {
 	recorder_free(machine);
+	escapes_free(&machine->escapes);
 	records_free(&machine->records);
 	for (unsigned i = 0; i < machine->options->cpus; i++) {
 		stats_free(&machine->cpus[i].stats);

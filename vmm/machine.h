@@ -13,6 +13,7 @@
 #include "vmm/memory.h"
 #include "vmm/options.h"
 #include "vmm/outcome.h"
+#include "vmm/report/escapes.h"
 #include "vmm/report/records.h"
 #include "vmm/stats.h"
 #include "vmm/vcpu.h"
@@ -63,6 +64,7 @@ struct machine {
 	struct console console;
 	struct outcome outcome;
 	struct records records;
+	struct escapes escapes;
 	struct recorder *recorder; /* --trace, --report; NULL: neither was asked for */
 
 	uint64_t quirks; /* RS_QUIRK_* met in this run */

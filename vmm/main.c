@@ -214,6 +214,8 @@ static bool report_all(struct machine *machine, const struct stats *stats)
 	    .noted = machine->image.noted,
 	    .records = machine->records.list,
 	    .record_count = machine->records.count,
+	    .escapes = machine->escapes.list,
+	    .escape_count = machine->escapes.count,
 	    .trace_file = options->trace_file,
 	    .trace_events = trace ? trace->file.events : 0,
 	    .trace_dropped = trace ? trace->file.dropped : 0,

@@ -186,17 +186,18 @@ static const struct departure departures[] = {
 
 int crossings_main(int argc, char **argv)
 {
-	gallery_begin("crossings", argc, argv, departures);
+	(void)argc;
+	(void)argv;
+	gallery_begin("crossings", departures);
 	for (uint32_t mode = RS_PTI_OFF; mode <= RS_PTI_NOPCID; mode++) {
-		if (mode == RS_PTI_PCID && !(info.features & RS_FEATURE_PCID)) {
+		if (!gallery_mode(mode)) {
 			gallery_group(group_names[mode]);
 			gallery_skip("every way", "this CPU has no PCID");
 			continue;
 		}
-		raw_syscall(RS_SYS_PTI_MODE, (long)mode);
 		cross_all(mode);
 		try_rings(mode);
 	}
-	raw_syscall(RS_SYS_PTI_MODE, (long)info.pti_mode);
+	gallery_mode(info.pti_mode);
 	return gallery_end();
 }

@@ -4,7 +4,8 @@
  * manuals.
  *
  * A host's departures are declared row by row, with the exact answer and the reason.  Which host
- * this is the programs find out by its behaviour: there is no asking for a name.
+ * this is the programs find out by its behaviour: there is no asking for a name.  Every row also
+ * goes to the VMM, for its reports.
  */
 #ifndef GUEST_USER_GALLERY_H
 #define GUEST_USER_GALLERY_H
@@ -18,12 +19,10 @@
 /* ---- Outcomes -------------------------------------------------------------------------------- */
 
 /* In outcome.vector, beside the vectors 0 to 255. */
-enum {
-	ALLOWED = 256, /* nothing stopped it, and what it left is right */
-	ENDED,         /* the process was ended by a fault */
-	WRONG,         /* it went through and left something wrong */
-	NOT_TRIED,     /* only in departures: too harmful there */
-};
+#define ALLOWED   RS_OUTCOME_ALLOWED
+#define ENDED     RS_OUTCOME_ENDED
+#define WRONG     RS_OUTCOME_WRONG
+#define NOT_TRIED RS_OUTCOME_NOT_TRIED /* in departures: too harmful there */
 
 /* What an attempt met.  Two words: it is passed in registers. */
 struct outcome {
@@ -67,16 +66,20 @@ extern enum host_kind host;
 
 /* ---- The run --------------------------------------------------------------------------------- */
 
-/* Finds out about the host, opens the kernel's gallery, prints the head; as JSON if argv[1] says
- * so.  The departures end with a name that is NULL. */
-void gallery_begin(const char *program, int argc, char **argv, const struct departure *departures);
+/* Finds out about the host, opens the kernel's gallery, prints the head.  The departures end with a
+ * name that is NULL. */
+void gallery_begin(const char *program, const struct departure *departures);
 /* Prints the totals, closes the gallery.  The exit status: 0 if every difference was declared. */
 int gallery_end(void);
 
+/* Changes the KPTI mode; the rows from here on are of that one.  False: this CPU has no such mode.
+ */
+bool gallery_mode(uint32_t mode);
 void gallery_group(const char *title);
 /* True: this host is declared to be harmed by the row, which has been reported. */
 bool gallery_harmful(const char *name, struct outcome want);
-/* One row: prints, judges, counts.  True: as expected or declared. */
+/* One row: judges, counts, prints, and tells the VMM for its reports.  True: as expected or
+ * declared. */
 bool gallery_row(const char *name, struct outcome want, struct outcome got);
 void gallery_skip(const char *name, const char *why);
 

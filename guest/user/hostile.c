@@ -373,7 +373,7 @@ static void numbers(void)
 	                                  255,
 	                                  256,
 	                                  999,
-	                                  1023,
+	                                  1031,
 	                                  1032,
 	                                  0x7fffffff,
 	                                  0xffffffff,
@@ -623,7 +623,9 @@ static const struct departure departures[] = {
 
 int hostile_main(int argc, char **argv)
 {
-	gallery_begin("hostile", argc, argv, departures);
+	(void)argc;
+	(void)argv;
+	gallery_begin("hostile", departures);
 	set_state(RS_STATE_SILENT, 1);
 	begin_neighbour();
 	stacks();

@@ -23,6 +23,12 @@ bool same(const char *a, const char *b)
 	return *a == *b;
 }
 
+void set_text(char *field, size_t size, const char *text)
+{
+	for (size_t i = 0; i < size; i++)
+		field[i] = *text && i + 1 < size ? *text++ : '\0';
+}
+
 uint64_t number(const char *text)
 {
 	uint64_t value = 0;

@@ -44,6 +44,8 @@ _Noreturn void exit(int status);
 
 /* Whether two strings are equal. */
 bool same(const char *a, const char *b);
+/* Fills the whole field with the text, as far as it fits, and NULs: what was there is gone. */
+void set_text(char *field, size_t size, const char *text);
 /* The decimal number a string begins with; 0 when there is none. */
 uint64_t number(const char *text);
 

@@ -7,12 +7,12 @@
 
 int tour_main(int argc, char **argv); /* [TURNS]: crossings measured of each kind */
 int check_main(int argc, char **argv);
-int crash_main(int argc, char **argv);     /* stack | fault | triple */
-int counts_main(int argc, char **argv);    /* exact instruction counts */
-int costs_main(int argc, char **argv);     /* [json] */
-int walls_main(int argc, char **argv);     /* [json] */
-int hostile_main(int argc, char **argv);   /* [json] */
-int crossings_main(int argc, char **argv); /* [json] */
+int crash_main(int argc, char **argv);  /* stack | fault | triple */
+int counts_main(int argc, char **argv); /* exact instruction counts */
+int costs_main(int argc, char **argv);  /* [json] */
+int walls_main(int argc, char **argv);
+int hostile_main(int argc, char **argv);
+int crossings_main(int argc, char **argv);
 int processes_main(int argc, char **argv); /* [CROSSINGS [FORKS]] */
 
 #endif

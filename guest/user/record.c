@@ -2,13 +2,6 @@
 
 #include "guest/user/lib.h"
 
-/* Fills the whole field, so that nothing of the stack goes out with it. */
-static void set_text(char *field, size_t size, const char *text)
-{
-	for (size_t i = 0; i < size; i++)
-		field[i] = *text && i + 1 < size ? *text++ : '\0';
-}
-
 void record_begin(struct rs_record *record, const char *name, const char *unit, uint32_t mode)
 {
 	set_text(record->name, sizeof(record->name), name);

@@ -780,7 +780,9 @@ static void run_keys(void)
 
 int walls_main(int argc, char **argv)
 {
-	gallery_begin("walls", argc, argv, departures);
+	(void)argc;
+	(void)argv;
+	gallery_begin("walls", departures);
 	page.bytes[0] = (char)0xc3; /* RET, should anything be allowed to run it */
 	run("Privileged instructions", privileged, ARRAY_SIZE(privileged));
 	run("IOPL and the I/O permission bitmap", ports, ARRAY_SIZE(ports));

@@ -58,5 +58,6 @@ Suite *suite_pt_explain(void);
 Suite *suite_pt_model(void);
 Suite *suite_pt_text(void);
 Suite *suite_desc(void);
+Suite *suite_memory(void);
 
 #endif

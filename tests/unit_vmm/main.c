@@ -14,6 +14,7 @@ int main(void)
 	srunner_add_suite(runner, probe_report_suite());
 	srunner_add_suite(runner, boot_suite());
 	srunner_add_suite(runner, trace_suite());
+	srunner_add_suite(runner, escapes_suite());
 	srunner_add_suite(runner, html_suite());
 	srunner_add_suite(runner, look_suite());
 	srunner_add_suite(runner, core_suite());

@@ -174,6 +174,65 @@ START_TEST(json_has_what_was_counted)
 }
 END_TEST
 
+START_TEST(json_has_the_escapes)
+{
+	const struct rs_escape rows[] = {
+	    {"walls",
+	     "tcg",
+	     "Paging",
+	     "read",
+	     RS_PTI_OFF,
+	     RS_ESCAPE_DIFFERS,
+	     {14, 5, 0x1000},
+	     {13, 0, 9},
+	     ""},
+	    {"walls",
+	     "tcg",
+	     "Paging",
+	     "key",
+	     RS_PTI_PCID,
+	     RS_ESCAPE_SKIPPED,
+	     {259, 0, 0},
+	     {259, 0, 0},
+	     "no keys"},
+	    {"walls",
+	     "tcg",
+	     "Paging",
+	     "big",
+	     RS_PTI_NOPCID,
+	     RS_ESCAPE_OK,
+	     {258, UINT64_MAX, 0},
+	     {14, UINT64_MAX, UINT64_MAX},
+	     ""},
+	};
+	json_t *json;
+	const json_t *list, *row, *want;
+
+	input.escapes = rows;
+	input.escape_count = 3;
+	check_schema();
+	json = parsed();
+	ck_assert_int_eq(number(json, "escapes", "ok"), 1);
+	ck_assert_int_eq(number(json, "escapes", "departs"), 0);
+	ck_assert_int_eq(number(json, "escapes", "differs"), 1);
+	ck_assert_int_eq(number(json, "escapes", "skipped"), 1);
+	list = json_object_get(json_object_get(json, "escapes"), "rows");
+	ck_assert_uint_eq(json_array_size(list), 3);
+	row = json_array_get(list, 0);
+	want = json_object_get(row, "want");
+	ck_assert_str_eq(json_string_value(json_object_get(row, "name")), "read");
+	ck_assert_str_eq(json_string_value(json_object_get(row, "verdict")), "differs");
+	ck_assert_str_eq(json_string_value(json_object_get(want, "outcome")), "#PF");
+	ck_assert_int_eq(json_integer_value(json_object_get(want, "error")), 5);
+	ck_assert_str_eq(json_string_value(json_object_get(want, "cr2")), "0x1000");
+	ck_assert(json_is_null(json_object_get(json_object_get(row, "got"), "cr2")));
+	row = json_array_get(list, 1);
+	ck_assert_str_eq(json_string_value(json_object_get(row, "why")), "no keys");
+	ck_assert(json_is_null(json_object_get(json_object_get(row, "want"), "vector")));
+	json_decref(json);
+}
+END_TEST
+
 START_TEST(json_is_as_the_schema_says)
 {
 	check_schema();
@@ -363,6 +422,7 @@ Suite *report_suite(void)
 	tcase_set_timeout(tests, 30);
 	tcase_add_test(tests, json_adds_up);
 	tcase_add_test(tests, json_has_what_was_counted);
+	tcase_add_test(tests, json_has_the_escapes);
 	tcase_add_test(tests, json_is_as_the_schema_says);
 	tcase_add_test(tests, the_schema_refuses);
 	tcase_add_test(tests, json_ends_counts_at_the_largest_integer);

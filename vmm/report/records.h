@@ -12,9 +12,8 @@ struct records {
 	struct rs_record *list; /* RS_MAX_RECORDS of them once the first came; owned */
 };
 
-/* Takes up to `count` records as they lie in guest memory, each copied once, the first wrong one
- * being the end.  Returns how many were taken; -EINVAL, -ENOSPC, -ENOMEM when not even the first
- * was. */
+/* Takes up to `count` records out of guest memory, the first wrong one being the end.  Returns how
+ * many were taken; -EINVAL, -ENOSPC, -ENOMEM when not even the first was (vmm/report/handed.h). */
 int64_t records_take(struct records *records, const volatile struct rs_record *from,
                      uint64_t count);
 /* Harmless on a struct that is all zero. */

@@ -33,6 +33,8 @@ struct report_input {
 	bool noted;                      /* the guest carries the Ringscope note */
 	const struct rs_record *records; /* what the guest measured, checked (vmm/records.h) */
 	unsigned record_count;
+	const struct rs_escape *escapes; /* its escape gallery, checked (vmm/escapes.h) */
+	unsigned escape_count;
 	const char *trace_file; /* NULL: there was no trace */
 	uint64_t trace_events;  /* written to it ... */
 	uint64_t trace_dropped; /* ... not written, because it was full */

@@ -1,11 +1,14 @@
 #include "vmm/report/report.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <jansson.h>
 
+#include "shared/x86.h"
 #include "vmm/names.h"
 #include "vmm/printable.h"
+#include "vmm/report/escapes.h"
 
 /* ---- Building ---------------------------------------------------------------------------- */
 
@@ -303,6 +306,51 @@ static json_t *json_of_records(struct builder *b, const struct report_input *in)
 	return array;
 }
 
+static json_t *json_of_outcome(struct builder *b, const struct rs_outcome *outcome)
+{
+	json_t *json = object(b);
+	char cr2[24];
+
+	snprintf(cr2, sizeof(cr2), "0x%" PRIx64, outcome->cr2);
+	put_text(b, json, "outcome", outcome_kind(outcome));
+	put(b, json, "vector",
+	    outcome->kind < 256 ? json_integer((json_int_t)outcome->kind) : json_null());
+	put(b, json, "error", outcome_has_error(outcome) ? json_of_x(outcome->error) : json_null());
+	put_text(b, json, "cr2", outcome->kind == VECTOR_PF ? cr2 : NULL);
+	return json;
+}
+
+static json_t *json_of_escape(struct builder *b, const struct rs_escape *escape)
+{
+	json_t *json = object(b);
+
+	put_text(b, json, "program", escape->program);
+	put_text(b, json, "host", escape->host);
+	put_text(b, json, "group", escape->group);
+	put_text(b, json, "name", escape->name);
+	put_text(b, json, "mode", pti_name(escape->mode));
+	put_text(b, json, "verdict", escape_verdict(escape->verdict));
+	put(b, json, "want", json_of_outcome(b, &escape->want));
+	put(b, json, "got", json_of_outcome(b, &escape->got));
+	put_text(b, json, "why", *escape->why ? escape->why : NULL);
+	return json;
+}
+
+static json_t *json_of_escapes(struct builder *b, const struct report_input *in)
+{
+	json_t *json = object(b), *rows = checked(b, json_array());
+	uint64_t counts[RS_ESCAPE_SKIPPED + 1] = {0};
+
+	for (unsigned i = 0; i < in->escape_count; i++) {
+		append(b, rows, json_of_escape(b, &in->escapes[i]));
+		counts[in->escapes[i].verdict]++;
+	}
+	for (uint32_t verdict = 0; verdict <= RS_ESCAPE_SKIPPED; verdict++)
+		put_count(b, json, escape_verdict(verdict), counts[verdict]);
+	put(b, json, "rows", rows);
+	return json;
+}
+
 static json_t *json_of_trace(struct builder *b, const struct report_input *in)
 {
 	json_t *json;
@@ -334,6 +382,7 @@ bool report_json(FILE *out, const struct report_input *in)
 	put(&b, root, "cr3", json_of_cr3(&b, in->counts));
 	put(&b, root, "quirks", json_of_quirks(&b, in));
 	put(&b, root, "records", json_of_records(&b, in));
+	put(&b, root, "escapes", json_of_escapes(&b, in));
 	put(&b, root, "trace", json_of_trace(&b, in));
 	put(&b, root, "host", json_of_host(&b, in->host));
 	put(&b, root, "options", json_of_options(&b, in->options));
