@@ -19,8 +19,7 @@
 #include "vmm/outfile.h"
 #include "vmm/probe/probe.h"
 #include "vmm/trace/recorder.h"
-#include "vmm/report/report.h"
-#include "vmm/report/report_page.h"
+#include "vmm/report/report_run.h"
 #include "vmm/run.h"
 #include "vmm/stop.h"
 
@@ -36,6 +35,12 @@ static void hold_standard_streams(void)
 
 /* ---- How it ended -------------------------------------------------------------------------- */
 
+/* In HLT, for ever or until an interrupt comes. */
+static bool is_halted(const struct cpu *cpu)
+{
+	return cpu->halted || vcpu_is_halted(&cpu->vcpu);
+}
+
 /* A line for each CPU about where a guest was that did not end by itself. */
 static void say_where(const struct machine *machine, const char *why)
 {
@@ -49,8 +54,9 @@ static void say_where(const struct machine *machine, const char *why)
 		if (!cpu->started)
 			message_error("%s; %s was not started", why, who);
 		else if (vcpu_get_state(&cpu->vcpu, &now))
-			message_error("%s; %s was in ring %u at RIP 0x%llx", why, who,
-			              now.sregs.ss.dpl, now.regs.rip);
+			message_error("%s; %s %s in ring %u at RIP 0x%llx", why, who,
+			              is_halted(cpu) ? "was halted" : "was", now.sregs.ss.dpl,
+			              now.regs.rip);
 		else
 			message_error("%s", why);
 	}
@@ -70,7 +76,7 @@ static unsigned collect_others(const struct machine *machine,
 		if (i == machine->outcome.cpu)
 			continue;
 		*other = (struct diagnose_cpu){
-		    .number = i, .started = cpu->started, .halted = cpu->halted};
+		    .number = i, .started = cpu->started, .halted = is_halted(cpu)};
 		if (cpu->started && vcpu_get_state(&cpu->vcpu, &now)) {
 			other->known = true;
 			other->regs = now.regs;
@@ -152,102 +158,6 @@ static void say_end(struct machine *machine)
 	}
 }
 
-/* ---- The report ---------------------------------------------------------------------------- */
-
-static bool write_report(FILE *out, const struct report_input *in, bool color)
-{
-	if (in->options->stats == STATS_JSON)
-		return report_json(out, in);
-	report_text(out, in, color);
-	return true;
-}
-
-static bool report_to_file(const struct report_input *in)
-{
-	const char *path = in->options->stats_file;
-	struct outfile out;
-
-	if (!outfile_open(&out, path))
-		return false;
-	if (write_report(out.stream, in, in->options->color == COLOR_ALWAYS))
-		return outfile_commit(&out);
-	outfile_abandon(&out);
-	return message_error("%s: cannot write the report", path);
-}
-
-static bool report_to_stdout(const struct report_input *in)
-{
-	errno = 0;
-	if (write_report(stdout, in, options_color(in->options, STDOUT_FILENO)) &&
-	    fflush(stdout) == 0)
-		return true;
-	return message_error("cannot write the report to standard output: %s", strerror(errno));
-}
-
-/* False after a message. */
-static bool report_stats(const struct machine *machine, const struct report_input *in)
-{
-	if (in->options->stats == STATS_NONE)
-		return true;
-	if (in->options->stats_file)
-		return report_to_file(in);
-	/* Where the guest's output could not go, the report cannot either: that was said. */
-	return machine->console.failed || report_to_stdout(in);
-}
-
-/* False after a message. */
-static bool report_all(struct machine *machine, const struct stats *stats)
-{
-	const struct options *options = machine->options;
-	const struct rs_stats counts = boot_counts(&machine->boot);
-	const struct trace *trace = options->trace_file ? &machine->recorder->trace : NULL;
-	const struct report_input in = {
-	    .stats = stats,
-	    .outcome = &machine->outcome,
-	    .options = options,
-	    .host = &machine->kvm.host,
-	    .counts = machine->image.noted ? &counts : NULL,
-	    .features = machine->kvm.host.features,
-	    .quirks = machine->quirks,
-	    .pti_mode = machine->pti_mode,
-	    .levels = machine->boot.kernel.geo.levels,
-	    .noted = machine->image.noted,
-	    .records = machine->records.list,
-	    .record_count = machine->records.count,
-	    .escapes = machine->escapes.list,
-	    .escape_count = machine->escapes.count,
-	    .trace_file = options->trace_file,
-	    .trace_events = trace ? trace->file.events : 0,
-	    .trace_dropped = trace ? trace->file.dropped : 0,
-	    .trace_lost = trace ? trace->lost : 0,
-	};
-
-	if (options->stats != STATS_NONE || options->report_file)
-		host_describe(&machine->kvm.host);
-
-	const bool page = !options->report_file || report_page(machine, &in);
-
-	return report_stats(machine, &in) && page;
-}
-
-/* False after a message. */
-static bool report(struct machine *machine)
-{
-	struct stats sum = {0};
-	bool good = true;
-
-	if (machine->boot.cpus == 1)
-		return report_all(machine, &machine->cpus[0].stats);
-	for (unsigned i = 0; i < machine->boot.cpus && good; i++) {
-		if (machine->cpus[i].started)
-			good = stats_add(&sum, &machine->cpus[i].stats);
-	}
-	good = good ? report_all(machine, &sum)
-	            : message_error("no memory for the report: %s", strerror(errno));
-	stats_free(&sum);
-	return good;
-}
-
 /* ---- The way of the data ------------------------------------------------------------------- */
 
 static int run(struct machine *machine, const struct options *options)
@@ -269,7 +179,7 @@ static int run(struct machine *machine, const struct options *options)
 	bool written = recorder_finish(machine);
 	bool looked = look_live_end(machine);
 
-	if (!(report(machine) && written && looked) && status == 0)
+	if (!(report_run(machine) && written && looked) && status == 0)
 		status = STATUS_VMM_FAILED;
 	return status;
 }
