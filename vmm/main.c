@@ -220,8 +220,7 @@ static bool report_all(struct machine *machine, const struct stats *stats)
 	    .trace_lost = trace ? trace->lost : 0,
 	};
 
-	if (options->stats != STATS_NONE || options->report_file)
-		host_describe(&machine->kvm.host);
+	host_describe(&machine->kvm.host);
 
 	const bool page = !options->report_file || report_page(machine, &in);
 
@@ -234,6 +233,8 @@ static bool report(struct machine *machine)
 	struct stats sum = {0};
 	bool good = true;
 
+	if (machine->options->stats == STATS_NONE && !machine->options->report_file)
+		return true;
 	if (machine->boot.cpus == 1)
 		return report_all(machine, &machine->cpus[0].stats);
 	for (unsigned i = 0; i < machine->boot.cpus && good; i++) {
