@@ -10,6 +10,7 @@ Suite *diagnose_suite(void);
 Suite *symbols_suite(void);
 Suite *probe_report_suite(void);
 Suite *boot_suite(void);
+Suite *cpuid_suite(void);
 Suite *gdb_suite(void);
 Suite *inspect_suite(void);
 Suite *trace_suite(void);
