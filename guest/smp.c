@@ -8,10 +8,9 @@
 
 uint32_t smp_cpus = 1;
 
-/* Tickets: who comes first is served first, however far its memory is. */
-static struct {
-	uint32_t next, serving;
-} lock;
+/* Whoever sees it free takes it.  Tickets would be fairer, but where there are more CPUs than the host has
+ * cores, the next in turn is often one that does not run. */
+static bool locked;
 
 static uint32_t joined; /* CPUs that have come up, one after the other */
 
@@ -49,17 +48,16 @@ static inline void pause(void)
 
 void smp_lock_contended(void)
 {
-	const uint32_t ticket = __atomic_fetch_add(&lock.next, 1, __ATOMIC_ACQ_REL);
-
-	while (load(&lock.serving) != ticket) {
-		smp_answer();
-		pause();
-	}
+	while (__atomic_exchange_n(&locked, true, __ATOMIC_ACQUIRE))
+		do {
+			smp_answer();
+			pause();
+		} while (is_set(&locked));
 }
 
 void smp_unlock_contended(void)
 {
-	__atomic_store_n(&lock.serving, lock.serving + 1, __ATOMIC_RELEASE);
+	set(&locked, false);
 }
 
 /* ---- Asking ---------------------------------------------------------------------------------- */
