@@ -40,7 +40,7 @@ status=0
 start_vmm() {
 	local options=()
 	while [ $# -gt 0 ] && [ "$1" != -- ]; do options+=("$1") && shift; done
-	timeout --kill-after=2 100 "$VMM" --quiet --timeout 90 --gdb "$socket" "${options[@]}" "$guest" "$@" \
+	timeout --kill-after=2 200 "$VMM" --quiet --timeout 190 --gdb "$socket" "${options[@]}" "$guest" "$@" \
 		> "$work/out" 2> "$work/err" < /dev/null &
 	vmm_pid=$!
 	for _ in $(seq 200); do
@@ -57,7 +57,7 @@ end_vmm() {
 run_gdb() {
 	local commands=(-ex 'set pagination off' -ex 'set confirm off' -ex "target remote $socket")
 	for command in "$@"; do commands+=(-ex "$command"); done
-	timeout --kill-after=2 90 gdb -nx -batch "${commands[@]}" "$guest" > "$log" 2>&1 < /dev/null
+	timeout --kill-after=2 190 gdb -nx -batch "${commands[@]}" "$guest" > "$log" 2>&1 < /dev/null
 }
 # session GUEST-PROGRAM COMMAND...
 session() {
@@ -103,7 +103,7 @@ is "kill ends the guest" "$status" 137
 # ---- Across the boundary -------------------------------------------------------------------------------
 
 session "crash none" 'break user_syscall' 'continue' 'backtrace 2' 'info registers cs ss' \
-	'display/i $pc' 'stepi 200' 'info registers cs' 'delete' 'break syscall64' 'continue' 'backtrace' \
+	'display/i $pc' 'stepi 30' 'info registers cs' 'delete' 'break syscall64' 'continue' 'backtrace' \
 	'info registers xmm0 mxcsr' 'detach'
 shows "a breakpoint in ring 3" 'Breakpoint 1, syscall \(' '#1 ' 'cs +0x2b' 'ss +0x23'
 shows "stepping enters ring 0" 'Breakpoint 1' 'cs +0x8 '
@@ -122,13 +122,26 @@ shows "monitor says what it does not know" 'no such command'
 shows "the guest's status" 'exited with code 02'
 is "vmm's status is the guest's" "$status" 2
 
+# The guest's own instructions of the kind that the debugger plants, under plants and next to them.
+guest=$BUILD/tests/outs.elf
+break_all=('break *before_outs' 'break *first_out' 'break *second_out' 'break *behind_outs')
+round=('Breakpoint 1,' 'Breakpoint 2,' 'Breakpoint 3,' 'Breakpoint 4,')
+session "" "${break_all[@]}" continue continue continue continue continue continue continue continue continue
+shows "points on the guest's own OUT and beside it" "${round[@]}" "${round[@]}" 'exited normally'
+is "each of them runs once" "$(cat "$work/out")" aabb
+for point in "${break_all[@]}"; do
+	session "" "$point" continue stepi stepi delete continue
+	is "one such point: $point" "$status:$(cat "$work/out")" 0:aabb
+done
+guest=$BUILD/guest.elf
+
 session "crash fault" 'continue' 'backtrace 3' 'continue'
 shows "a guest that dies can be looked at" 'SIGABRT' '#0 '
 is "a dead guest's status" "$status" 126
 
 # ---- Ctrl-C, as gdb sends it ---------------------------------------------------------------------------
 
-start_vmm
+start_vmm -- tour 1000000
 run_gdb "shell (sleep 1; kill -INT \$PPID) &" 'continue' 'info registers rip' 'detach'
 vmm_is=$vmm_pid
 shows "Ctrl-C stops a running guest" 'SIGINT' 'rip +0x'
@@ -221,7 +234,7 @@ start_vmm
 python3 "$work/client.py" "$socket" fuzz > "$log" 2>&1
 end_vmm
 is "garbage does not confuse the stub" "$(cat "$log")" "b'QC1' b'' b'E01'"
-start_vmm
+start_vmm -- tour 1000000
 python3 "$work/client.py" "$socket" interrupt > "$log" 2>&1
 end_vmm
 is "0x03 stops the guest" "$(cat "$log")" "b'T02'"

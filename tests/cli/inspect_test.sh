@@ -103,8 +103,8 @@ else
 fi
 
 crossings() { python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))["crossings"], sort_keys=True))' "$1"; }
-timeout 100 "$VMM" --quiet --stats json --stats-file "$work/plain.json" "$guest" > /dev/null 2>&1
-inspect cpl-change,cr3-write,all,every=5000 --stats json --stats-file "$work/inspected.json"
+timeout 100 "$VMM" --quiet --stats json --stats-file "$work/plain.json" "$guest" -- tour 100 > /dev/null 2>&1
+inspect cpl-change,cr3-write,all,every=500 --stats json --stats-file "$work/inspected.json" -- tour 100
 is "counters of the tour are the same" "$(crossings "$work/inspected.json")" "$(crossings "$work/plain.json")"
 
 for when in '' nonsense vector=256 every=2 pc=a+b first; do

@@ -139,7 +139,7 @@ static void do_points(FILE *out, struct debug *debug, const char *argument)
 		const struct debug_point *point = &debug->points[i];
 
 		fprintf(out, "  0x%016" PRIx64 "  %s%s\n", point->plant.va,
-		        point->plant.planted == 0xcc ? "INT3" : "HLT",
+		        point->plant.planted == 0xcc ? "INT3" : "OUT",
 		        point->uses ? "" : ", where INT3 of ring 3 arrives");
 	}
 	for (size_t i = 0; i < debug->watch_count; i++)
