@@ -48,6 +48,12 @@ static void chain_free(uint64_t chain)
 		frame_free(chain_pop(&chain));
 }
 
+static void chain_free_zero(uint64_t chain)
+{
+	while (chain)
+		frame_free_zero(chain_pop(&chain));
+}
+
 /* False: not so many; what was taken is in the chain. */
 static bool chain_take(uint64_t *chain, uint64_t count)
 {
@@ -73,14 +79,18 @@ static bool frame_of(const struct pt *tree, uint64_t va, uint64_t *frame)
 	return walk.mapped;
 }
 
+static bool push_run(void *chain, const struct pt_run *run)
+{
+	for (uint64_t offset = 0; offset < run->len; offset += PAGE_SIZE)
+		chain_push(chain, run->pa + offset);
+	return true;
+}
+
 /* All that a tree maps in the range, which is unmapped before anybody takes them from the chain. */
 static void gather(const struct pt *tree, uint64_t va, uint64_t len, uint64_t *chain)
 {
-	uint64_t frame;
-
-	for (uint64_t end = va + len; va < end; va += PAGE_SIZE)
-		if (frame_of(tree, va, &frame))
-			chain_push(chain, frame);
+	if (tree->root)
+		pt_each(tree, va, va + len - 1, push_run, chain);
 }
 
 /* ---- Areas ----------------------------------------------------------------------------------- */
@@ -259,7 +269,8 @@ static void unpopulate(const struct change *change, const struct piece *piece, u
 		if (frame_of(&space->user, va, &frame) && !has_contents(change, piece, va, &kept))
 			chain_push(&chain, frame);
 	space_unmap(space, piece->va, len);
-	chain_free(chain);
+	/* Nobody has run since. */
+	chain_free_zero(chain);
 }
 
 /* Maps a piece that ring 3 has no access to.  False: no memory, and it is as it was. */
@@ -373,7 +384,8 @@ static void change_areas(const struct change *change)
 	merge_areas(memory);
 }
 
-/* Whether there are few enough areas then, those that could be merged not counted. */
+/* Whether there are few enough areas then, those that could be merged not counted, and for a new
+ * one frames without which there is no need to try. */
 static bool has_room(const struct change *change)
 {
 	const struct memory *memory = change->memory;
@@ -383,7 +395,8 @@ static bool has_room(const struct change *change)
 
 	while (change->kind != PROTECT && next_piece(memory, &piece, change->end))
 		count -= piece.area != NULL;
-	return count <= MAX_AREAS;
+	return count <= MAX_AREAS && (change->kind != MAP || !change->rights ||
+	                              (change->end - change->va) / PAGE_SIZE <= frames_free());
 }
 
 /* False: no memory, and everything is as it was. */
@@ -402,7 +415,7 @@ static bool apply(struct change *change)
 	while (next_piece(memory, &piece, prepared))
 		(prepared == change->end ? perform : undo)(change, &piece);
 	chain_free(change->old);
-	chain_free(change->fresh);
+	chain_free_zero(change->fresh);
 	if (prepared != change->end)
 		return false;
 	space_mirror(&memory->space, change->va, change->end - change->va);
@@ -588,12 +601,26 @@ static bool copy_page(struct memory *memory, const struct area *area, uint64_t v
 	return false;
 }
 
-/* Gives an empty memory the area.  Its contents are the parent's, or the image's. */
-static bool add_area(struct memory *memory, const struct area *area, const struct memory *parent)
+struct copy {
+	struct memory *memory;
+	const struct area *area;
+	bool good;
+};
+
+static bool copy_run(void *ctx, const struct pt_run *run)
 {
-	const struct pt *tree = !parent        ? NULL
-	                        : area->rights ? &parent->space.user
-	                                       : &parent->hidden;
+	struct copy *copy = ctx;
+
+	for (uint64_t offset = 0; copy->good && offset < run->len; offset += PAGE_SIZE)
+		copy->good =
+		    copy_page(copy->memory, copy->area, run->va + offset, run->pa + offset);
+	return copy->good;
+}
+
+/* Gives an empty memory the area.  Its contents are what a tree has there, or the image's. */
+static bool add_area(struct memory *memory, const struct area *area, const struct pt *tree)
+{
+	struct copy copy = {memory, area, true};
 
 	if (memory->area_count == MAX_AREAS)
 		return false;
@@ -603,14 +630,11 @@ static bool add_area(struct memory *memory, const struct area *area, const struc
 		       (space_map(&memory->space, area->va, area->gpa, area->len, area->rights) ==
 		            PT_OK &&
 		        space_mirror(&memory->space, area->va, area->len) == PT_OK);
-	for (uint64_t offset = 0; offset < area->len; offset += PAGE_SIZE) {
-		uint64_t source = area->gpa + offset;
-
-		if ((!tree || frame_of(tree, area->va + offset, &source)) &&
-		    !copy_page(memory, area, area->va + offset, source))
-			return false;
-	}
-	return space_mirror(&memory->space, area->va, area->len) == PT_OK;
+	if (!tree)
+		copy_run(&copy, &(struct pt_run){area->va, area->gpa, area->len, 0, false, {0}});
+	else if (tree->root)
+		pt_each(tree, area->va, area->va + area->len - 1, copy_run, &copy);
+	return copy.good && space_mirror(&memory->space, area->va, area->len) == PT_OK;
 }
 
 bool memory_map_image(struct memory *memory, const struct rs_boot *boot)
@@ -654,9 +678,12 @@ uint64_t memory_push_arguments(const struct memory *memory, const struct rs_boot
 
 bool memory_copy(struct memory *child, const struct memory *parent)
 {
-	for (uint32_t i = 0; i < parent->area_count; i++)
-		if (!add_area(child, &parent->areas[i], parent))
+	for (uint32_t i = 0; i < parent->area_count; i++) {
+		const struct area *area = &parent->areas[i];
+
+		if (!add_area(child, area, area->rights ? &parent->space.user : &parent->hidden))
 			return false;
+	}
 	child->brk = parent->brk;
 	return true;
 }

@@ -91,6 +91,7 @@
 #define RFLAGS_RF    X86_BIT(16)
 #define RFLAGS_VM    X86_BIT(17)
 #define RFLAGS_AC    X86_BIT(18)
+#define RFLAGS_ID    X86_BIT(21)
 
 /* Exception vectors, 6.3.1 */
 #define VECTOR_DE  0

@@ -39,16 +39,5 @@ extern const char loop_fault_resume[];
 
 /* All general registers, in the order of their numbers in instructions. */
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, REGISTERS };
-extern uint64_t cross_in[REGISTERS], cross_out[REGISTERS];
-enum cross_kind { CROSS_SYSCALL, CROSS_INT80, CROSS_UD, CROSS_PF, CROSS_KINDS };
-/* Loads every register, RSP too, from cross_in, crosses once, and stores every register to
- * cross_out. CROSS_PF reads the address in R15.  cross_resume must be the fault handler. */
-void cross(enum cross_kind kind);
-extern const char cross_resume[];
-extern const char cross_after_syscall[]; /* where SYSCALL returns to */
-
-/* Sets RFLAGS.TF for one instruction. */
-void trap_flag(void);
-
 #endif
 #endif

@@ -12,17 +12,6 @@
 #define BIT(n)        (UINT64_C(1) << (n))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-static const char *const group_names[] = {
-    [RS_PTI_OFF] = "Ways in and out, KPTI off",
-    [RS_PTI_PCID] = "Ways in and out, KPTI with PCID",
-    [RS_PTI_NOPCID] = "Ways in and out, KPTI without PCID",
-};
-static const char *const ring_names[] = {
-    [RS_PTI_OFF] = "Rings 1 and 2, KPTI off",
-    [RS_PTI_PCID] = "Rings 1 and 2, KPTI with PCID",
-    [RS_PTI_NOPCID] = "Rings 1 and 2, KPTI without PCID",
-};
-
 /* One row for what is true of a host's ring 3 whatever the way. */
 static void keep_selectors(void)
 {
@@ -36,9 +25,31 @@ static void keep_selectors(void)
 	            outcome_of(changed ? BIT(WAY_SELECTORS) : 0));
 }
 
-static void cross_all(uint32_t mode)
+/* With everything set, and with its complement. */
+static struct outcome go_twice(const struct way *way)
 {
-	gallery_group(group_names[mode]);
+	struct outcome got;
+
+	way_fill(way);
+	got = way_go(way);
+	if (got.vector != way->want.vector)
+		return got;
+	way_fill(way);
+	way_complement(way);
+	return way_go(way);
+}
+
+static void cross_without_handler(uint64_t way)
+{
+	way_fill((const struct way *)way);
+	way_cross(((const struct way *)way)->code);
+}
+
+static void cross_all(void)
+{
+	char name[64];
+
+	gallery_group("Ways in and out");
 	keep_selectors();
 	for (size_t i = 0; i < way_count; i++) {
 		if (!way_exists(&ways[i])) {
@@ -47,8 +58,12 @@ static void cross_all(uint32_t mode)
 		}
 		if (gallery_harmful(ways[i].name, ways[i].want))
 			continue;
-		way_fill(&ways[i]);
-		gallery_row(ways[i].name, ways[i].want, way_go(&ways[i]));
+		gallery_row(ways[i].name, ways[i].want, go_twice(&ways[i]));
+		if (ways[i].kind != WAY_FAULT)
+			continue;
+		join(name, sizeof(name), ways[i].name, ", no handler");
+		gallery_row(name, (struct outcome){.vector = ENDED},
+		            gallery_fate(cross_without_handler, (uint64_t)&ways[i]));
 	}
 }
 
@@ -135,12 +150,12 @@ static struct outcome try_ring(long ring, const struct ring_row *row)
 	return got;
 }
 
-static void try_rings(uint32_t mode)
+static void try_rings(void)
 {
 	static const char *const prefixes[] = {NULL, "ring 1 ", "ring 2 "};
 	char name[64];
 
-	gallery_group(ring_names[mode]);
+	gallery_group("Rings 1 and 2");
 	for (long ring = 1; ring <= 2; ring++)
 		for (size_t i = 0; i < ARRAY_SIZE(ring_rows); i++) {
 			const struct ring_row *row = &ring_rows[i];
@@ -148,7 +163,7 @@ static void try_rings(uint32_t mode)
 
 			join(name, sizeof(name), prefixes[ring], row->name);
 			/* Without KPTI the kernel is there, and this ring reads it. */
-			if (row->hidden && mode == RS_PTI_OFF)
+			if (row->hidden && raw_syscall(RS_SYS_PTI_MODE, -1L) == RS_PTI_OFF)
 				want.vector = VECTOR_UD;
 			if ((info.features & row->needs) != row->needs)
 				gallery_skip(name, "this CPU lacks it");
@@ -184,20 +199,17 @@ static const struct departure departures[] = {
     {0, NULL, {0, 0, 0}, NULL},
 };
 
+static void all(void)
+{
+	cross_all();
+	try_rings();
+}
+
 int crossings_main(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
 	gallery_begin("crossings", departures);
-	for (uint32_t mode = RS_PTI_OFF; mode <= RS_PTI_NOPCID; mode++) {
-		if (!gallery_mode(mode)) {
-			gallery_group(group_names[mode]);
-			gallery_skip("every way", "this CPU has no PCID");
-			continue;
-		}
-		cross_all(mode);
-		try_rings(mode);
-	}
-	gallery_mode(info.pti_mode);
+	gallery_in_each_mode(all);
 	return gallery_end();
 }

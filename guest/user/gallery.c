@@ -2,12 +2,15 @@
 
 #include "guest/user/cross.h"
 #include "guest/user/lib.h"
+#include "guest/user/neighbour.h"
+#include "guest/user/ways.h"
 #include "shared/x86.h"
 
 /* try.S */
 bool try_enter(void (*act)(uint64_t arg), uint64_t arg);
 extern const char try_caught[];
 
+#define SIGNAL_SEGV   11
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 struct rs_info info;
@@ -16,6 +19,7 @@ enum host_kind host;
 static const struct departure *departures;
 static struct rs_escape row; /* the last one */
 static uint64_t totals[4];   /* by verdict */
+static bool each_mode;       /* groups tell the KPTI mode */
 static uint64_t untold;      /* rows that the VMM refused */
 
 void join(char *name, size_t size, const char *a, const char *b)
@@ -47,6 +51,22 @@ struct outcome try(void (*act)(uint64_t arg), uint64_t arg)
 	if (!try_enter(act, arg))
 		return (struct outcome){.vector = ALLOWED};
 	return outcome_of_fault(&try_fault);
+}
+
+struct outcome gallery_fate(void (*act)(uint64_t arg), uint64_t arg)
+{
+	uint32_t status = 0;
+	long child;
+
+	flush();
+	child = raw_syscall(SYS_fork);
+	if (child == 0) {
+		raw_syscall(RS_SYS_FAULT_HANDLER, 0L);
+		act(arg);
+		exit(1);
+	}
+	raw_syscall(SYS_wait4, child, (long)&status, 0L, 0L);
+	return status == SIGNAL_SEGV ? (struct outcome){.vector = ENDED} : outcome_wrong(status);
 }
 
 /* ---- The host -------------------------------------------------------------------------------- */
@@ -197,6 +217,8 @@ bool gallery_row(const char *name, struct outcome want, struct outcome got)
 {
 	const struct departure *departure;
 
+	if (!neighbour_is_well())
+		got = outcome_wrong(NEIGHBOUR_HARMED);
 	if (same_outcome(want, got)) {
 		show(RS_ESCAPE_OK, name, want, got, "");
 		return true;
@@ -205,6 +227,11 @@ bool gallery_row(const char *name, struct outcome want, struct outcome got)
 	show(departure ? RS_ESCAPE_DEPARTS : RS_ESCAPE_DIFFERS, name, want, got,
 	     departure ? departure->why : "");
 	return departure;
+}
+
+void gallery_value(const char *name, uint64_t want, uint64_t got)
+{
+	gallery_row(name, outcome_of(0), want == got ? outcome_of(0) : outcome_wrong(got));
 }
 
 void gallery_skip(const char *name, const char *why)
@@ -216,16 +243,30 @@ void gallery_skip(const char *name, const char *why)
 
 void gallery_group(const char *title)
 {
-	set_text(row.group, sizeof(row.group), title);
-	printf("\n%s\n", title);
+	static const char suffixes[3][20] = {
+	    [RS_PTI_OFF] = ", KPTI off",
+	    [RS_PTI_PCID] = ", KPTI with PCID",
+	    [RS_PTI_NOPCID] = ", KPTI without PCID",
+	};
+
+	join(row.group, sizeof(row.group), title, each_mode ? suffixes[row.mode] : "");
+	printf("\n%s\n", row.group);
 }
 
-bool gallery_mode(uint32_t mode)
+void gallery_in_each_mode(void (*body)(void))
 {
-	if (raw_syscall(RS_SYS_PTI_MODE, (long)mode) < 0)
-		return false;
-	row.mode = mode;
-	return true;
+	each_mode = true;
+	for (row.mode = RS_PTI_OFF; row.mode <= RS_PTI_NOPCID; row.mode++) {
+		if (raw_syscall(RS_SYS_PTI_MODE, (long)row.mode) >= 0) {
+			body();
+			continue;
+		}
+		gallery_group("All of it");
+		gallery_skip("every row", "this CPU has no PCID");
+	}
+	raw_syscall(RS_SYS_PTI_MODE, (long)info.pti_mode);
+	row.mode = info.pti_mode;
+	each_mode = false;
 }
 
 /* ---- Beginning and end ----------------------------------------------------------------------- */
@@ -233,13 +274,20 @@ bool gallery_mode(uint32_t mode)
 void gallery_begin(const char *program, const struct departure *declared)
 {
 	static const char modes[3][8] = {"off", "pcid", "nopcid"};
+	volatile uint64_t *based;
 
 	departures = declared;
 	raw_syscall(RS_SYS_INFO, (long)&info);
 	raw_syscall(RS_SYS_INFO, (long)&info); /* the first one was counted by now */
 	raw_syscall(RS_SYS_GALLERY, 1L);
+	based = (uint64_t *)raw_syscall(SYS_mmap, (long)RS_BASED, (long)PAGE_SIZE,
+	                                PROT_READ + PROT_WRITE + 0L,
+	                                MAP_PRIVATE + MAP_ANONYMOUS + MAP_FIXED + 0L, -1L, 0L);
+	based[0] = WAY_BASED_WORD0;
+	based[1] = WAY_BASED_WORD1;
 	try_handle();
 	host = find_host();
+	neighbour_begin();
 	row.mode = info.pti_mode;
 	set_text(row.program, sizeof(row.program), program);
 	set_text(row.host, sizeof(row.host), hosts[host].name);
@@ -248,6 +296,7 @@ void gallery_begin(const char *program, const struct departure *declared)
 
 int gallery_end(void)
 {
+	neighbour_end();
 	raw_syscall(RS_SYS_FAULT_HANDLER, 0L);
 	raw_syscall(RS_SYS_GALLERY, 0L);
 	printf("\n%u as the manuals say, departures of this host: %u, declared; %u differ, %u "

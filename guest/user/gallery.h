@@ -72,21 +72,27 @@ void gallery_begin(const char *program, const struct departure *departures);
 /* Prints the totals, closes the gallery.  The exit status: 0 if every difference was declared. */
 int gallery_end(void);
 
-/* Changes the KPTI mode; the rows from here on are of that one.  False: this CPU has no such mode.
- */
-bool gallery_mode(uint32_t mode);
+/* Calls body in each KPTI mode, or says that this CPU has it not.  The titles of groups tell the
+ * mode then. */
+void gallery_in_each_mode(void (*body)(void));
 void gallery_group(const char *title);
 /* True: this host is declared to be harmed by the row, which has been reported. */
 bool gallery_harmful(const char *name, struct outcome want);
-/* One row: judges, counts, prints, and tells the VMM for its reports.  True: as expected or
- * declared. */
+/* What is wrong when a row has harmed another process (guest/user/neighbour.h). */
+#define NEIGHBOUR_HARMED (UINT64_C(1) << 63)
+/* One row: gives the neighbour its turn, judges, counts, prints, and tells the VMM for its reports.
+ * True: as expected or declared. */
 bool gallery_row(const char *name, struct outcome want, struct outcome got);
+/* ... of one that is right when two values are the same. */
+void gallery_value(const char *name, uint64_t want, uint64_t got);
 void gallery_skip(const char *name, const char *why);
 
 /* Calls act(arg).  Returns what it met; RSP, callee-saved registers and flags are as before. */
 struct outcome try(void (*act)(uint64_t arg), uint64_t arg);
 extern struct rs_fault try_fault; /* the last fault that try caught */
 extern uint64_t try_rax;          /* ... and RAX at it */
+/* The same in a process of its own that has no fault handler: ENDED, or WRONG if it was not. */
+struct outcome gallery_fate(void (*act)(uint64_t arg), uint64_t arg);
 /* Makes faults arrive in try again, after something else was the fault handler. */
 void try_handle(void);
 

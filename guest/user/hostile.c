@@ -1,11 +1,11 @@
 /*
  * States and sequences that ring 3 can make and the kernel's boundary must survive.  Each row says
- * what must come of it; while they run, a neighbour with a register file of its own takes turns and
- * compares.
+ * what must come of it.
  */
 #include "guest/errno.h"
 #include "guest/user/gallery.h"
 #include "guest/user/lib.h"
+#include "guest/user/neighbour.h"
 #include "guest/user/programs.h"
 #include "guest/user/ways.h"
 #include "shared/pt.h"
@@ -28,62 +28,6 @@ static const struct outcome allowed = {.vector = ALLOWED};
 static uint64_t pid(void)
 {
 	return (uint64_t)raw_syscall(SYS_getpid);
-}
-
-/* ---- The neighbour --------------------------------------------------------------------------- */
-
-#define NEIGHBOUR_TURNS 150
-
-/* Its registers, bases and SSE state must be the same after every turn of somebody else. */
-static _Noreturn void be_neighbour(void)
-{
-	uint64_t wrong = 0;
-
-	raw_syscall(RS_SYS_FAULT_HANDLER, 0L);
-	for (int turn = 0; turn < NEIGHBOUR_TURNS; turn++) {
-		way_fill(&ways[0]);
-		for (int i = RBX; i < REGISTERS; i++)
-			way_in.gpr[i] ^= UINT64_C(0xa5a5a5a5a5a5a5a5) + (uint64_t)turn;
-		way_in.gpr[RAX] = SYS_sched_yield;
-		way_in.fs_base = 0x555555550000 + (uint64_t)turn;
-		way_in.gs_base = 0x666666660000 + (uint64_t)turn;
-		for (int i = 0; i < 16; i++)
-			way_in.sse[i][turn % 16] = (uint8_t)~turn;
-		way_cross(ways[0].code);
-		wrong |= way_differences(ways[0].changed);
-	}
-	exit(wrong != 0);
-}
-
-static long neighbour;
-
-static void begin_neighbour(void)
-{
-	flush();
-	neighbour = raw_syscall(SYS_fork);
-	if (neighbour == 0)
-		be_neighbour();
-}
-
-static void end_neighbour(void)
-{
-	uint32_t status = 0xdead;
-
-	gallery_group("The neighbour");
-	raw_syscall(SYS_wait4, neighbour, (long)&status, 0L, 0L);
-	gallery_row("registers, bases and SSE state after every turn", allowed, outcome_of(status));
-}
-
-/* Judges a row, and lets the neighbour look. */
-static void row(const char *name, struct outcome want, struct outcome got)
-{
-	gallery_row(name, want, got);
-	raw_syscall(SYS_sched_yield);
-}
-
-static void row_of_value(const char *name, uint64_t want, uint64_t got)
-{
-	row(name, allowed, want == got ? allowed : outcome_wrong(got));
 }
 
 /* ---- All ways at once ------------------------------------------------------------------------ */
@@ -170,7 +114,7 @@ static void stacks(void)
 
 	gallery_group("Stack pointers, every way in");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		row(rows[i].name, allowed, go_all(spoil_rsp, rows[i].rsp));
+		gallery_row(rows[i].name, allowed, go_all(spoil_rsp, rows[i].rsp));
 }
 
 static void flags_and_registers(void)
@@ -197,12 +141,12 @@ static void flags_and_registers(void)
 
 	gallery_group("Flags, registers, bases, every way in");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		row(rows[i].name, allowed, go_all(spoil_flags, rows[i].flags));
-	row("all registers -1", allowed, go_all(spoil_all, UINT64_MAX));
-	row("all registers in the hole", allowed, go_all(spoil_all, 0x800000000000));
+		gallery_row(rows[i].name, allowed, go_all(spoil_flags, rows[i].flags));
+	gallery_row("all registers -1", allowed, go_all(spoil_all, UINT64_MAX));
+	gallery_row("all registers in the hole", allowed, go_all(spoil_all, 0x800000000000));
 	for (size_t i = 0; i < ARRAY_SIZE(bases); i++) {
 		if (way_has_bases())
-			row(bases[i].name, allowed, go_all(spoil_bases, bases[i].base));
+			gallery_row(bases[i].name, allowed, go_all(spoil_bases, bases[i].base));
 		else
 			gallery_skip(bases[i].name, "ring 3 cannot set bases here");
 	}
@@ -250,7 +194,7 @@ static void traps(void)
 		if (info.features & rows[i].lacks)
 			gallery_skip(rows[i].name, "this CPU lacks it");
 		else if (!gallery_harmful(rows[i].name, want))
-			row(rows[i].name, want, try_call(rows[i].act, rows[i].flags));
+			gallery_row(rows[i].name, want, try_call(rows[i].act, rows[i].flags));
 	}
 }
 
@@ -291,7 +235,7 @@ static void shadows(void)
 		set_state(RS_STATE_WATCH, 0);
 		if (rows[i].kernel_gs)
 			__asm__ volatile("wrgsbase %0" : : "r"(UINT64_C(0)));
-		row(rows[i].name, want, got);
+		gallery_row(rows[i].name, want, got);
 	}
 }
 
@@ -323,31 +267,14 @@ static const struct bad_return {
     {"to RIP unmapped", {RS_SEL_USER_CODE, RS_SEL_USER_DATA, 0x10000000}, VECTOR_PF, PF_U | PF_ID},
 };
 
-/* The same without a handler: what wait4 says of the process. */
-static uint32_t fate_of_return(const struct place *to)
-{
-	uint32_t status = 0xdead;
-	long child;
-
-	flush();
-	child = raw_syscall(SYS_fork);
-	if (child == 0) {
-		raw_syscall(RS_SYS_FAULT_HANDLER, 0L);
-		return_to((uint64_t)to);
-		exit(1);
-	}
-	raw_syscall(SYS_wait4, child, (long)&status, 0L, 0L);
-	return status;
-}
-
 static void bad_returns(void)
 {
 	char name[64];
 
 	gallery_group("Faults inside IRETQ");
-	row_of_value("CS with RPL 0 is refused", (uint64_t)-EPERM,
-	             (uint64_t)raw_syscall(RS_SYS_RETURN, (long)RS_SEL_KERNEL_CODE,
-	                                   (long)RS_SEL_KERNEL_DATA, 0L, 0L));
+	gallery_value("CS with RPL 0 is refused", (uint64_t)-EPERM,
+	              (uint64_t)raw_syscall(RS_SYS_RETURN, (long)RS_SEL_KERNEL_CODE,
+	                                    (long)RS_SEL_KERNEL_DATA, 0L, 0L));
 	for (size_t i = 0; i < ARRAY_SIZE(returns); i++) {
 		const struct bad_return *r = &returns[i];
 		const struct outcome want = {r->vector, r->error, r->to.rip};
@@ -356,12 +283,12 @@ static void bad_returns(void)
 		if (gallery_harmful(r->name, want))
 			continue;
 		got = try(return_to, (uint64_t)&r->to);
-		row(r->name, want, got);
+		gallery_row(r->name, want, got);
 		if (r->vector == ALLOWED || got.vector == ALLOWED)
 			continue;
 		join(name, sizeof(name), r->name, ", no handler");
-		row(name, (struct outcome){.vector = ENDED},
-		    fate_of_return(&r->to) == 11 ? (struct outcome){.vector = ENDED} : allowed);
+		gallery_row(name, (struct outcome){.vector = ENDED},
+		            gallery_fate(return_to, (uint64_t)&r->to));
 	}
 }
 
@@ -390,26 +317,27 @@ static void numbers(void)
 	gallery_group("Numbers and pointers");
 	for (size_t i = 0; i < ARRAY_SIZE(none64); i++)
 		wrong += raw_syscall((long)none64[i], -1L, -1L, -1L, -1L) != -ENOSYS;
-	row_of_value("SYSCALL: numbers that are none", 0, wrong);
+	gallery_value("SYSCALL: numbers that are none", 0, wrong);
 	for (size_t i = 0; i < ARRAY_SIZE(none32); i++)
 		wrong += raw_int80((long)none32[i], -1L, -1L, -1L, -1L) != -ENOSYS;
-	row_of_value("INT 0x80: numbers that are none", 0, wrong);
-	row_of_value("INT 0x80: the high half of RAX is no part of it", pid(),
-	             (uint64_t)raw_int80(high | SYS32_getpid));
-	row_of_value("INT 0x80: the high halves of arguments are none of it", 0,
-	             (uint64_t)raw_int80(high | 4, high | 1, high | (long)&watched_ss, high, high));
+	gallery_value("INT 0x80: numbers that are none", 0, wrong);
+	gallery_value("INT 0x80: the high half of RAX is no part of it", pid(),
+	              (uint64_t)raw_int80(high | SYS32_getpid));
+	gallery_value(
+	    "INT 0x80: the high halves of arguments are none of it", 0,
+	    (uint64_t)raw_int80(high | 4, high | 1, high | (long)&watched_ss, high, high));
 	for (int i = 0; i < 50; i++) {
 		wrong += (uint64_t)raw_int80(SYS32_getpid) != pid();
 		wrong += raw_syscall(SYS32_getpid) != -ENOSYS;
 	}
-	row_of_value("SYSCALL and INT 0x80 in turns, each by its own table", 0, wrong);
+	gallery_value("SYSCALL and INT 0x80 in turns, each by its own table", 0, wrong);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		wrong += raw_syscall(SYS_write, 1L, (long)bad[i], 8L) != -EFAULT;
 		wrong += raw_syscall(RS_SYS_INFO, (long)bad[i]) != -EFAULT;
 	}
-	row_of_value("pointers to nowhere, to the kernel, into the hole: EFAULT", 0, wrong);
-	row_of_value("a length of all ones", (uint64_t)-EFAULT,
-	             (uint64_t)raw_syscall(SYS_write, 1L, 0x10000000L, -1L));
+	gallery_value("pointers to nowhere, to the kernel, into the hole: EFAULT", 0, wrong);
+	gallery_value("a length of all ones", (uint64_t)-EFAULT,
+	              (uint64_t)raw_syscall(SYS_write, 1L, 0x10000000L, -1L));
 }
 
 /* ---- The canonical hole ---------------------------------------------------------------------- */
@@ -422,20 +350,64 @@ static void jump_to(uint64_t address)
 static void hole(void)
 {
 	const uint64_t last = 0x7ffffffff000;
-	struct rs_range ranges[RS_MAX_RANGES];
-	long count = raw_syscall(RS_SYS_USER_ROOT, (long)ranges, (long)RS_MAX_RANGES);
-	uint64_t user = 0;
+	gallery_group("The canonical hole");
+	gallery_value("a page just below the hole cannot be had", (uint64_t)-EINVAL,
+	              (uint64_t)set_state(RS_STATE_MAP, last));
+	gallery_value("the page below that one can", 0,
+	              set_state(RS_STATE_MAP, last - PAGE_SIZE) < 0);
+	gallery_row("so no SYSCALL ends at the hole",
+	            (struct outcome){VECTOR_PF, PF_U | PF_ID, last + 0xffe},
+	            try(jump_to, last + 0xffe));
+}
 
-	gallery_group("The canonical hole, and what a user root maps");
-	row_of_value("a page just below the hole cannot be had", (uint64_t)-EINVAL,
-	             (uint64_t)set_state(RS_STATE_MAP, last));
-	row_of_value("the page below that one can", 0,
-	             set_state(RS_STATE_MAP, last - PAGE_SIZE) < 0);
-	row("so no SYSCALL ends at the hole",
-	    (struct outcome){VECTOR_PF, PF_U | PF_ID, last + 0xffe}, try(jump_to, last + 0xffe));
-	for (long i = 0; i < count; i++)
-		user += (ranges[i].rights & PT_USER) != 0;
-	row_of_value("nothing of the kernel half is a user page", 0, user);
+/* ---- What a user root maps ------------------------------------------------------------------- */
+
+struct root {
+	struct rs_range ranges[RS_MAX_RANGES];
+	long count;
+};
+
+/* 0: it maps just this, which is one range less. */
+static uint64_t take(struct root *root, uint64_t va, uint64_t len, uint32_t rights)
+{
+	for (long i = 0; i < root->count; i++) {
+		struct rs_range *range = &root->ranges[i];
+
+		if (range->va == va && range->len == len && range->rights == rights) {
+			*range = root->ranges[--root->count];
+			return 0;
+		}
+	}
+	return va;
+}
+
+/* Words, GDT, TSS; the entry stack; the exception stacks. */
+static uint64_t take_cpu(struct root *root, uint64_t cpu)
+{
+	uint64_t missing = take(root, cpu, 3 * PAGE_SIZE, PT_WRITE);
+
+	missing |= take(root, cpu + RS_ENTRY_STACK_TOP - RS_ENTRY_STACK_SIZE, RS_ENTRY_STACK_SIZE,
+	                PT_WRITE);
+	for (uint64_t i = 1; i <= 7; i++)
+		missing |= take(root, cpu + RS_IST_TOP(i) - RS_IST_SIZE, RS_IST_SIZE, PT_WRITE);
+	return missing;
+}
+
+/* Page by page the entry area as it is declared, and nothing else. */
+static void user_root(void)
+{
+	const uint64_t text = (info.entry_text_size + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
+	struct root root;
+	uint64_t missing;
+
+	root.count = raw_syscall(RS_SYS_USER_ROOT, (long)root.ranges, (long)RS_MAX_RANGES);
+	missing =
+	    take(&root, RS_ENTRY_BASE, text, PT_EXEC) | take(&root, RS_ENTRY_IDT, PAGE_SIZE, 0);
+	for (uint32_t cpu = 0; cpu < info.cpus; cpu++)
+		missing |= take_cpu(&root, RS_ENTRY_CPU(cpu));
+	gallery_group("What a user root maps of the kernel half");
+	gallery_value("the entry area, as it is declared, for supervisors", 0, missing);
+	gallery_value("and nothing else", 0, (uint64_t)root.count);
 }
 
 /* ---- Segments -------------------------------------------------------------------------------- */
@@ -499,12 +471,13 @@ static struct outcome yield_by_all(void)
 static void segments(void)
 {
 	gallery_group("Switches and segments");
-	row("a switch inside every kind of call", allowed, yield_by_all());
-	row_of_value("SS takes the flat 32-bit data segments and no other", 0, other_stacks());
-	row("a switch keeps odd selectors and bases", allowed,
-	    yield_with(RS_SEL_READ_ONLY, RS_SEL_USER_CODE, RS_SEL_BASED, 0));
-	row("... conforming code, RPL 0, a based GS", allowed,
-	    yield_with(RS_SEL_CONFORMING, RS_SEL_USER_DATA & ~3, 0, RS_SEL_BASED));
+	gallery_row("a switch inside every kind of call", allowed, yield_by_all());
+	gallery_value("SS takes the flat 32-bit data segments and no other", 0, other_stacks());
+	gallery_row("a switch keeps odd selectors and bases", allowed,
+	            yield_with(RS_SEL_READ_ONLY, RS_SEL_USER_CODE, RS_SEL_BASED, 0));
+	gallery_row("... conforming code, RPL 0, a based GS", allowed,
+	            yield_with(RS_SEL_CONFORMING, RS_SEL_USER_DATA & ~3, 0, RS_SEL_BASED));
+	neighbour_end(); /* it has them loaded, too */
 	way_fill(&ways[0]);
 	way_in.gpr[RAX] = RS_SYS_GALLERY;
 	way_in.gpr[RDI] = 0;
@@ -513,8 +486,9 @@ static void segments(void)
 	way_cross(ways[0].code);
 	raw_syscall(RS_SYS_GALLERY, 1L);
 	set_state(RS_STATE_SILENT, 1);
-	row_of_value("descriptors removed while loaded: null", 0,
-	             (uint64_t)(way_out.ds & ~3) | (uint64_t)(way_out.es & ~3));
+	neighbour_begin();
+	gallery_value("descriptors removed while loaded: null", 0,
+	              (uint64_t)(way_out.ds & ~3) | (uint64_t)(way_out.es & ~3));
 }
 
 /* ---- Faults ---------------------------------------------------------------------------------- */
@@ -534,15 +508,15 @@ static void faults(void)
 	raw_syscall(RS_SYS_FAULT_HANDLER, (long)recursive_handler);
 	got = try(read_null, 0);
 	try_handle();
-	row("a fault handler that faults, 1000 deep", (struct outcome){VECTOR_PF, PF_U, 0},
-	    recursions == 1000 ? got : outcome_wrong(recursions));
+	gallery_row("a fault handler that faults, 1000 deep", (struct outcome){VECTOR_PF, PF_U, 0},
+	            recursions == 1000 ? got : outcome_wrong(recursions));
 	try(frame_int14, 0);
-	row_of_value("int 14: RIP at the instruction", (uint64_t)frame_int14, try_fault.rip);
+	gallery_value("int 14: RIP at the instruction", (uint64_t)frame_int14, try_fault.rip);
 	try(frame_int3, 0);
-	row_of_value("int3: RIP behind it", (uint64_t)frame_int3_after, try_fault.rip);
+	gallery_value("int3: RIP behind it", (uint64_t)frame_int3_after, try_fault.rip);
 	try(frame_rex_int3, 0);
-	row_of_value("int3 with a prefix: RIP behind it", (uint64_t)frame_rex_int3_after,
-	             try_fault.rip);
+	gallery_value("int3 with a prefix: RIP behind it", (uint64_t)frame_rex_int3_after,
+	              try_fault.rip);
 }
 
 /* ---- Flags that the kernel must not work with ------------------------------------------------ */
@@ -579,7 +553,7 @@ static void kernel_flags(void)
 		join(name, sizeof(name), "DF set, the kernel copies: ", ways_in[i]);
 		copy.ram_size = 0;
 		call_with_flags(i, RFLAGS_DF, RS_SYS_INFO, (long)&copy, 0, 0);
-		row_of_value(name, info.ram_size, copy.ram_size);
+		gallery_value(name, info.ram_size, copy.ram_size);
 		join(name, sizeof(name), "AC set, SMAP stays on in ring 0: ", ways_in[i]);
 		if (!(info.features & RS_FEATURE_SMAP)) {
 			gallery_skip(name, "this CPU lacks it");
@@ -588,7 +562,7 @@ static void kernel_flags(void)
 		fault = (struct rs_fault){0};
 		call_with_flags(i, RFLAGS_AC, RS_SYS_RING0, RS_RING0_READ_USER, (long)&watched_ss,
 		                (long)&fault);
-		row(name, smap, outcome_of_fault(&fault));
+		gallery_row(name, smap, outcome_of_fault(&fault));
 	}
 }
 
@@ -629,7 +603,6 @@ int hostile_main(int argc, char **argv)
 	(void)argv;
 	gallery_begin("hostile", departures);
 	set_state(RS_STATE_SILENT, 1);
-	begin_neighbour();
 	stacks();
 	flags_and_registers();
 	traps();
@@ -637,9 +610,9 @@ int hostile_main(int argc, char **argv)
 	bad_returns();
 	numbers();
 	hole();
+	user_root();
 	segments();
 	kernel_flags();
 	faults();
-	end_neighbour();
 	return gallery_end();
 }

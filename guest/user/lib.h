@@ -12,7 +12,11 @@
 #include "guest/uapi.h"
 
 /* Linux's numbers for SYSCALL and, second, for INT 0x80. */
+#define SYS_read        0
 #define SYS_write       1
+#define SYS_mmap        9
+#define SYS_mprotect    10
+#define SYS_munmap      11
 #define SYS_brk         12
 #define SYS_sched_yield 24
 #define SYS_nanosleep   35
@@ -22,6 +26,8 @@
 #define SYS_wait4       61
 #define SYS32_fork      2
 #define SYS32_getpid    20
+#define SYS32_mmap      90 /* the old one: its arguments lie in memory */
+#define SYS32_mmap2     192
 
 /* Set by a call that failed; never cleared. */
 extern int errno;

@@ -10,9 +10,10 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } programs[] = {
-    {"tour", tour_main},       {"check", check_main},         {"crash", crash_main},
-    {"counts", counts_main},   {"costs", costs_main},         {"walls", walls_main},
-    {"hostile", hostile_main}, {"crossings", crossings_main}, {"processes", processes_main},
+    {"tour", tour_main},           {"check", check_main},         {"crash", crash_main},
+    {"counts", counts_main},       {"costs", costs_main},         {"walls", walls_main},
+    {"hostile", hostile_main},     {"crossings", crossings_main}, {"memory", memory_main},
+    {"processes", processes_main},
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 

@@ -13,6 +13,7 @@ int costs_main(int argc, char **argv);  /* [json] */
 int walls_main(int argc, char **argv);
 int hostile_main(int argc, char **argv);
 int crossings_main(int argc, char **argv);
+int memory_main(int argc, char **argv);
 int processes_main(int argc, char **argv); /* [CROSSINGS [FORKS]] */
 
 #endif

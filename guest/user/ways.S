@@ -3,10 +3,12 @@
  * that must survive lies in memory of its own, below 4 GiB, where 32-bit code reaches it too.
  */
 #include "guest/uapi.h"
+#include "guest/user/ways.h"
 
 	.text
 
-/* bool way_cross(const char *code) */
+/* bool way_cross(const char *code): loads and stores by POP and PUSH on way_in and way_out themselves, which
+ * change no flags. */
 	.globl way_cross, way_resume, way_caught
 way_cross:
 	push %rbx
@@ -18,77 +20,78 @@ way_cross:
 	mov %rsp, own_rsp(%rip)
 	mov %rdi, way_code(%rip)
 	movl $0, faulted(%rip)
-	mov way_in + 152(%rip), %ds
-	mov way_in + 154(%rip), %es
-	mov way_in + 156(%rip), %fs
-	mov way_in + 158(%rip), %gs
+	mov way_in + WAY_IN_DS(%rip), %ds
+	mov way_in + WAY_IN_DS + 2(%rip), %es
+	mov way_in + WAY_IN_DS + 4(%rip), %fs
+	mov way_in + WAY_IN_DS + 6(%rip), %gs
 	cmpl $0, way_bases(%rip)
 	je 1f
-	mov way_in + 136(%rip), %rax
+	mov way_in + WAY_IN_BASES(%rip), %rax
 	wrfsbase %rax
-	mov way_in + 144(%rip), %rax
+	mov way_in + WAY_IN_BASES + 8(%rip), %rax
 	wrgsbase %rax
-1:
-	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-	movdqu way_in + 160 + 16 * \n(%rip), %xmm\n
-	.endr
-	push way_in + 128(%rip)
+1:	fxrstor64 way_in + WAY_IN_FPU(%rip)
+	lea way_in(%rip), %rsp
+	pop %rax
+	pop %rcx
+	pop %rdx
+	pop %rbx
+	pop %rbp /* RSP's place */
+	pop %rbp
+	pop %rsi
+	pop %rdi
+	pop %r8
+	pop %r9
+	pop %r10
+	pop %r11
+	pop %r12
+	pop %r13
+	pop %r14
+	pop %r15
 	popfq
-	mov way_in + 8 * 0(%rip), %rax
-	mov way_in + 8 * 1(%rip), %rcx
-	mov way_in + 8 * 2(%rip), %rdx
-	mov way_in + 8 * 3(%rip), %rbx
 	mov way_in + 8 * 4(%rip), %rsp
-	mov way_in + 8 * 5(%rip), %rbp
-	mov way_in + 8 * 6(%rip), %rsi
-	mov way_in + 8 * 7(%rip), %rdi
-	mov way_in + 8 * 8(%rip), %r8
-	mov way_in + 8 * 9(%rip), %r9
-	mov way_in + 8 * 10(%rip), %r10
-	mov way_in + 8 * 11(%rip), %r11
-	mov way_in + 8 * 12(%rip), %r12
-	mov way_in + 8 * 13(%rip), %r13
-	mov way_in + 8 * 14(%rip), %r14
-	mov way_in + 8 * 15(%rip), %r15
 	jmp *way_code(%rip)
 way_caught:
 	movl $1, faulted(%rip)
 way_resume:
-	mov %rax, way_out + 8 * 0(%rip)
-	mov %rcx, way_out + 8 * 1(%rip)
-	mov %rdx, way_out + 8 * 2(%rip)
-	mov %rbx, way_out + 8 * 3(%rip)
 	mov %rsp, way_out + 8 * 4(%rip)
-	mov %rbp, way_out + 8 * 5(%rip)
-	mov %rsi, way_out + 8 * 6(%rip)
-	mov %rdi, way_out + 8 * 7(%rip)
-	mov %r8, way_out + 8 * 8(%rip)
-	mov %r9, way_out + 8 * 9(%rip)
-	mov %r10, way_out + 8 * 10(%rip)
-	mov %r11, way_out + 8 * 11(%rip)
-	mov %r12, way_out + 8 * 12(%rip)
-	mov %r13, way_out + 8 * 13(%rip)
-	mov %r14, way_out + 8 * 14(%rip)
-	mov %r15, way_out + 8 * 15(%rip)
-	mov own_rsp(%rip), %rsp
+	lea way_out + 8 * 17(%rip), %rsp
 	pushfq
-	popq way_out + 128(%rip)
-	push $2
+	push %r15
+	push %r14
+	push %r13
+	push %r12
+	push %r11
+	push %r10
+	push %r9
+	push %r8
+	push %rdi
+	push %rsi
+	push %rbp
+	lea -8(%rsp), %rsp
+	push %rbx
+	push %rdx
+	push %rcx
+	push %rax
+	mov own_rsp(%rip), %rsp
+	push $RFLAGS_FIXED
 	popfq
-	mov %ds, way_out + 152(%rip)
-	mov %es, way_out + 154(%rip)
-	mov %fs, way_out + 156(%rip)
-	mov %gs, way_out + 158(%rip)
-	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-	movdqu %xmm\n, way_out + 160 + 16 * \n(%rip)
-	.endr
+	fxsave64 way_out + WAY_IN_FPU(%rip)
+	mov %ds, way_out + WAY_IN_DS(%rip)
+	mov %es, way_out + WAY_IN_DS + 2(%rip)
+	mov %fs, way_out + WAY_IN_DS + 4(%rip)
+	mov %gs, way_out + WAY_IN_DS + 6(%rip)
 	cmpl $0, way_bases(%rip)
 	je 2f
 	rdfsbase %rax
-	mov %rax, way_out + 136(%rip)
-	rdgsbase %rax
-	mov %rax, way_out + 144(%rip)
-2:	xor %eax, %eax
+	rdgsbase %rcx
+	jmp 3f
+/* Where the bases are those of RS_SEL_BASED: what lies there. */
+2:	mov %fs:0, %rax
+	mov %gs:8, %rcx
+3:	mov %rax, way_out + WAY_IN_BASES(%rip)
+	mov %rcx, way_out + WAY_IN_BASES + 8(%rip)
+	xor %eax, %eax
 	mov %eax, %ds
 	mov %eax, %es
 	mov %eax, %fs
@@ -185,9 +188,9 @@ to_sysenter_32:
 	.balign 16
 	.globl way_in, way_out, way_bases
 way_in:
-	.skip 416
+	.skip WAY_STATE_SIZE
 way_out:
-	.skip 416
+	.skip WAY_STATE_SIZE
 own_rsp:
 	.quad 0
 way_code:

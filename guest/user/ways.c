@@ -3,7 +3,7 @@
 #include "guest/user/lib.h"
 #include "shared/x86.h"
 
-_Static_assert(sizeof(struct way_state) == 416, "ways.S");
+#define ARITHMETIC_FLAGS (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
 extern uint32_t way_bases;
 extern const char way_syscall[], way_int80[], way_sysenter[], way_callgate[], way_trap_gate[],
@@ -108,40 +108,71 @@ bool way_exists(const struct way *way)
 	return (info.features & way->needs) == way->needs && !(info.features & way->lacks);
 }
 
-/* What IRETQ and far RET take from the stack. */
-static uint64_t frame[5];
+/* ---- Filling --------------------------------------------------------------------------------- */
+
+/* All that POPF changes at CPL 3 but TF, which traps, and NT, which rows of hostile.c are about. */
+#define ALL_FLAGS (ARITHMETIC_FLAGS | RFLAGS_DF | RFLAGS_AC | RFLAGS_ID | RFLAGS_FIXED | RFLAGS_IF)
+
+#define STACK_SIZE 512
+#define STACK_USED 384 /* RSP: what lies below is nobody's to change */
+static uint64_t stack[STACK_SIZE / 8] __attribute__((aligned(16)));
+
+/* Parts of FXSAVE's image that are the program's: control, status, tag; MXCSR; eight times ten
+ * bytes of x87 and MMX registers; XMM registers. */
+static bool is_fpu_state(unsigned byte)
+{
+	return byte < 5 || (byte >= 24 && byte < 28) ||
+	       (byte >= 32 && byte < 160 && byte % 16 < 10) || (byte >= 160 && byte < 416);
+}
+
+static void fill_fpu(void)
+{
+	for (unsigned i = 0; i < sizeof(way_in.fpu); i++)
+		way_in.fpu[i] = (uint8_t)(i * 7 + 1);
+	/* Every exception masked and none pending, all else unusual. */
+	*(uint16_t *)&way_in.fpu[0] = 0x0c7f;
+	*(uint32_t *)&way_in.fpu[2] = 0xff6d00;
+	*(uint32_t *)&way_in.fpu[24] = 0xffbf;
+}
+
+static void fill_segments(void)
+{
+	way_bases = way_has_bases();
+	way_in.ds = RS_SEL_USER_DATA;
+	way_in.es = RS_SEL_USER_DATA & ~3;
+	way_in.fs = way_bases ? RS_SEL_READ_ONLY : RS_SEL_BASED;
+	way_in.gs = way_bases ? RS_SEL_USER_DATA2 : RS_SEL_BASED;
+	/* Without way_has_bases these are words that lie at RS_BASED. */
+	way_in.fs_base = WAY_BASED_WORD0;
+	way_in.gs_base = WAY_BASED_WORD1;
+}
 
 void way_fill(const struct way *way)
 {
 	const uint64_t mask = way->kind == WAY_CALL32 ? UINT32_MAX : UINT64_MAX;
+	uint64_t *frame = &stack[STACK_USED / 8];
 
-	way_bases = way_has_bases();
 	for (int i = 0; i < REGISTERS; i++)
 		way_in.gpr[i] = UINT64_C(0x1111111111111111) * (uint64_t)i ^ 0xfedcba9876543210;
 	for (int i = RAX; i <= RDI; i++)
 		way_in.gpr[i] &= mask;
+	for (uint64_t i = 0; i < STACK_SIZE / 8; i++)
+		stack[i] = i * UINT64_C(0x0123456789abcdef);
 	way_in.gpr[RAX] = way->number;
-	way_in.gpr[RSP] = 0x10;
+	way_in.gpr[RSP] = (uint64_t)frame;
 	way_in.gpr[R15] = 0x10000000; /* mapped nowhere */
-	way_in.rflags = RFLAGS_FIXED | RFLAGS_IF | RFLAGS_CF | RFLAGS_ZF | RFLAGS_OF;
-	way_in.fs_base = 0x123456789000;
-	way_in.gs_base = 0x23456789a000;
-	way_in.ds = way_in.es = RS_SEL_USER_DATA;
-	way_in.fs = way_in.gs = 0;
-	for (int i = 0; i < 16; i++)
-		for (int b = 0; b < 16; b++)
-			way_in.sse[i][b] = (uint8_t)(i * 16 + b + 1);
-	if (way->code == way_sysenter) {
+	way_in.rflags = ALL_FLAGS;
+	fill_segments();
+	fill_fpu();
+	if (way->stack_in_rcx) {
 		way_in.gpr[RCX] = way_in.gpr[RSP];
 		way_in.gpr[RDX] = (uint64_t)way_resume;
 	}
 	if (way->code == way_sysenter_32) {
 		way_in.gpr[RAX] |= RS_SYSENTER_COMPAT;
-		way_in.gpr[RCX] = way_in.gpr[RSP];
 		way_in.gpr[RDX] = (uint64_t)way_sysenter_32_return;
 	}
 	if (way->kind == WAY_RETURN) {
-		way_in.gpr[RSP] = (uint64_t)frame;
 		frame[0] = (uint64_t)way_resume;
 		frame[1] = RS_SEL_USER_CODE;
 		frame[2] = way_in.rflags;
@@ -150,39 +181,57 @@ void way_fill(const struct way *way)
 	}
 }
 
+void way_complement(const struct way *way)
+{
+	for (int i = RBX; i < R15; i++)
+		if (i != RSP && !(way->stack_in_rcx && i == RDX))
+			way_in.gpr[i] ^=
+			    way->kind == WAY_CALL32 && i <= RDI ? UINT32_MAX : UINT64_MAX;
+	for (unsigned i = 32; i < sizeof(way_in.fpu); i++)
+		way_in.fpu[i] ^= 0xff;
+	way_in.rflags = RFLAGS_FIXED | RFLAGS_IF;
+	if (way->kind == WAY_RETURN)
+		stack[STACK_USED / 8 + 2] = way_in.rflags;
+}
+
+/* ---- Comparing ------------------------------------------------------------------------------- */
+
 uint64_t way_differences(uint64_t changed)
 {
 	uint64_t wrong = 0;
 
 	for (int i = 0; i < REGISTERS; i++)
 		wrong |= way_in.gpr[i] != way_out.gpr[i] ? UINT64_C(1) << i : 0;
-	wrong |= way_in.rflags != way_out.rflags ? BIT(WAY_RFLAGS) : 0;
-	if (way_bases) {
-		wrong |= way_in.fs_base != way_out.fs_base ? BIT(WAY_FS_BASE) : 0;
-		wrong |= way_in.gs_base != way_out.gs_base ? BIT(WAY_GS_BASE) : 0;
-	}
+	if (way_in.rflags != way_out.rflags)
+		wrong |= BIT(WAY_RFLAGS);
+	if (way_in.fs_base != way_out.fs_base)
+		wrong |= BIT(WAY_FS_BASE);
+	if (way_in.gs_base != way_out.gs_base)
+		wrong |= BIT(WAY_GS_BASE);
 	/* The interpreter's ring 3 has the host's selectors. */
-	wrong |= host != HOST_INTERPRETER && (way_in.ds != way_out.ds || way_in.es != way_out.es ||
-	                                      way_in.fs != way_out.fs || way_in.gs != way_out.gs)
-	             ? BIT(WAY_SELECTORS)
-	             : 0;
-	for (int i = 0; i < 16 * 16; i++)
-		wrong |=
-		    way_in.sse[i / 16][i % 16] != way_out.sse[i / 16][i % 16] ? BIT(WAY_SSE) : 0;
+	if (host != HOST_INTERPRETER && (way_in.ds != way_out.ds || way_in.es != way_out.es ||
+	                                 way_in.fs != way_out.fs || way_in.gs != way_out.gs))
+		wrong |= BIT(WAY_SELECTORS);
+	for (unsigned i = 0; i < sizeof(way_in.fpu); i++)
+		if (is_fpu_state(i) && way_in.fpu[i] != way_out.fpu[i])
+			wrong |= BIT(WAY_FPU);
+	for (uint64_t i = 0; i < STACK_USED / 8; i++)
+		if (stack[i] != i * UINT64_C(0x0123456789abcdef))
+			wrong |= BIT(WAY_RED_ZONE);
 	return wrong & ~changed;
 }
 
 static uint64_t flags_of_handler(uint64_t rflags)
 {
-	return (rflags & (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)) |
-	       RFLAGS_FIXED | RFLAGS_IF;
+	return (rflags & ARITHMETIC_FLAGS) | RFLAGS_FIXED | RFLAGS_IF;
 }
 
 static uint64_t wrong_result(const struct way *way, uint64_t pid)
 {
 	if (way->kind != WAY_CALL && way->kind != WAY_CALL32)
 		return 0;
-	if (way->code == way_syscall && way_out.gpr[RCX] != (uint64_t)way_after_syscall)
+	if (way->code == way_syscall &&
+	    (way_out.gpr[RCX] != (uint64_t)way_after_syscall || way_out.gpr[R11] != way_in.rflags))
 		return BIT(WAY_RESULT);
 	return way_out.gpr[RAX] != pid ? BIT(WAY_RESULT) : 0;
 }

@@ -10,8 +10,15 @@
 #define WAY_FS_BASE   17
 #define WAY_GS_BASE   18
 #define WAY_SELECTORS 19
-#define WAY_SSE       20
+#define WAY_FPU       20 /* x87, SSE, MXCSR */
 #define WAY_RESULT    21 /* of the system call */
+#define WAY_RED_ZONE  22 /* memory below RSP */
+
+/* struct way_state, for ways.S. */
+#define WAY_IN_BASES   136
+#define WAY_IN_DS      152
+#define WAY_IN_FPU     160
+#define WAY_STATE_SIZE 672
 
 #ifndef __ASSEMBLER__
 
@@ -26,19 +33,20 @@
 struct way_state {
 	uint64_t gpr[REGISTERS];
 	uint64_t rflags;
-	uint64_t fs_base, gs_base;
+	uint64_t fs_base, gs_base; /* without way_has_bases: words that the bases lead to */
 	uint16_t ds, es, fs, gs;
-	uint8_t sse[16][16]; /* XMM0 to XMM15 */
+	uint8_t fpu[512]; /* as FXSAVE stores it (SDM volume 1, 10.5.1) */
 };
-
-/* Compiled into ways.S as offsets. */
-_Static_assert(offsetof(struct way_state, rflags) == 128, "ways.S");
-_Static_assert(offsetof(struct way_state, fs_base) == 136, "ways.S");
-_Static_assert(offsetof(struct way_state, gs_base) == 144, "ways.S");
-_Static_assert(offsetof(struct way_state, ds) == 152, "ways.S");
-_Static_assert(offsetof(struct way_state, sse) == 160, "ways.S");
+_Static_assert(offsetof(struct way_state, fs_base) == WAY_IN_BASES, "ways.S");
+_Static_assert(offsetof(struct way_state, ds) == WAY_IN_DS, "ways.S");
+_Static_assert(offsetof(struct way_state, fpu) == WAY_IN_FPU, "ways.S");
+_Static_assert(sizeof(struct way_state) == WAY_STATE_SIZE, "ways.S");
 
 extern struct way_state way_in, way_out;
+
+/* What gallery_begin puts at RS_BASED. */
+#define WAY_BASED_WORD0 UINT64_C(0x123456789000)
+#define WAY_BASED_WORD1 UINT64_C(0x23456789a000)
 
 enum way_kind {
 	WAY_CALL,   /* a system call: getpid unless the caller says otherwise */
@@ -63,6 +71,8 @@ extern const size_t way_count;
 
 /* Fills way_in with a pattern for this way, all of it as an ABI promises to keep it. */
 void way_fill(const struct way *way);
+/* ... and then the complement of it where that can be: registers, no flag at all. */
+void way_complement(const struct way *way);
 /* Goes this way from way_in.  want, or what else came; WRONG with bits of what is not as it was. */
 struct outcome way_go(const struct way *way);
 /* What of way_out differs from way_in, but for `changed`. */

@@ -74,6 +74,11 @@ static void frame_free(uint64_t frame)
 	pool.live--;
 }
 
+static uint64_t frames_free(void)
+{
+	return FRAMES - pool.live;
+}
+
 static void frame_free_zero(uint64_t frame)
 {
 	const uint64_t *words = frame_at(frame);
