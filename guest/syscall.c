@@ -351,8 +351,6 @@ SYSCALL_DEFINE1(info, uint64_t, buffer)
 	    .pti_mode = boot->pti_mode,
 	    .ram_size = boot->ram_size,
 	    .tsc_khz = boot->tsc_khz,
-	    .kernel_text = (uint64_t)syscall64,
-	    .entry_text = RS_ENTRY_BASE,
 	    .entry_text_size = (uint64_t)(entry_text_end - (const char *)RS_ENTRY_BASE),
 	    .frames_free = frames_free(),
 	    .quirk_syscall = counter_sum(offsetof(struct rs_stats, quirk_syscall)),

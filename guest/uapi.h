@@ -160,6 +160,9 @@
 #define RS_VECTOR_ABSENT 0x81 /* not present */
 #define RS_VECTOR_TRAP   0x82 /* a trap gate, DPL 3 */
 
+/* Where the kernel's text begins (guest/kernel.ld), for those who want to try. */
+#define RS_KERNEL_TEXT (RS_IMAGE_BASE + 0x100000)
+
 /* In EAX at SYSENTER: the caller is 32-bit code. */
 #define RS_SYSENTER_COMPAT 0x40000000
 
@@ -192,8 +195,6 @@ struct rs_info {
 	uint64_t features, quirks;
 	uint32_t levels, pti_mode;
 	uint64_t ram_size, tsc_khz;
-	uint64_t kernel_text; /* an address in the kernel's text, for those who want to try */
-	uint64_t entry_text;  /* an address in the entry text */
 	uint64_t entry_text_size;
 	uint64_t frames_free;               /* of RAM, in frames of 4096 bytes */
 	uint64_t quirk_syscall, quirk_intn; /* rs_stats: what had to be completed so far */

@@ -31,15 +31,15 @@ static void check(const char *mode, const char *what, uint64_t got, uint64_t wan
 
 static void check_errors(const char *mode)
 {
-	const uint64_t bad[] = {0,
-	                        1,
-	                        info.kernel_text,
-	                        info.entry_text,
-	                        RS_DIRECT_BASE,
-	                        0x800000000000,
-	                        0xffff7fffffffffff,
-	                        0x7ffffffff000,
-	                        UINT64_MAX};
+	static const uint64_t bad[] = {0,
+	                               1,
+	                               RS_KERNEL_TEXT,
+	                               RS_ENTRY_BASE,
+	                               RS_DIRECT_BASE,
+	                               0x800000000000,
+	                               0xffff7fffffffffff,
+	                               0x7ffffffff000,
+	                               UINT64_MAX};
 	uint64_t faults = 0;
 
 	errno = 0;
@@ -85,7 +85,7 @@ static void fill(enum cross_kind kind, uint64_t rsp)
 	for (int i = 0; i < REGISTERS; i++)
 		cross_in[i] = UINT64_C(0x1111111111111111) * (uint64_t)i ^ 0xfedcba9876543210;
 	cross_in[RSP] = rsp;
-	cross_in[R15] = info.kernel_text;
+	cross_in[R15] = RS_KERNEL_TEXT;
 	if (kind == CROSS_SYSCALL)
 		cross_in[RAX] = SYS_getpid;
 	if (kind == CROSS_INT80)
@@ -112,13 +112,13 @@ static bool crosses_well(enum cross_kind kind, uint64_t rsp)
 	case CROSS_UD:
 		return !wrong && cross_out[RDI] == VECTOR_UD;
 	default:
-		return !wrong && cross_out[RDI] == VECTOR_PF && cross_out[RDX] == info.kernel_text;
+		return !wrong && cross_out[RDI] == VECTOR_PF && cross_out[RDX] == RS_KERNEL_TEXT;
 	}
 }
 
 static void check_registers(const char *mode)
 {
-	const uint64_t stacks[] = {
+	static const uint64_t stacks[] = {
 	    0,
 	    8,
 	    UINT64_MAX,
@@ -127,7 +127,7 @@ static void check_registers(const char *mode)
 	    0x7ffffffff000,     /* the last page below the hole: never mapped */
 	    0x10000000,         /* not mapped */
 	    0x400000,           /* read-only text */
-	    info.kernel_text,
+	    RS_KERNEL_TEXT,
 	    RS_DIRECT_BASE + 0x1000,
 	    RS_STACKS_BASE + 0x2000, /* just above a guard page */
 	    RS_STACKS_BASE + 0x4000, /* top of this process's own kernel stack */
@@ -183,13 +183,13 @@ static void check_isolation(const char *mode, bool pti)
 {
 	const uint64_t p = pti ? 0 : PF_P;
 
-	check(mode, "read of kernel text", error_of(read_at, info.kernel_text), PF_U | p);
-	check(mode, "write to kernel text", error_of(write_at, info.kernel_text), PF_U | PF_W | p);
-	check(mode, "jump into kernel text", error_of(jump_to, info.kernel_text), PF_U | PF_ID | p);
+	check(mode, "read of kernel text", error_of(read_at, RS_KERNEL_TEXT), PF_U | p);
+	check(mode, "write to kernel text", error_of(write_at, RS_KERNEL_TEXT), PF_U | PF_W | p);
+	check(mode, "jump into kernel text", error_of(jump_to, RS_KERNEL_TEXT), PF_U | PF_ID | p);
 	check(mode, "read of the direct map", error_of(read_at, RS_DIRECT_BASE), PF_U | p);
 	check(mode, "read of a kernel stack", error_of(read_at, RS_STACKS_BASE + 0x3000), PF_U | p);
 	check(mode, "read of the boot page", error_of(read_at, RS_BOOT_PAGE), PF_U | p);
-	check(mode, "read of entry text, mapped in both", error_of(read_at, info.entry_text),
+	check(mode, "read of entry text, mapped in both", error_of(read_at, RS_ENTRY_BASE),
 	      PF_U | PF_P);
 	check(mode, "read of the IDT, mapped in both", error_of(read_at, RS_ENTRY_IDT),
 	      PF_U | PF_P);
@@ -236,7 +236,7 @@ static void check_user_root(void)
 	uint64_t others = 0;
 
 	check("user root", "its ranges can be listed", count > 0 && count <= RS_MAX_RANGES, true);
-	all &= take(ranges, (uint32_t)count, info.entry_text, text, PT_EXEC);
+	all &= take(ranges, (uint32_t)count, RS_ENTRY_BASE, text, PT_EXEC);
 	all &= take(ranges, (uint32_t)count, RS_ENTRY_IDT, PAGE_SIZE, 0);
 	for (uint32_t cpu = 0; cpu < info.cpus; cpu++)
 		all &= take_cpu(ranges, (uint32_t)count, RS_ENTRY_CPU(cpu));
@@ -297,12 +297,12 @@ static void null_read(void)
 
 static void kernel_read(void)
 {
-	*(volatile const char *)info.kernel_text;
+	*(volatile const char *)RS_KERNEL_TEXT;
 }
 
 static void kernel_jump(void)
 {
-	jump_to((void *)info.kernel_text);
+	jump_to((void *)RS_KERNEL_TEXT);
 }
 
 static void wild_jump(void)

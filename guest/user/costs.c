@@ -187,12 +187,12 @@ static const struct crossing {
     {"fork", "fork, exit, wait4", sample_fork, NULL, false, true},
 };
 
-static void take(const struct crossing *c, const struct costs *costs, uint64_t *ticks, uint64_t n)
+static void take(const struct crossing *c, uint64_t *ticks, uint64_t n)
 {
 	if (c->sample)
 		c->sample(ticks, n);
 	else
-		sample_fault(ticks, n, c->insn, costs->info.kernel_text);
+		sample_fault(ticks, n, c->insn, RS_KERNEL_TEXT);
 }
 
 static uint64_t affordable(const struct costs *costs, uint64_t ticks)
@@ -207,9 +207,9 @@ static struct spread measure_crossing(const struct crossing *c, const struct cos
 	uint64_t ticks[MAX_SAMPLES];
 	uint64_t warm_up = c->slow ? 1 : WARM_UP, n;
 
-	take(c, costs, ticks, warm_up);
+	take(c, ticks, warm_up);
 	n = affordable(costs, spread_of(ticks, warm_up, 0).min);
-	take(c, costs, ticks, n);
+	take(c, ticks, n);
 	return spread_of(ticks, n, costs->stamp);
 }
 

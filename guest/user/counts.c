@@ -36,7 +36,7 @@ static void run(const struct counted *c, uint64_t turns)
 	if (c->loop)
 		c->loop(turns);
 	else
-		loop_fault(c->insn, info.kernel_text, turns);
+		loop_fault(c->insn, RS_KERNEL_TEXT, turns);
 }
 
 /* The cheapest round, without what its time stamps take. */

@@ -101,9 +101,9 @@ static uint64_t resolve(const struct ring_row *row)
 	case USER_PAGE:
 		return (uint64_t)own_page;
 	case ENTRY_TEXT:
-		return info.entry_text;
+		return RS_ENTRY_BASE;
 	case KERNEL_TEXT:
-		return info.kernel_text;
+		return RS_KERNEL_TEXT;
 	case ENTRY_WORDS:
 		return RS_ENTRY_CPU(0) + 0xff8; /* the page's last word, in nobody's use */
 	default:

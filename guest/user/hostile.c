@@ -142,7 +142,7 @@ static void spoil_all(const struct way *way, uint64_t value)
 
 static void stacks(void)
 {
-	const struct {
+	static const struct {
 		const char *name;
 		uint64_t rsp;
 	} rows[] = {
@@ -156,7 +156,7 @@ static void stacks(void)
 	    {"RSP in read-only text", 0x400000},
 	    {"RSP at a page's first byte", 0x7ffffffef000},
 	    {"RSP unaligned", 0x7ffffffef001},
-	    {"RSP in kernel text", info.kernel_text},
+	    {"RSP in kernel text", RS_KERNEL_TEXT},
 	    {"RSP in the direct map", RS_DIRECT_BASE + 0x1000},
 	    {"RSP one byte below a guard page", RS_STACKS_BASE - 1},
 	    {"RSP in a guard page", RS_STACKS_BASE + 0x1ff8},
@@ -184,14 +184,14 @@ static void flags_and_registers(void)
 	    {"DF set", RFLAGS_DF},
 	    {"NT, AC and DF set", RFLAGS_NT | RFLAGS_AC | RFLAGS_DF},
 	};
-	const struct {
+	static const struct {
 		const char *name;
 		uint64_t base;
 	} bases[] = {
 	    {"FS and GS base 0", 0},
 	    {"FS and GS base the kernel's own GS base", RS_ENTRY_CPU(0)},
 	    {"FS and GS base another CPU's", RS_ENTRY_CPU(1)},
-	    {"FS and GS base in kernel text", info.kernel_text},
+	    {"FS and GS base in kernel text", RS_KERNEL_TEXT},
 	    {"FS and GS base all ones", UINT64_MAX},
 	};
 
@@ -285,7 +285,7 @@ static void shadows(void)
 		if (gallery_harmful(rows[i].name, want))
 			continue;
 		if (rows[i].kernel_gs)
-			__asm__ volatile("wrgsbase %0" : : "r"(info.kernel_text));
+			__asm__ volatile("wrgsbase %0" : : "r"(RS_KERNEL_TEXT));
 		set_state(RS_STATE_WATCH, (uint64_t)&watched_ss);
 		got = try(rows[i].act, 0);
 		set_state(RS_STATE_WATCH, 0);
@@ -382,8 +382,8 @@ static void numbers(void)
 	                                  (uint64_t)1 << 63};
 	static const uint64_t none32[] = {39,   57,         255,        256,       999,
 	                                  1032, 0x7fffffff, 0x80000000, 0xffffffff};
-	const uint64_t bad[] = {
-	    0, info.kernel_text, RS_DIRECT_BASE, 0x7ffffffff000, 0x800000000000, UINT64_MAX};
+	static const uint64_t bad[] = {
+	    0, RS_KERNEL_TEXT, RS_DIRECT_BASE, 0x7ffffffff000, 0x800000000000, UINT64_MAX};
 	const long high = (long)0xfffffffe00000000;
 	uint64_t wrong = 0;
 
@@ -552,9 +552,11 @@ static long call_with_flags(bool by_int80, uint64_t flags, long number, long a, 
 {
 	uint64_t saved;
 
-	__asm__ volatile("pushfq\n mov (%%rsp), %1\n or %2, (%%rsp)\n popfq\n"
+	__asm__ volatile("pushfq\n mov (%%rsp), %1\n or %2, "
+	                 "(%%rsp)\n popfq\n"
 	                 "test %3, %3\n jz 1f\n"
-	                 "mov %4, %%rbx\n mov %5, %%rcx\n int $0x80\n jmp 2f\n"
+	                 "mov %4, %%rbx\n mov %5, %%rcx\n int "
+	                 "$0x80\n jmp 2f\n"
 	                 "1: syscall\n"
 	                 "2: push %1\n popfq"
 	                 : "+a"(number), "=&r"(saved)
@@ -575,9 +577,9 @@ static void kernel_flags(void)
 	gallery_group("Flags that the kernel must not keep");
 	for (int i = 0; i < 2; i++) {
 		join(name, sizeof(name), "DF set, the kernel copies: ", ways_in[i]);
-		copy.kernel_text = 0;
+		copy.ram_size = 0;
 		call_with_flags(i, RFLAGS_DF, RS_SYS_INFO, (long)&copy, 0, 0);
-		row_of_value(name, info.kernel_text, copy.kernel_text);
+		row_of_value(name, info.ram_size, copy.ram_size);
 		join(name, sizeof(name), "AC set, SMAP stays on in ring 0: ", ways_in[i]);
 		if (!(info.features & RS_FEATURE_SMAP)) {
 			gallery_skip(name, "this CPU lacks it");

@@ -94,7 +94,7 @@ static void anatomy(void)
 	show_marks("SYSCALL");
 	mark_int80();
 	show_marks("INT 0x80");
-	anatomy_of_fault("#PF", fault_pf, info.kernel_text);
+	anatomy_of_fault("#PF", fault_pf, RS_KERNEL_TEXT);
 	anatomy_of_fault("#UD", fault_ud, 0);
 	anatomy_of_fault("#GP", fault_gp, 0);
 	anatomy_of_switch();
@@ -141,8 +141,8 @@ static void isolation(void)
 		    "  %s: ring 3 runs on the %s root, which maps %'u pages of the kernel half\n",
 		    mode_names[modes[i]], modes[i] == RS_PTI_OFF ? "kernel" : "user",
 		    modes[i] == RS_PTI_OFF ? counts.kernel_root : counts.user_root);
-		try_kernel_read("kernel text", info.kernel_text);
-		try_kernel_read("entry text ", info.entry_text);
+		try_kernel_read("kernel text", RS_KERNEL_TEXT);
+		try_kernel_read("entry text ", RS_ENTRY_BASE);
 	}
 	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode);
 }
@@ -187,7 +187,7 @@ static void processes(void)
 	wait_for_child();
 	flush();
 	if (syscall(SYS_fork) == 0) {
-		read_at((void *)info.kernel_text);
+		read_at((void *)RS_KERNEL_TEXT);
 		exit(0);
 	}
 	wait_for_child();
@@ -221,7 +221,7 @@ static void run_turns(const struct crossing *crossing, uint64_t count)
 	if (crossing->loop)
 		crossing->loop(count);
 	else
-		loop_fault(crossing->insn, info.kernel_text, count);
+		loop_fault(crossing->insn, RS_KERNEL_TEXT, count);
 }
 
 /* Ticks a crossing, tenths. */

@@ -40,11 +40,11 @@ static uint64_t resolve(enum target target, uint64_t plain)
 	case DATA:
 		return (uint64_t)&page;
 	case ENTRY:
-		return info.entry_text + 64;
+		return RS_ENTRY_BASE + 64;
 	case LSTAR:
-		return info.entry_text;
+		return RS_ENTRY_BASE;
 	case KERNEL:
-		return info.kernel_text;
+		return RS_KERNEL_TEXT;
 	case DIRECT:
 		return RS_DIRECT_BASE;
 	case STACKS:
@@ -95,7 +95,9 @@ static uint64_t resolve(enum target target, uint64_t plain)
 	X(try_in, "in", "in $0x80, %%al")                                                          \
 	X(try_out, "out", "out %%al, $0x80")                                                       \
 	X(try_ins, "ins", "mov $0x80, %%edx\n insb")                                               \
-	X(try_outs, "outs", "mov $0x80, %%edx\n mov %%rdi, %%rsi\n outsb")
+	X(try_outs, "outs",                                                                        \
+	  "mov $0x80, %%edx\n mov %%rdi, "                                                         \
+	  "%%rsi\n outsb")
 
 #define UMIP(X)                                                                                    \
 	X(try_sgdt, "sgdt", "sgdt (%%rdi)")                                                        \
@@ -122,7 +124,9 @@ static uint64_t resolve(enum target target, uint64_t plain)
 
 #define OTHERS(X)                                                                                  \
 	X(try_xsetbv, "xsetbv, CR4.OSXSAVE clear", "xor %%ecx, %%ecx\n xsetbv")                    \
-	X(try_invpcid, "invpcid", "xor %%eax, %%eax\n invpcid (%%rdi), %%rax")                     \
+	X(try_invpcid, "invpcid",                                                                  \
+	  "xor %%eax, %%eax\n invpcid "                                                            \
+	  "(%%rdi), %%rax")                                                                        \
 	X(try_sysexit, "sysexit", "sysexitl")                                                      \
 	X(try_sysenter, "sysenter", "xor %%ecx, %%ecx\n sysenter")                                 \
 	X(try_syscall, "syscall", "mov $39, %%eax\n syscall")                                      \
@@ -176,7 +180,11 @@ static void push_at(uint64_t address)
 /* Through RBP, which uses SS. */
 static void read_by_rbp(uint64_t address)
 {
-	__asm__ volatile("mov %0, %%rbp\n mov (%%rbp), %%al" : : "r"(address) : "rax", "memory");
+	__asm__ volatile("mov %0, %%rbp\n mov (%%rbp), "
+	                 "%%al"
+	                 :
+	                 : "r"(address)
+	                 : "rax", "memory");
 }
 
 static void read_unaligned(uint64_t address)
@@ -233,7 +241,8 @@ static void write_keyed(uint64_t address)
 
 static void load_ds(uint64_t selector)
 {
-	__asm__ volatile("mov %0, %%ds\n xor %%eax, %%eax\n mov %%eax, %%ds"
+	__asm__ volatile("mov %0, %%ds\n xor %%eax, "
+	                 "%%eax\n mov %%eax, %%ds"
 	                 :
 	                 : "r"(selector)
 	                 : "rax");
@@ -241,7 +250,8 @@ static void load_ds(uint64_t selector)
 
 static void load_es(uint64_t selector)
 {
-	__asm__ volatile("mov %0, %%es\n xor %%eax, %%eax\n mov %%eax, %%es"
+	__asm__ volatile("mov %0, %%es\n xor %%eax, "
+	                 "%%eax\n mov %%eax, %%es"
 	                 :
 	                 : "r"(selector)
 	                 : "rax");
@@ -249,7 +259,8 @@ static void load_es(uint64_t selector)
 
 static void load_fs(uint64_t selector)
 {
-	__asm__ volatile("mov %0, %%fs\n xor %%eax, %%eax\n mov %%eax, %%fs"
+	__asm__ volatile("mov %0, %%fs\n xor %%eax, "
+	                 "%%eax\n mov %%eax, %%fs"
 	                 :
 	                 : "r"(selector)
 	                 : "rax");
@@ -257,7 +268,8 @@ static void load_fs(uint64_t selector)
 
 static void load_gs(uint64_t selector)
 {
-	__asm__ volatile("mov %0, %%gs\n xor %%eax, %%eax\n mov %%eax, %%gs"
+	__asm__ volatile("mov %0, %%gs\n xor %%eax, "
+	                 "%%eax\n mov %%eax, %%gs"
 	                 :
 	                 : "r"(selector)
 	                 : "rax");
@@ -291,11 +303,16 @@ static void far_jump(uint64_t selector)
 /* To conforming ring 0 code, HLT there if asked for, and back.  #UD if CPL is not 3 there. */
 static void jump_conforming(uint64_t halt)
 {
-	__asm__ volatile("lea 1f(%%rip), %%rax\n mov %%eax, -16(%%rsp)\n movw %1, -12(%%rsp)\n"
+	__asm__ volatile("lea 1f(%%rip), %%rax\n mov "
+	                 "%%eax, -16(%%rsp)\n movw %1, "
+	                 "-12(%%rsp)\n"
 	                 "ljmp *-16(%%rsp)\n"
 	                 "1: test %0, %0\n jz 2f\n hlt\n"
-	                 "2: mov %%cs, %%eax\n and $3, %%eax\n cmp $3, %%eax\n je 3f\n ud2\n"
-	                 "3: lea 4f(%%rip), %%rax\n mov %%eax, -16(%%rsp)\n movw %2, -12(%%rsp)\n"
+	                 "2: mov %%cs, %%eax\n and $3, "
+	                 "%%eax\n cmp $3, %%eax\n je 3f\n ud2\n"
+	                 "3: lea 4f(%%rip), %%rax\n mov "
+	                 "%%eax, -16(%%rsp)\n movw %2, "
+	                 "-12(%%rsp)\n"
 	                 "ljmp *-16(%%rsp)\n"
 	                 "4:"
 	                 :
@@ -305,8 +322,10 @@ static void jump_conforming(uint64_t halt)
 
 static void iret_to(uint64_t cs)
 {
-	__asm__ volatile("mov %%rsp, %%rcx\n push %1\n push %%rcx\n pushfq\n push %0\n"
-	                 "lea 1f(%%rip), %%rax\n push %%rax\n iretq\n 1:"
+	__asm__ volatile("mov %%rsp, %%rcx\n push %1\n push "
+	                 "%%rcx\n pushfq\n push %0\n"
+	                 "lea 1f(%%rip), %%rax\n push "
+	                 "%%rax\n iretq\n 1:"
 	                 :
 	                 : "r"(cs), "r"((uint64_t)RS_SEL_USER_DATA)
 	                 : "rax", "rcx", "memory");
@@ -314,7 +333,8 @@ static void iret_to(uint64_t cs)
 
 static void far_return_to(uint64_t cs)
 {
-	__asm__ volatile("push %0\n lea 1f(%%rip), %%rax\n push %%rax\n lretq\n 1:"
+	__asm__ volatile("push %0\n lea 1f(%%rip), %%rax\n "
+	                 "push %%rax\n lretq\n 1:"
 	                 :
 	                 : "r"(cs)
 	                 : "rax", "memory");
