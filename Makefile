@@ -23,11 +23,12 @@ GUEST_CFLAGS := -std=gnu17 -O2 -g -I. -I$(BUILD)/guest $(WARNINGS) -ffreestandin
 	-fno-pic -fno-pie -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	-mno-red-zone -mgeneral-regs-only
 # Nothing in ring 0 needs a 16-byte aligned stack: no SSE.
-STACK_ALIGNMENT := $(if $(findstring clang,$(shell $(CC) --version)),-mstack-alignment=8,\
-	-mpreferred-stack-boundary=3)
+IS_CLANG := $(findstring clang,$(shell $(CC) --version))
+STACK_ALIGNMENT := $(if $(IS_CLANG),-mstack-alignment=8,-mpreferred-stack-boundary=3)
 KERNEL_CFLAGS := $(GUEST_CFLAGS) -mcmodel=kernel $(STACK_ALIGNMENT) -ffunction-sections
 # Fast where a crossing passes, small elsewhere.
 HOT_SOURCES := guest/process.c guest/schedule.c guest/space.c guest/trap.c guest/quirk.c
+HOT_CFLAGS := -fno-align-functions $(if $(IS_CLANG),,-fno-align-jumps -fno-align-loops)
 # Small rather than fast: what is timed in ring 3 is assembly.
 USER_CFLAGS := $(GUEST_CFLAGS) -mcmodel=small $(STACK_ALIGNMENT) -Oz
 ASFLAGS := -I. -I$(BUILD)/guest -g -D__ASSEMBLER__
@@ -91,7 +92,7 @@ $(BUILD)/guest/offsets.h: guest/offsets.c
 $(BUILD)/kernel/%.c.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC      $< (ring 0)"
-	@$(CC) $(KERNEL_CFLAGS) $(if $(filter $<,$(HOT_SOURCES)),-fno-align-functions -fno-align-jumps -fno-align-loops,-Oz) -MMD -MP -c -o $@ $<
+	@$(CC) $(KERNEL_CFLAGS) $(if $(filter $<,$(HOT_SOURCES)),$(HOT_CFLAGS),-Oz) -MMD -MP -c -o $@ $<
 
 $(BUILD)/kernel/%.S.o: %.S $(BUILD)/guest/offsets.h
 	@mkdir -p $(@D)
