@@ -23,7 +23,13 @@ static bool take_frames(struct boot *boot, uint64_t count, uint64_t *gpa)
 
 static bool alloc_frame(void *ctx, uint64_t *frame)
 {
-	return take_frames(ctx, 1, frame);
+	const struct boot *boot = ctx;
+
+	if (!take_frames(ctx, 1, frame))
+		return false;
+	/* Tables are read before they are written, which would be two page faults. */
+	*(volatile uint8_t *)memory_at(boot->memory, *frame, 1) = 0;
+	return true;
 }
 
 /* Frames come back only from a call that fails, and then the boot fails: the last one taken is

@@ -55,23 +55,23 @@ struct machine {
 	struct kvm kvm;
 	struct memory memory;
 	struct boot boot;
-	/* boot.cpus of them.  While they run, what one CPU does not have for itself is touched only
-	 * by who holds the lock; with one CPU there is nobody else, and no lock. */
-	struct cpu cpus[RS_MAX_CPUS];
-	pthread_mutex_t lock;
-	uint32_t pti_mode; /* RS_PTI_*: what the guest starts in */
+	pthread_mutex_t lock; /* for all that no CPU has for itself */
+	uint32_t pti_mode;    /* RS_PTI_*: what the guest starts in */
 
-	struct console console;
 	struct outcome outcome;
 	struct records records;
 	struct escapes escapes;
-	struct recorder *recorder; /* --trace, --report; NULL: neither was asked for */
-
-	uint64_t quirks; /* RS_QUIRK_* met in this run */
-	struct panic panic;
-	struct debug *debug; /* attached to this machine; NULL: none */
-
+	struct recorder *recorder;   /* --trace, --report; NULL: neither was asked for */
+	uint64_t quirks;             /* RS_QUIRK_* met in this run */
+	struct debug *debug;         /* attached to this machine; NULL: none */
 	struct look_live *look_live; /* --walk, --map, --audit, --core; NULL: none is asked for */
+
+	/* boot.cpus of them.  While they run, what one CPU does not have for itself is touched only
+	 * by who holds the lock; with one CPU there is nobody else, and no lock. */
+	struct cpu cpus[RS_MAX_CPUS];
+	/* The large ones last: what a short run touches lies in few pages. */
+	struct console console;
+	struct panic panic;
 };
 
 /* Makes everything up to vCPUs that can run, from a machine that is all zero.  False after a
