@@ -11,6 +11,7 @@
 #include <sys/utsname.h>
 
 #include "shared/abi.h"
+#include "vmm/cpuid.h"
 #include "vmm/message.h"
 
 /* ---- Calls and their errors ---------------------------------------------------------------- */
@@ -165,32 +166,17 @@ static bool check_capabilities(struct kvm *kvm)
 
 /* ---- CPUID --------------------------------------------------------------------------------- */
 
-const struct kvm_cpuid_entry2 *cpuid_find(const struct kvm_cpuid2 *table, uint32_t leaf,
-                                          uint32_t subleaf)
+/* 75 entries on one KVM, some 120 on the largest servers.  The call is dear, 70 to 270 us where the
+ * host's CPUIDs are traps themselves, so guess high at once rather than ask twice. */
+static bool ask_cpuid(struct kvm *kvm)
 {
-	for (uint32_t i = 0; i < table->nent; i++) {
-		const struct kvm_cpuid_entry2 *entry = &table->entries[i];
-
-		if (entry->function != leaf)
-			continue;
-		if (!(entry->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || entry->index == subleaf)
-			return entry;
-	}
-	return NULL;
-}
-
-static bool read_cpuid(struct kvm *kvm)
-{
-	/* 75 entries on one KVM, some 120 on the largest servers.  The call is dear (266 us on a
-	 * KVM without hardware support), so guess high at once rather than ask twice. */
 	uint32_t room = 256;
 
 	for (;;) {
 		free(kvm->cpuid);
-		kvm->cpuid = malloc(sizeof(*kvm->cpuid) + room * sizeof(kvm->cpuid->entries[0]));
+		kvm->cpuid = cpuid_new(room);
 		if (!kvm->cpuid)
 			return message_error("no memory for a CPUID table of %u entries", room);
-		*kvm->cpuid = (struct kvm_cpuid2){.nent = room};
 		if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->cpuid) == 0)
 			return true;
 		if (errno != E2BIG || room >= 4096)
@@ -200,49 +186,15 @@ static bool read_cpuid(struct kvm *kvm)
 	}
 }
 
-enum cpuid_register { EAX, EBX, ECX, EDX };
+static bool read_cpuid(struct kvm *kvm, bool basic)
+{
+	if (!basic)
+		return ask_cpuid(kvm);
+	kvm->cpuid = cpuid_basic();
+	return kvm->cpuid || message_error("no memory for a CPUID table");
+}
 
 enum { X2APIC = 1 << 21 }; /* leaf 1, ECX */
-
-static uint32_t cpuid_value(const struct kvm_cpuid2 *table, uint32_t leaf, enum cpuid_register reg)
-{
-	const struct kvm_cpuid_entry2 *entry = cpuid_find(table, leaf, 0);
-
-	if (!entry)
-		return 0;
-	switch (reg) {
-	case EAX:
-		return entry->eax;
-	case EBX:
-		return entry->ebx;
-	case ECX:
-		return entry->ecx;
-	default:
-		return entry->edx;
-	}
-}
-
-void cpuid_set_apic_id(struct kvm_cpuid2 *table, uint32_t id)
-{
-	for (uint32_t i = 0; i < table->nent; i++) {
-		struct kvm_cpuid_entry2 *entry = &table->entries[i];
-
-		switch (entry->function) {
-		case 0x1:
-			entry->ebx = (entry->ebx & 0xffffff) | id << 24;
-			break;
-		case 0xb:
-		case 0x1f:
-			entry->edx = id;
-			break;
-		case 0x8000001e:
-			entry->eax = id;
-			break;
-		default:
-			break;
-		}
-	}
-}
 
 /* Where CPUID says what (SDM volume 2, CPUID; APM volume 3, appendix E). */
 static const struct {
@@ -250,21 +202,21 @@ static const struct {
 	uint32_t leaf;
 	uint8_t reg, bit;
 } feature_bits[] = {
-    {RS_FEATURE_PCID, 0x1, ECX, 17},
-    {RS_FEATURE_FSGSBASE, 0x7, EBX, 0},
-    {RS_FEATURE_SMEP, 0x7, EBX, 7},
-    {RS_FEATURE_INVPCID, 0x7, EBX, 10},
-    {RS_FEATURE_SMAP, 0x7, EBX, 20},
-    {RS_FEATURE_UMIP, 0x7, ECX, 2},
-    {RS_FEATURE_LA57, 0x7, ECX, 16},
-    {RS_FEATURE_NX, 0x80000001, EDX, 20},
-    {RS_FEATURE_GIB_PAGES, 0x80000001, EDX, 26},
+    {RS_FEATURE_PCID, 0x1, CPUID_ECX, 17},
+    {RS_FEATURE_FSGSBASE, 0x7, CPUID_EBX, 0},
+    {RS_FEATURE_SMEP, 0x7, CPUID_EBX, 7},
+    {RS_FEATURE_INVPCID, 0x7, CPUID_EBX, 10},
+    {RS_FEATURE_SMAP, 0x7, CPUID_EBX, 20},
+    {RS_FEATURE_UMIP, 0x7, CPUID_ECX, 2},
+    {RS_FEATURE_LA57, 0x7, CPUID_ECX, 16},
+    {RS_FEATURE_NX, 0x80000001, CPUID_EDX, 20},
+    {RS_FEATURE_GIB_PAGES, 0x80000001, CPUID_EDX, 26},
 };
 
 static void read_vendor(struct host *host, const struct kvm_cpuid2 *table)
 {
-	uint32_t word[3] = {cpuid_value(table, 0, EBX), cpuid_value(table, 0, EDX),
-	                    cpuid_value(table, 0, ECX)};
+	uint32_t word[3] = {cpuid_value(table, 0, CPUID_EBX), cpuid_value(table, 0, CPUID_EDX),
+	                    cpuid_value(table, 0, CPUID_ECX)};
 
 	memcpy(host->vendor, word, 12);
 	if (!strcmp(host->vendor, "GenuineIntel"))
@@ -272,7 +224,7 @@ static void read_vendor(struct host *host, const struct kvm_cpuid2 *table)
 	if (!strcmp(host->vendor, "AuthenticAMD") || !strcmp(host->vendor, "HygonGenuine"))
 		host->cpuid_features |= RS_FEATURE_AMD;
 
-	uint32_t signature = cpuid_value(table, 1, EAX);
+	uint32_t signature = cpuid_value(table, 1, CPUID_EAX);
 
 	host->stepping = signature & 0xf;
 	host->model = (signature >> 4 & 0xf) | (signature >> 12 & 0xf0);
@@ -293,12 +245,12 @@ static bool describe_cpu(struct kvm *kvm)
 			host->cpuid_features |= feature_bits[i].feature;
 	}
 	host->features = host->cpuid_features;
-	host->maxphyaddr = cpuid_value(kvm->cpuid, 0x80000008, EAX) & 0xff;
+	host->maxphyaddr = cpuid_value(kvm->cpuid, 0x80000008, CPUID_EAX) & 0xff;
 	if (host->maxphyaddr < 32 || host->maxphyaddr > 52)
 		host->maxphyaddr = 36; /* SDM 4.1.4: without the leaf */
 
 	/* Long mode, and NX, without which a page table cannot say W^X. */
-	if (!(cpuid_value(kvm->cpuid, 0x80000001, EDX) & X86_BIT(29)))
+	if (!(cpuid_value(kvm->cpuid, 0x80000001, CPUID_EDX) & X86_BIT(29)))
 		return message_error(
 		    "KVM: its CPUID table has no long mode (80000001H:EDX.29): a 64-bit "
 		    "host is needed");
@@ -356,8 +308,12 @@ bool kvm_rdcl_no(struct kvm *kvm)
 bool kvm_open(struct kvm *kvm, unsigned cpus)
 {
 	*kvm = KVM_CLOSED;
-	return open_device(kvm) && check_capabilities(kvm) && check_max_vcpus(kvm, cpus) &&
-	       read_cpuid(kvm) && describe_cpu(kvm);
+	return open_device(kvm) && check_capabilities(kvm) && check_max_vcpus(kvm, cpus);
+}
+
+bool kvm_describe(struct kvm *kvm, bool basic)
+{
+	return read_cpuid(kvm, basic) && describe_cpu(kvm);
 }
 
 /* Local APICs, and for the rest of an interrupt controller a VMM that has none: a whole one in KVM
@@ -367,7 +323,7 @@ static void try_apic(struct kvm *kvm)
 	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP};
 	int nanoseconds;
 
-	if (!(cpuid_value(kvm->cpuid, 1, ECX) & X2APIC) ||
+	if (!(cpuid_value(kvm->cpuid, 1, CPUID_ECX) & X2APIC) ||
 	    ioctl(kvm->vm, KVM_ENABLE_CAP, &split) < 0)
 		return;
 	/* Older kernels know no other clock for it than 1 ns. */

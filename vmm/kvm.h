@@ -19,16 +19,19 @@ struct kvm {
 	int fd;                   /* /dev/kvm; -1: closed */
 	int vm;                   /* the VM; -1: none */
 	size_t run_size;          /* bytes of a vCPU's struct kvm_run mapping */
-	struct kvm_cpuid2 *cpuid; /* KVM_GET_SUPPORTED_CPUID, but for the APIC id; owned */
+	struct kvm_cpuid2 *cpuid; /* the vCPUs', but for the APIC id; owned */
 	struct host host;
 };
 
 /* A struct kvm that kvm_close accepts. */
 #define KVM_CLOSED ((struct kvm){.fd = -1, .vm = -1})
 
-/* Opens /dev/kvm, checks version and capabilities, and that a VM can have `cpus` vCPUs, reads the
- * CPUID table and fills kvm->host.  False after a message; kvm_close is due in both cases. */
+/* Opens /dev/kvm, checks version and capabilities, and that a VM can have `cpus` vCPUs.  False
+ * after a message; kvm_close is due in both cases. */
 bool kvm_open(struct kvm *kvm, unsigned cpus);
+/* Takes a CPUID table for the vCPUs and fills kvm->host from it: all that KVM supports, or, if
+ * `basic`, what KVM need not be asked for (cpuid_basic).  False after a message. */
+bool kvm_describe(struct kvm *kvm, bool basic);
 /* Makes the VM, with all of `memory` as its slot 0.  The memory must outlive it.  `apic`: its vCPUs
  * are to have local APICs (and nothing else of an interrupt controller: ports stay ours); where KVM
  * refuses, they have none, and kvm->host.apic_khz stays 0. */
@@ -49,13 +52,5 @@ int kvm_ioctl(int fd, unsigned long request, const char *name, void *arg);
  * the host's CPU offers: how many KVM took before the first that it refuses, or -1 and errno. */
 enum { KVM_MSRS_MAX = 16 };
 int kvm_msrs(int fd, unsigned long request, struct kvm_msr_entry *entries, unsigned count);
-
-/* The entry of a CPUID table for a leaf and subleaf; NULL when it has none. */
-const struct kvm_cpuid_entry2 *cpuid_find(const struct kvm_cpuid2 *table, uint32_t leaf,
-                                          uint32_t subleaf);
-
-/* Sets the initial APIC id wherever the table has it (SDM volume 2, CPUID; APM volume 3, appendix
- * E). */
-void cpuid_set_apic_id(struct kvm_cpuid2 *table, uint32_t id);
 
 #endif

@@ -471,6 +471,19 @@ bool image_place(const struct image *image, const struct memory *memory)
 	return true;
 }
 
+bool image_has_code(const struct image *image, const struct memory *memory, const char *bytes,
+                    size_t size)
+{
+	for (unsigned i = 0; i < image->count; i++) {
+		const struct segment *s = &image->segments[i];
+		const void *text = memory_at(memory, s->gpa, s->filesz);
+
+		if (s->flags & PF_X && text && memmem(text, s->filesz, bytes, size))
+			return true;
+	}
+	return false;
+}
+
 void image_close(struct image *image)
 {
 	if (image->fd >= 0)

@@ -9,6 +9,7 @@
 #define VMM_LOADER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "shared/abi.h"
@@ -63,6 +64,10 @@ bool image_open(struct image *image, const char *path, uint64_t ram_size);
 /* Copies the segments into guest RAM, which is all zero before.  False after a message: only when
  * reading fails. */
 bool image_place(const struct image *image, const struct memory *memory);
+/* Whether these bytes lie anywhere in an executable segment, as image_place has put it into memory.
+ */
+bool image_has_code(const struct image *image, const struct memory *memory, const char *bytes,
+                    size_t size);
 void image_close(struct image *image);
 
 #endif

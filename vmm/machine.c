@@ -27,6 +27,17 @@ static bool wants_apic(const struct image *image, const struct options *options)
 	       !debugger_wanted(options);
 }
 
+/*
+ * Whether the guest gets the basic processor.  What a processor has beyond that a guest must ask
+ * for before it uses it, by CPUID or of the VMM in its note.  One that has neither a note nor a
+ * CPUID in its text never asks, and so KVM need not be asked either.
+ */
+static bool is_basic(const struct machine *machine)
+{
+	return !machine->image.noted && !machine->options->la57 &&
+	       !image_has_code(&machine->image, &machine->memory, "\x0f\xa2", 2);
+}
+
 static bool create_cpus(struct machine *machine)
 {
 	for (unsigned i = 0; i < machine->options->cpus; i++) {
@@ -49,14 +60,15 @@ bool machine_create(struct machine *machine, const struct options *options)
 	pthread_mutex_init(&machine->lock, NULL);
 	/* The file first: what is wrong with it can be said on a machine without KVM too. */
 	if (!image_open(&machine->image, options->guest, options->mem) ||
-	    !check_cpus(&machine->image, options) || !kvm_open(&machine->kvm, options->cpus))
+	    !check_cpus(&machine->image, options) || !kvm_open(&machine->kvm, options->cpus) ||
+	    !memory_create(&machine->memory, options->mem) ||
+	    !image_place(&machine->image, &machine->memory) ||
+	    !kvm_describe(&machine->kvm, is_basic(machine)))
 		return false;
 	if (options->la57 && !(machine->kvm.host.cpuid_features & RS_FEATURE_LA57))
 		return message_error("--la57: the CPU, or its KVM, has no 5-level paging (CPUID "
 		                     "7:ECX.16): leave it out");
-	if (!memory_create(&machine->memory, options->mem) ||
-	    !image_place(&machine->image, &machine->memory) ||
-	    !boot_build(&machine->boot, &machine->memory, &machine->image, &machine->kvm.host,
+	if (!boot_build(&machine->boot, &machine->memory, &machine->image, &machine->kvm.host,
 	                options) ||
 	    !kvm_create_vm(&machine->kvm, &machine->memory, wants_apic(&machine->image, options)) ||
 	    !create_cpus(machine))

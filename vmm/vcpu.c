@@ -6,6 +6,7 @@
 
 #include <sys/mman.h>
 
+#include "vmm/cpuid.h"
 #include "vmm/message.h"
 
 /* With a local APIC in KVM all vCPUs but the first wait for INIT and SIPI. */

@@ -134,6 +134,15 @@ vmm --stats none "$(guest hello)"
 verdict "--stats none" "$([ "$(wc -l < "$out")" = 1 ] && echo 1)" "$(cat "$out")"
 vmm --quiet --stats json "$(guest exit42)"
 expect "--quiet --stats json: the report was asked for" 42 - '"total"'
+cpuid_features() { # of the processor that the last run's guest had, from its JSON report
+	python3 -c 'import json, sys
+print(sorted(set(json.load(open(sys.argv[1]))["host"]["cpuid_features"]) - {"AMD", "Intel"}))' "$out"
+}
+verdict "a guest that asks for nothing has a basic processor" "$([ "$(cpuid_features)" = "['NX']" ] && echo 1)" \
+	"$(cpuid_features 2>&1)"
+vmm --quiet --stats json "$(guest cpuid)"
+expect "a guest with CPUID in its text sees all that KVM supports" 0 -
+verdict "... and the report says so" "$([ "$(cpuid_features)" != "['NX']" ] && echo 1)" "$(cpuid_features 2>&1)"
 for m in 2M 2048K 64m 1g 2097152 3076K 4G; do
 	vmm --mem $m "$(guest boot)"
 	expect "--mem $m" 0 - 'as the contract says'
