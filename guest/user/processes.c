@@ -339,7 +339,7 @@ static struct share work(uint64_t worker, uint64_t quota, bool do_it)
 		case 2:
 			share.pfs += turns;
 			if (do_it)
-				loop_fault(fault_pf, info.kernel_text, turns);
+				loop_fault(fault_pf, RS_KERNEL_TEXT, turns);
 			break;
 		case 3:
 			share.syscalls += turns;
