@@ -195,14 +195,41 @@ static bool report_stats(const struct machine *machine, const struct report_inpu
 	return machine->console.failed || report_to_stdout(in);
 }
 
+/* With several CPUs the wall clock; with one its time in the guest and in the VMM, which is all
+ * there is. */
+static uint64_t elapsed_ns(const struct machine *machine)
+{
+	const struct stats *first = &machine->cpus[0].stats;
+	struct stats_times times;
+	uint64_t end = 0;
+
+	if (machine->boot.cpus == 1) {
+		stats_times(first, &times);
+		return times.run_ns;
+	}
+	for (unsigned i = 0; i < machine->boot.cpus; i++) {
+		const struct stats *stats = &machine->cpus[i].stats;
+
+		if (stats->nanosecond0 + stats->nanoseconds > end)
+			end = stats->nanosecond0 + stats->nanoseconds;
+	}
+	return end - first->nanosecond0;
+}
+
 /* False after a message. */
 static bool report_all(struct machine *machine, const struct stats *stats)
 {
+	struct report_cpu cpus[RS_MAX_CPUS];
+	struct rs_stats cpu_counts[RS_MAX_CPUS];
+
 	const struct options *options = machine->options;
 	const struct rs_stats counts = boot_counts(&machine->boot);
 	const struct trace *trace = options->trace_file ? &machine->recorder->trace : NULL;
 	const struct report_input in = {
 	    .stats = stats,
+	    .elapsed_ns = elapsed_ns(machine),
+	    .cpus = cpus,
+	    .cpu_count = machine->boot.cpus,
 	    .outcome = &machine->outcome,
 	    .options = options,
 	    .host = &machine->kvm.host,
@@ -222,6 +249,17 @@ static bool report_all(struct machine *machine, const struct stats *stats)
 	    .trace_lost = trace ? trace->lost : 0,
 	};
 
+	for (unsigned i = 0; i < machine->boot.cpus; i++) {
+		const struct cpu *cpu = &machine->cpus[i];
+
+		cpu_counts[i] = *machine->boot.stats[i];
+		cpus[i] = (struct report_cpu){
+		    .started = cpu->started,
+		    .halted = cpu->halted,
+		    .stats = &cpu->stats,
+		    .counts = machine->image.noted ? &cpu_counts[i] : NULL,
+		};
+	}
 	if (options->stats != STATS_NONE || options->report_file)
 		host_describe(&machine->kvm.host);
 

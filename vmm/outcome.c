@@ -51,6 +51,22 @@ int outcome_status(const struct outcome *outcome)
 	return STATUS_VMM_FAILED;
 }
 
+bool outcome_is_of_cpu(const struct outcome *outcome)
+{
+	switch (outcome->reason) {
+	case END_EXITED:
+	case END_BAD_STATUS:
+	case END_PANIC:
+	case END_SHUTDOWN:
+	case END_INTERNAL_ERROR:
+	case END_FAIL_ENTRY:
+	case END_UNEXPECTED_EXIT:
+		return true;
+	default:
+		return false;
+	}
+}
+
 void outcome_words(const struct outcome *outcome, char *buf, size_t size)
 {
 	switch (outcome->reason) {

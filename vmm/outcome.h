@@ -11,6 +11,7 @@
 #ifndef VMM_OUTCOME_H
 #define VMM_OUTCOME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,6 +53,8 @@ const char *outcome_name(enum end_reason reason);
 /* "ended with status 3", "died of a triple fault": what comes behind the guest's name in a report.
  * At most size bytes, always terminated; 96 are enough. */
 void outcome_words(const struct outcome *outcome, char *buf, size_t size);
+/* Whether it was something that a CPU did, so that outcome->cpu means something. */
+bool outcome_is_of_cpu(const struct outcome *outcome);
 /* What the process ends with. */
 int outcome_status(const struct outcome *outcome);
 

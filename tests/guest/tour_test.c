@@ -543,6 +543,16 @@ START_TEST(walk_agrees_with_kvm)
 }
 END_TEST
 
+START_TEST(cpus_work_together)
+{
+	char *out = read_text(_i, "cpus", "out");
+
+	ck_assert_msg(status_of(_i, "cpus") == 0, "%s: %s", hosts[_i].name, out);
+	ck_assert_msg(strstr(out, "\nok 19 - ") && !strstr(out, "not ok"), "%s", out);
+	free(out);
+}
+END_TEST
+
 /* ---- Between hosts
  * ---------------------------------------------------------------------------------------- */
 
@@ -643,6 +653,7 @@ static Suite *suite(bool compare)
 		tcase_add_loop_test(tc, plain_guest_runs, 0, host_count);
 		tcase_add_loop_test(tc, probe_answers, 0, host_count);
 		tcase_add_loop_test(tc, walk_agrees_with_kvm, 0, host_count);
+		tcase_add_loop_test(tc, cpus_work_together, 0, host_count);
 	}
 	suite_add_tcase(s, tc);
 	return s;

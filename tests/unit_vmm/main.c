@@ -13,6 +13,7 @@ int main(void)
 	srunner_add_suite(runner, symbols_suite());
 	srunner_add_suite(runner, probe_report_suite());
 	srunner_add_suite(runner, boot_suite());
+	srunner_add_suite(runner, cpuid_suite());
 	srunner_add_suite(runner, trace_suite());
 	srunner_add_suite(runner, escapes_suite());
 	srunner_add_suite(runner, html_suite());

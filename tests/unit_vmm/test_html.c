@@ -258,6 +258,11 @@ START_TEST(hostile_run_gives_a_page)
 	const struct options options = {
 	    .guest = "<img src=x onerror=alert(2)>", .argc = 2, .argv = words, .mem = 1 << 20};
 	struct outcome outcome = {.reason = (enum end_reason)(_i % END_REASONS), .guest_status = 3};
+	const struct report_cpu cpus[] = {
+	    {.started = true, .stats = &stats, .counts = _i % 3 ? &counts : NULL},
+	    {.started = true, .halted = true, .stats = &stats},
+	    {.started = false},
+	};
 	struct report_input report = {.stats = &stats,
 	                              .outcome = &outcome,
 	                              .options = &options,
@@ -269,7 +274,9 @@ START_TEST(hostile_run_gives_a_page)
 	                              .records = records,
 	                              .record_count = _i % 2 ? RS_MAX_RECORDS : 0,
 	                              .trace_file = "<t>",
-	                              .trace_dropped = 1};
+	                              .trace_dropped = 1,
+	                              .cpus = cpus,
+	                              .cpu_count = 3};
 	struct report_html_input in = {.report = &report, .timeline = &timeline, .spaces = &spaces};
 	uint64_t random = (uint64_t)_i + 1;
 	char *page;

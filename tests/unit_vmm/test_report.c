@@ -8,6 +8,7 @@
 
 #include "tests/unit_vmm/schema.h"
 #include "tests/unit_vmm/suites.h"
+#include "vmm/report/counters.h"
 #include "vmm/report/report.h"
 
 /* ---- A run to report on ------------------------------------------------------------------ */
@@ -33,8 +34,11 @@ static void set_up(void)
 	stats.quirk_stac = 3;
 	outcome =
 	    (struct outcome){.reason = END_EXITED, .guest_status = 7, .exit_reason = KVM_EXIT_IO};
-	options = (struct options){
-	    .mem = OPTIONS_MEM_DEFAULT, .guest = "guest.elf", .argc = 2, .argv = arguments};
+	options = (struct options){.mem = OPTIONS_MEM_DEFAULT,
+	                           .cpus = 1,
+	                           .guest = "guest.elf",
+	                           .argc = 2,
+	                           .argv = arguments};
 	host = (struct host){
 	    .kernel = "6.1.0",
 	    .vendor = "GenuineIntel",
@@ -54,6 +58,8 @@ static void set_up(void)
 	counts.vectors[0x80] = 80;
 	input = (struct report_input){
 	    .stats = &stats,
+	    .elapsed_ns = 333000,
+	    .cpu_count = 1,
 	    .outcome = &outcome,
 	    .options = &options,
 	    .host = &host,
@@ -413,6 +419,107 @@ START_TEST(a_guest_without_counters)
 }
 END_TEST
 
+/* ---- Several CPUs ------------------------------------------------------------------------ */
+
+/* CPU 0 is the run above, CPU 1 did nothing but halt, CPU 2 was not started. */
+static const struct report_cpu *three_cpus(struct stats *idle)
+{
+	static struct report_cpu cpus[3];
+
+	ck_assert(stats_start_at(idle, 0, 0));
+	stats_enter_at(idle, 0);
+	stats_leave_at(idle, KVM_EXIT_HLT, 500);
+	stats_stop_at(idle, 600, 200);
+	cpus[0] = (struct report_cpu){.started = true, .stats = &stats, .counts = &counts};
+	cpus[1] =
+	    (struct report_cpu){.started = true, .halted = true, .stats = idle, .counts = &counts};
+	cpus[2] = (struct report_cpu){.counts = &counts};
+	input.cpus = cpus;
+	input.cpu_count = 3;
+	input.elapsed_ns = 5000000;
+	outcome.cpu = 1;
+	return cpus;
+}
+
+START_TEST(json_of_several_cpus)
+{
+	struct stats idle;
+	const json_t *list, *cpu;
+	json_t *json = parsed();
+
+	ck_assert(json_is_null(json_object_get(json, "cpus")));
+	json_decref(json);
+	three_cpus(&idle);
+	check_schema();
+	json = parsed();
+	list = json_object_get(json, "cpus");
+	ck_assert_uint_eq(json_array_size(list), 3);
+	ck_assert_int_eq(json_integer_value(json_object_get(json, "elapsed")), 5000000);
+	ck_assert_int_eq(number(json, "guest", "cpu"), 1);
+	ck_assert_int_eq(number(json_array_get(list, 0), "exits", "total"), 1000);
+	cpu = json_array_get(list, 1);
+	ck_assert_int_eq(number(cpu, "exits", "total"), 1);
+	ck_assert_int_eq(number(cpu, "crossings", "syscall64"), 12345);
+	ck_assert(json_is_true(json_object_get(cpu, "halted")));
+	cpu = json_array_get(list, 2);
+	ck_assert(json_is_false(json_object_get(cpu, "started")));
+	ck_assert(json_is_null(json_object_get(cpu, "exits")));
+	ck_assert(json_is_null(json_object_get(cpu, "crossings")));
+	json_decref(json);
+	stats_free(&idle);
+}
+END_TEST
+
+START_TEST(text_of_several_cpus)
+{
+	struct stats idle;
+	char *text = text_of(false);
+
+	ck_assert_ptr_null(strstr(text, "CPUs"));
+	ck_assert_ptr_null(strstr(text, "on CPU"));
+	free(text);
+	three_cpus(&idle);
+	text = text_of(false);
+	check_has(text, "guest.elf ended with status 7 on CPU 1 after 5.00 ms\n");
+	check_has(text, ", of all CPUs\n     3 CPUs, 64 MiB of RAM");
+	check_has(text, "CPUs           guest         VMM          IO       EINTR\n");
+	check_has(text, "\n  CPU 0       233 us      100 us         900         100\n");
+	check_has(text, "\n  CPU 1       166 ns       33 ns           -           -  halted\n");
+	check_has(text, "\n  CPU 2       was not started\n");
+	check_has(text, "\n  CPU 1       12,345          80          66           -");
+	free(text);
+	outcome = (struct outcome){.reason = END_TIMEOUT};
+	text = text_of(false);
+	ck_assert_ptr_null(strstr(text, "on CPU"));
+	free(text);
+	stats_free(&idle);
+}
+END_TEST
+
+/* Each counter of the guest's, and only it, is in each report under its name. */
+START_TEST(every_counter_is_reported)
+{
+	for (const struct counter *c = counters; c->key; c++) {
+		const uint64_t value = 7654321;
+		json_t *json;
+		char *text;
+
+		counts = (struct rs_stats){.quirk_intn = 1};
+		memcpy((char *)&counts + c->offset, &value, sizeof(value));
+		ck_assert_uint_eq(counter_value(c, &counts), value);
+		text = text_of(false);
+		check_has(text, "\n  7,654,321  ");
+		check_has(text, c->text);
+		free(text);
+		json = parsed();
+		text = json_dumps(json, JSON_COMPACT);
+		check_has(text, ":7654321");
+		free(text);
+		json_decref(json);
+	}
+}
+END_TEST
+
 Suite *report_suite(void)
 {
 	Suite *suite = suite_create("report");
@@ -434,6 +541,9 @@ Suite *report_suite(void)
 	tcase_add_test(tests, text_bears_a_hostile_guest);
 	tcase_add_test(tests, every_end_has_words);
 	tcase_add_test(tests, a_guest_without_counters);
+	tcase_add_test(tests, json_of_several_cpus);
+	tcase_add_test(tests, text_of_several_cpus);
+	tcase_add_test(tests, every_counter_is_reported);
 	suite_add_tcase(suite, tests);
 	return suite;
 }

@@ -340,6 +340,56 @@ START_TEST(numbers_for_people)
 }
 END_TEST
 
+/* One CPU that has had `exits` exits of 1,000 ticks in the guest and `served` in the VMM. */
+static void run_cpu(struct stats *stats, uint64_t from, unsigned exits, uint64_t served)
+{
+	uint64_t now = from;
+
+	ck_assert(stats_start_at(stats, now, 0));
+	for (unsigned i = 0; i < exits; i++) {
+		stats_enter_at(stats, now);
+		now += 1000;
+		stats_leave_at(stats, i % 2 ? KVM_EXIT_HLT : KVM_EXIT_IO, now);
+		now += served;
+	}
+	stats_stop_at(stats, now, 2 * (now - from));
+}
+
+START_TEST(cpus_add_up)
+{
+	static struct stats one, two, none, sum;
+	struct stats_summary summary[STATS_REASONS];
+	struct stats_times times;
+
+	run_cpu(&one, 500, 10, 100);
+	run_cpu(&two, 100000, 5, 50);
+	run_cpu(&none, 7, 0, 0);
+	one.hypercalls = one.input_bytes = 3;
+	two.hypercalls = two.quirk_ud_injected = 4;
+	ck_assert(stats_add(&sum, &one));
+	ck_assert(stats_add(&sum, &two));
+	ck_assert(stats_add(&sum, &none));
+	stats_times(&sum, &times);
+	stats_summarize(&sum, summary);
+	ck_assert_uint_eq(times.exits, 15);
+	/* 2 ns a tick. */
+	ck_assert_uint_eq(times.guest_ns, 30000);
+	ck_assert_uint_eq(times.vmm_ns, 2500);
+	ck_assert_uint_eq(summary[KVM_EXIT_IO].count, 8);
+	ck_assert_uint_eq(summary[KVM_EXIT_HLT].count, 7);
+	ck_assert_uint_eq(summary[KVM_EXIT_IO].min_ns, 100);
+	ck_assert_uint_eq(summary[KVM_EXIT_IO].max_ns, 200);
+	ck_assert_uint_eq(summary[KVM_EXIT_HLT].total_ns + summary[KVM_EXIT_IO].total_ns, 2500);
+	ck_assert_uint_eq(sum.hypercalls, 7);
+	ck_assert_uint_eq(sum.input_bytes, 3);
+	ck_assert_uint_eq(sum.quirk_ud_injected, 4);
+	stats_free(&one);
+	stats_free(&two);
+	stats_free(&none);
+	stats_free(&sum);
+}
+END_TEST
+
 Suite *stats_suite(void)
 {
 	Suite *suite = suite_create("stats");
@@ -356,6 +406,7 @@ Suite *stats_suite(void)
 	tcase_add_test(tests, reasons_have_names);
 	tcase_add_test(tests, the_ring_keeps_the_last);
 	tcase_add_test(tests, numbers_for_people);
+	tcase_add_test(tests, cpus_add_up);
 	suite_add_tcase(suite, tests);
 	return suite;
 }

@@ -6,6 +6,7 @@
 
 #include "shared/pt.h"
 #include "vmm/names.h"
+#include "vmm/report/counters.h"
 #include "vmm/explain/registers.h"
 #include "vmm/explain/view.h"
 
@@ -38,6 +39,18 @@ static void count(FILE *out, const char *name, uint64_t value)
 		fprintf(out, "  %12" PRIu64 "  %s\n", value, name);
 }
 
+static void count_group(FILE *out, enum counter_group group, const struct rs_stats *stats)
+{
+	char text[80];
+
+	for (const struct counter *c = counters; c->key; c++) {
+		if (c->group != group)
+			continue;
+		snprintf(text, sizeof(text), "%s%s", group == COUNTERS_CR3 ? "CR3: " : "", c->text);
+		count(out, text, counter_value(c, stats));
+	}
+}
+
 static void do_stats(FILE *out, struct debug *debug, const char *argument)
 {
 	const struct machine *machine = debug->machine;
@@ -51,18 +64,14 @@ static void do_stats(FILE *out, struct debug *debug, const char *argument)
 	if (!machine->image.noted)
 		return;
 	fputs("Counted by the guest:\n", out);
-	count(out, "SYSCALL", guest.syscall64);
-	count(out, "SYSCALL from 32-bit code", guest.syscall32);
-	count(out, "INT 0x80", guest.int80);
+	count_group(out, COUNTERS_ENTRIES, &guest);
 	for (unsigned v = 0; v < 256; v++) {
 		if (v != 0x80)
 			count(out, vector_name(v), guest.vectors[v]);
 	}
-	count(out, "context switches", guest.context_switches);
-	count(out, "processes", guest.processes);
-	count(out, "CR3 writes on the way in", guest.cr3_entry);
-	count(out, "CR3 writes on the way out", guest.cr3_exit);
-	count(out, "CR3 writes to change the address space", guest.cr3_switch);
+	count_group(out, COUNTERS_EVENTS, &guest);
+	count_group(out, COUNTERS_SCHEDULING, &guest);
+	count_group(out, COUNTERS_CR3, &guest);
 	count(out, "SYSCALLs that arrived as a fault", guest.quirk_syscall);
 	count(out, "INT n that arrived as #UD", guest.quirk_intn);
 }

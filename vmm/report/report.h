@@ -19,9 +19,20 @@
 #include "vmm/outcome.h"
 #include "vmm/stats.h"
 
+/* What is known of one CPU. */
+struct report_cpu {
+	bool started;
+	bool halted;                   /* for ever */
+	const struct stats *stats;     /* stopped; only of one that was started */
+	const struct rs_stats *counts; /* the guest's; NULL: it has none */
+};
+
 /* The facts.  All pointers stay the caller's; those that may be NULL say so. */
 struct report_input {
-	const struct stats *stats; /* stopped */
+	const struct stats *stats; /* stopped; of several CPUs added up */
+	uint64_t elapsed_ns;       /* from the first CPU's start to the last one's end */
+	const struct report_cpu *cpus;
+	unsigned cpu_count; /* 1: `cpus` may be NULL, it would say what is here anyway */
 	const struct outcome *outcome;
 	const struct options *options;
 	const struct host *host;         /* with host_describe done */

@@ -5,6 +5,7 @@
 
 #include "vmm/report/html.h"
 #include "vmm/names.h"
+#include "vmm/report/counters.h"
 #include "vmm/report/report_charts.h"
 #include "vmm/report/svg.h"
 #include "vmm/units.h"
@@ -251,7 +252,7 @@ static void write_head(FILE *out, const struct report_html_input *in)
 	}
 	html_format(out, " %s", end);
 	fputs("</h1>\n<div class=\"tiles\">\n", out);
-	write_tile(out, units_time(buf, times.run_ns), "run time");
+	write_tile(out, units_time(buf, r->elapsed_ns), "run time");
 	write_tile(out, units_count(buf, times.exits), "exits to the VMM");
 	write_tile(out, r->counts ? units_count(buf, crossings(r->counts)) : "not counted",
 	           "crossings into ring 0");
@@ -525,6 +526,33 @@ static void write_count(FILE *out, const char *what, uint64_t count)
 	fprintf(out, "</td><td>%s</td></tr>\n", units_count(buf, count));
 }
 
+static void write_cell(FILE *out, const char *text)
+{
+	fprintf(out, "<td>%s</td>", text);
+}
+
+static void write_group(FILE *out, enum counter_group group, const struct rs_stats *counts)
+{
+	for (const struct counter *c = counters; c->key; c++) {
+		if (c->group == group)
+			write_count(out, c->text, counter_value(c, counts));
+	}
+}
+
+/* The same under a head, unless all of them are 0. */
+static void write_headed_group(FILE *out, const char *head, enum counter_group group,
+                               const struct rs_stats *counts)
+{
+	bool any = false;
+
+	for (const struct counter *c = counters; c->key; c++)
+		any |= c->group == group && counter_value(c, counts);
+	if (!any)
+		return;
+	fprintf(out, "<tr><th>%s</th><th></th></tr>\n", head);
+	write_group(out, group, counts);
+}
+
 static void write_crossings(FILE *out, const struct rs_stats *counts)
 {
 	char what[64];
@@ -532,31 +560,58 @@ static void write_crossings(FILE *out, const struct rs_stats *counts)
 	if (!counts)
 		return;
 	fputs("<section>\n<h2>Crossings</h2>\n<div class=\"two\">\n<table>\n", out);
-	write_count(out, "SYSCALL", counts->syscall64);
-	write_count(out, "SYSCALL from 32-bit code", counts->syscall32);
-	write_count(out, "SYSENTER", counts->sysenter);
-	write_count(out, "INT 0x80", counts->int80);
+	write_group(out, COUNTERS_ENTRIES, counts);
 	for (unsigned v = 0; v < 256; v++) {
 		if (v == 0x80)
 			continue;
 		snprintf(what, sizeof(what), "%s, %s", vector_name(v), vector_text(v));
 		write_count(out, what, counts->vectors[v]);
 	}
-	write_count(out, "faults of ring 3", counts->user_faults);
-	write_count(out, "user copies that failed (EFAULT)", counts->copy_faults);
+	write_group(out, COUNTERS_EVENTS, counts);
 	fputs("</table>\n<table>\n", out);
-	write_count(out, "context switches", counts->context_switches);
-	write_count(out, "processes created", counts->processes);
-	write_count(out, "processes ended by a fault", counts->killed);
-	write_count(out, "CR3 writes on the way in", counts->cr3_entry);
-	write_count(out, "CR3 writes on the way out", counts->cr3_exit);
-	write_count(out, "CR3 writes to switch address space", counts->cr3_switch);
-	write_count(out, "of all CR3 writes: emptied TLB entries", counts->cr3_flush);
-	write_count(out, "INVLPG", counts->invlpg);
+	write_headed_group(out, "CR3 writes", COUNTERS_CR3, counts);
+	write_headed_group(out, "Scheduling", COUNTERS_SCHEDULING, counts);
 	fputs("</table>\n</div>\n<p class=\"note\">As the guest counted them, in memory, without "
 	      "an exit.</p>\n"
 	      "</section>\n",
 	      out);
+}
+
+/* What each CPU did; nothing with one. */
+static void write_cpus(FILE *out, const struct report_input *in)
+{
+	char buf[UNITS_SIZE];
+
+	if (in->cpu_count <= 1)
+		return;
+	fputs("<section>\n<h2>CPUs</h2>\n<table>\n<tr><th>CPU</th><th>in the guest</th>"
+	      "<th>in the VMM</th><th>exits</th><th>context switches</th><th>time slices ended</th>"
+	      "<th>idle</th><th>shootdowns sent</th></tr>\n",
+	      out);
+	for (unsigned i = 0; i < in->cpu_count; i++) {
+		const struct report_cpu *cpu = &in->cpus[i];
+		struct stats_times times;
+
+		fprintf(out, "<tr><td>%u%s</td>", i,
+		        !cpu->started ? ", not started"
+		        : cpu->halted ? ", halted"
+		                      : "");
+		if (cpu->started) {
+			stats_times(cpu->stats, &times);
+			write_cell(out, units_time(buf, times.guest_ns));
+			write_cell(out, units_time(buf, times.vmm_ns));
+			write_cell(out, units_count(buf, times.exits));
+		}
+		if (cpu->started && cpu->counts) {
+			write_cell(out, units_count(buf, cpu->counts->context_switches));
+			write_cell(out, units_count(buf, cpu->counts->preempt_ring3 +
+			                                     cpu->counts->preempt_ring0));
+			write_cell(out, units_count(buf, cpu->counts->idle));
+			write_cell(out, units_count(buf, cpu->counts->shootdowns));
+		}
+		fputs("</tr>\n", out);
+	}
+	fputs("</table>\n</section>\n", out);
 }
 
 static void write_quirks(FILE *out, const struct report_input *in)
@@ -649,8 +704,10 @@ static void write_machine(FILE *out, const struct report_input *in)
 	write_fact(out, "the guest may use",
 	           bits_text(text, sizeof(text), feature_names, in->features & shown));
 	snprintf(text, sizeof(text),
-	         "%s of RAM, %" PRIu32 "-level paging, %" PRIu32 "-bit physical addresses",
-	         units_bytes(buf, in->options->mem), in->levels, host->maxphyaddr);
+	         "%u CPU%s, %s of RAM, %" PRIu32 "-level paging, %" PRIu32
+	         "-bit physical addresses",
+	         in->cpu_count, in->cpu_count == 1 ? "" : "s", units_bytes(buf, in->options->mem),
+	         in->levels, host->maxphyaddr);
 	write_fact(out, "virtual machine", text);
 	snprintf(text, sizeof(text), "--pti %s%s%s; at the start KPTI was %s",
 	         choices[in->options->pti], in->options->no_pcid ? " --no-pcid" : "",
@@ -670,6 +727,7 @@ void report_html(FILE *out, const struct report_html_input *in)
 	write_overheads(out, in);
 	write_spaces(out, in);
 	write_exits(out, in);
+	write_cpus(out, in->report);
 	write_crossings(out, in->report->counts);
 	write_quirks(out, in->report);
 	write_machine(out, in->report);

@@ -8,6 +8,7 @@
 #include "shared/x86.h"
 #include "vmm/names.h"
 #include "vmm/printable.h"
+#include "vmm/report/counters.h"
 #include "vmm/report/escapes.h"
 
 /* ---- Building ---------------------------------------------------------------------------- */
@@ -126,11 +127,33 @@ static json_t *json_of_services(struct builder *b, const struct stats *stats)
 	json_t *services = object(b);
 
 	put_count(b, services, "console_bytes", stats->console_bytes);
+	put_count(b, services, "input_bytes", stats->input_bytes);
 	put_count(b, services, "hypercalls", stats->hypercalls);
 	put_count(b, services, "bad_hypercalls", stats->bad_hypercalls);
 	put_count(b, services, "unknown_io", stats->unknown_io);
 	put_count(b, services, "unknown_mmio", stats->unknown_mmio);
 	return services;
+}
+
+static void put_group(struct builder *b, json_t *to, enum counter_group group,
+                      const struct rs_stats *counts)
+{
+	for (const struct counter *c = counters; c->key; c++) {
+		if (c->group == group)
+			put_count(b, to, c->key, counter_value(c, counts));
+	}
+}
+
+static json_t *json_of_group(struct builder *b, enum counter_group group,
+                             const struct rs_stats *counts)
+{
+	json_t *json;
+
+	if (!counts)
+		return json_null();
+	json = object(b);
+	put_group(b, json, group, counts);
+	return json;
 }
 
 static json_t *json_of_crossings(struct builder *b, const struct rs_stats *counts)
@@ -141,15 +164,8 @@ static json_t *json_of_crossings(struct builder *b, const struct rs_stats *count
 		return json_null();
 	crossings = object(b);
 	vectors = object(b);
-	put_count(b, crossings, "syscall64", counts->syscall64);
-	put_count(b, crossings, "syscall32", counts->syscall32);
-	put_count(b, crossings, "sysenter", counts->sysenter);
-	put_count(b, crossings, "int80", counts->int80);
-	put_count(b, crossings, "user_faults", counts->user_faults);
-	put_count(b, crossings, "copy_faults", counts->copy_faults);
-	put_count(b, crossings, "context_switches", counts->context_switches);
-	put_count(b, crossings, "processes", counts->processes);
-	put_count(b, crossings, "killed", counts->killed);
+	put_group(b, crossings, COUNTERS_ENTRIES, counts);
+	put_group(b, crossings, COUNTERS_EVENTS, counts);
 	for (unsigned v = 0; v < 256; v++) {
 		if (counts->vectors[v])
 			put_count(b, vectors, vector_name(v), counts->vectors[v]);
@@ -158,19 +174,29 @@ static json_t *json_of_crossings(struct builder *b, const struct rs_stats *count
 	return crossings;
 }
 
-static json_t *json_of_cr3(struct builder *b, const struct rs_stats *counts)
+/* null with one CPU: all the rest is about that one. */
+static json_t *json_of_cpus(struct builder *b, const struct report_input *in)
 {
-	json_t *cr3;
+	json_t *array;
 
-	if (!counts)
+	if (in->cpu_count <= 1)
 		return json_null();
-	cr3 = object(b);
-	put_count(b, cr3, "entry", counts->cr3_entry);
-	put_count(b, cr3, "exit", counts->cr3_exit);
-	put_count(b, cr3, "switch", counts->cr3_switch);
-	put_count(b, cr3, "flush", counts->cr3_flush);
-	put_count(b, cr3, "invlpg", counts->invlpg);
-	return cr3;
+	array = checked(b, json_array());
+	for (unsigned i = 0; i < in->cpu_count; i++) {
+		const struct report_cpu *cpu = &in->cpus[i];
+		const struct rs_stats *counts = cpu->started ? cpu->counts : NULL;
+		json_t *json = object(b);
+
+		put(b, json, "started", json_boolean(cpu->started));
+		put(b, json, "halted", json_boolean(cpu->halted));
+		put(b, json, "time", cpu->started ? json_of_time(b, cpu->stats) : json_null());
+		put(b, json, "exits", cpu->started ? json_of_exits(b, cpu->stats) : json_null());
+		put(b, json, "crossings", json_of_crossings(b, counts));
+		put(b, json, "scheduling", json_of_group(b, COUNTERS_SCHEDULING, counts));
+		put(b, json, "cr3", json_of_group(b, COUNTERS_CR3, counts));
+		append(b, array, json);
+	}
+	return array;
 }
 
 static json_t *json_of_quirks(struct builder *b, const struct report_input *in)
@@ -199,6 +225,8 @@ static json_t *json_of_host(struct builder *b, const struct host *host)
 	put_count(b, json, "maxphyaddr", host->maxphyaddr);
 	put(b, json, "tsc_khz",
 	    host->tsc_khz ? json_integer((json_int_t)host->tsc_khz) : json_null());
+	put(b, json, "apic_khz",
+	    host->apic_khz ? json_integer((json_int_t)host->apic_khz) : json_null());
 	put(b, json, "rdcl_no", host->rdcl_no_known ? json_boolean(host->rdcl_no) : json_null());
 	put(b, json, "cpuid_features", json_of_bits(b, feature_names, host->cpuid_features));
 	put(b, json, "features", json_of_bits(b, feature_names, host->features));
@@ -230,6 +258,7 @@ static json_t *json_of_guest(struct builder *b, const struct report_input *in)
 	put(b, guest, "status", status);
 	put(b, guest, "signal",
 	    outcome->reason == END_SIGNAL ? json_integer(outcome->signal) : json_null());
+	put(b, guest, "cpu", outcome_is_of_cpu(outcome) ? json_integer(outcome->cpu) : json_null());
 	put_text(b, guest, "last_exit", stats_reason_name(outcome->exit_reason));
 	put(b, guest, "note", json_boolean(in->noted));
 	put_text(b, guest, "pti", pti_name(in->pti_mode));
@@ -251,6 +280,8 @@ static json_t *json_of_options(struct builder *b, const struct options *options)
 	put_text(b, json, "pti", pti[options->pti]);
 	put(b, json, "no_pcid", json_boolean(options->no_pcid));
 	put(b, json, "la57", json_boolean(options->la57));
+	put_count(b, json, "cpus", options->cpus);
+	put(b, json, "no_apic", json_boolean(options->no_apic));
 	put(b, json, "timeout_ns",
 	    options->timeout_ns ? json_integer((json_int_t)options->timeout_ns) : json_null());
 	put(b, json, "quiet", json_boolean(options->quiet));
@@ -375,11 +406,14 @@ bool report_json(FILE *out, const struct report_input *in)
 	put_text(&b, root, "version", RS_VERSION);
 	put(&b, root, "guest", json_of_guest(&b, in));
 	put_count(&b, root, "exit_status", (uint64_t)outcome_status(in->outcome));
+	put_count(&b, root, "elapsed", in->elapsed_ns);
 	put(&b, root, "time", json_of_time(&b, in->stats));
 	put(&b, root, "exits", json_of_exits(&b, in->stats));
+	put(&b, root, "cpus", json_of_cpus(&b, in));
 	put(&b, root, "services", json_of_services(&b, in->stats));
 	put(&b, root, "crossings", json_of_crossings(&b, in->counts));
-	put(&b, root, "cr3", json_of_cr3(&b, in->counts));
+	put(&b, root, "scheduling", json_of_group(&b, COUNTERS_SCHEDULING, in->counts));
+	put(&b, root, "cr3", json_of_group(&b, COUNTERS_CR3, in->counts));
 	put(&b, root, "quirks", json_of_quirks(&b, in));
 	put(&b, root, "records", json_of_records(&b, in));
 	put(&b, root, "escapes", json_of_escapes(&b, in));

@@ -5,6 +5,7 @@
 
 #include "vmm/names.h"
 #include "vmm/printable.h"
+#include "vmm/report/counters.h"
 #include "vmm/style.h"
 #include "vmm/units.h"
 
@@ -52,6 +53,8 @@ static void print_list(FILE *out, const struct style *style, const char *head,
 	print_rows(out, rows, count);
 }
 
+enum { ROWS_MAX = 16 }; /* of one group of counters */
+
 #define ROWS(rows) rows, sizeof(rows) / sizeof((rows)[0])
 
 /* ---- The run ----------------------------------------------------------------------------- */
@@ -65,14 +68,20 @@ static void print_run(FILE *out, const struct report_input *in, const struct sty
 
 	stats_times(in->stats, &times);
 	outcome_words(in->outcome, end, sizeof(end));
-	fprintf(out, "\n%sRun%s  %s %s after %s\n", style->head, style->end,
-	        printable(name, sizeof(name), path, strlen(path)), end,
-	        units_time(run, times.run_ns));
-	fprintf(out, "     %s in the guest (%s), %s in the VMM (%s)\n",
+	fprintf(out, "\n%sRun%s  %s %s", style->head, style->end,
+	        printable(name, sizeof(name), path, strlen(path)), end);
+	if (in->cpu_count > 1 && outcome_is_of_cpu(in->outcome))
+		fprintf(out, " on CPU %u", in->outcome->cpu);
+	fprintf(out, " after %s\n", units_time(run, in->elapsed_ns));
+	fprintf(out, "     %s in the guest (%s), %s in the VMM (%s)%s\n",
 	        units_time(guest, times.guest_ns),
 	        units_share(guest_share, times.guest_ns, times.run_ns),
-	        units_time(vmm, times.vmm_ns), units_share(vmm_share, times.vmm_ns, times.run_ns));
-	fprintf(out, "     %s of RAM, %" PRIu32 "-level paging, KPTI %s at the start\n",
+	        units_time(vmm, times.vmm_ns), units_share(vmm_share, times.vmm_ns, times.run_ns),
+	        in->cpu_count > 1 ? ", of all CPUs" : "");
+	fputs("     ", out);
+	if (in->cpu_count > 1)
+		fprintf(out, "%u CPUs, ", in->cpu_count);
+	fprintf(out, "%s of RAM, %" PRIu32 "-level paging, KPTI %s at the start\n",
 	        units_bytes(mem, in->options->mem), in->levels,
 	        in->pti_mode == RS_PTI_OFF      ? "off"
 	        : in->pti_mode == RS_PTI_PCID   ? "on with PCID"
@@ -130,10 +139,94 @@ static void print_exits(FILE *out, const struct report_input *in, const struct s
 	}
 }
 
+/* ---- The CPUs ---------------------------------------------------------------------------- */
+
+enum { CPU_REASONS = 5 }; /* columns for exit reasons: the most frequent */
+
+static void print_cell(FILE *out, uint64_t count)
+{
+	char buf[UNITS_SIZE];
+
+	fprintf(out, "%12s", count ? units_count(buf, count) : "-");
+}
+
+static void print_cpu_exits(FILE *out, const struct report_cpu *cpu, const uint32_t *reasons,
+                            size_t count)
+{
+	struct stats_times times;
+	char buf[UNITS_SIZE];
+
+	stats_times(cpu->stats, &times);
+	fprintf(out, "%12s", units_time(buf, times.guest_ns));
+	fprintf(out, "%12s", units_time(buf, times.vmm_ns));
+	for (size_t i = 0; i < count; i++)
+		print_cell(out, cpu->stats->reasons[reasons[i]].count);
+	fputs(cpu->halted ? "  halted\n" : "\n", out);
+}
+
+static uint64_t faults(const struct rs_stats *counts)
+{
+	uint64_t sum = 0;
+
+	for (unsigned v = 0; v < 32; v++)
+		sum += counts->vectors[v];
+	return sum;
+}
+
+static void print_cpu_counts(FILE *out, const struct rs_stats *counts)
+{
+	print_cell(out, counts->syscall64 + counts->syscall32 + counts->sysenter);
+	print_cell(out, counts->int80);
+	print_cell(out, faults(counts));
+	print_cell(out, counts->context_switches);
+	print_cell(out, counts->preempt_ring3 + counts->preempt_ring0);
+	print_cell(out, counts->idle);
+	print_cell(out, counts->shootdowns);
+	fputc('\n', out);
+}
+
+/* Who did what: the times and the exits of each CPU, then what the guest counted on it. */
+static void print_cpus(FILE *out, const struct report_input *in, const struct style *style)
+{
+	struct stats_summary summary[STATS_REASONS];
+	uint32_t order[STATS_REASONS];
+	size_t reasons;
+
+	if (in->cpu_count <= 1)
+		return;
+	stats_summarize(in->stats, summary);
+	reasons = sort_reasons(summary, order);
+	if (reasons > CPU_REASONS)
+		reasons = CPU_REASONS;
+	fprintf(out, "\n%sCPUs%s    %s%12s%12s", style->head, style->end, style->faint, "guest",
+	        "VMM");
+	for (size_t i = 0; i < reasons; i++)
+		fprintf(out, "%12.12s", stats_reason_name(order[i]));
+	fprintf(out, "%s\n", style->end);
+	for (unsigned i = 0; i < in->cpu_count; i++) {
+		fprintf(out, "  CPU %u ", i);
+		if (in->cpus[i].started)
+			print_cpu_exits(out, &in->cpus[i], order, reasons);
+		else
+			fputs("      was not started\n", out);
+	}
+	if (!in->counts)
+		return;
+	fprintf(out, "%s        %12s%12s%12s%12s%12s%12s%12s%s\n", style->faint, "SYSCALL",
+	        "INT 0x80", "exceptions", "switches", "slices", "idle", "shootdowns", style->end);
+	for (unsigned i = 0; i < in->cpu_count; i++) {
+		if (!in->cpus[i].started)
+			continue;
+		fprintf(out, "  CPU %u ", i);
+		print_cpu_counts(out, in->cpus[i].counts);
+	}
+}
+
 static void print_services(FILE *out, const struct stats *stats, const struct style *style)
 {
 	const struct row rows[] = {
 	    {stats->console_bytes, "bytes to the console"},
+	    {stats->input_bytes, "bytes of standard input"},
 	    {stats->hypercalls, "hypercalls"},
 	    {stats->bad_hypercalls, "of them refused: an unknown function or a bad argument"},
 	    {stats->unknown_io, "accesses to ports that nothing answers"},
@@ -145,45 +238,43 @@ static void print_services(FILE *out, const struct stats *stats, const struct st
 
 /* ---- What the guest counted -------------------------------------------------------------- */
 
+/* Those of a group as rows; returns how many. */
+static size_t group_rows(struct row *rows, enum counter_group group, const struct rs_stats *counts)
+{
+	size_t count = 0;
+
+	for (const struct counter *c = counters; c->key; c++) {
+		if (c->group == group)
+			rows[count++] = (struct row){counter_value(c, counts), c->text};
+	}
+	return count;
+}
+
+static void print_group(FILE *out, const struct style *style, const char *name,
+                        enum counter_group group, const struct rs_stats *counts)
+{
+	struct row rows[ROWS_MAX] = {{0}};
+	const size_t count = group_rows(rows, group, counts);
+
+	print_list(out, style, name, rows, count);
+}
+
 static void print_crossings(FILE *out, const struct rs_stats *counts, const struct style *style)
 {
-	enum { MECHANISMS = 4, OTHERS = 5 };
-	struct row rows[MECHANISMS + 256 + OTHERS] = {
-	    {counts->syscall64, "SYSCALL from 64-bit code"},
-	    {counts->syscall32, "SYSCALL from 32-bit code"},
-	    {counts->sysenter, "SYSENTER"},
-	    {counts->int80, "INT 0x80"},
-	};
+	struct row rows[256 + 2 * ROWS_MAX];
 	char text[256][48];
-	size_t count = MECHANISMS;
+	size_t count = group_rows(rows, COUNTERS_ENTRIES, counts);
 
 	for (unsigned v = 0; v < 256; v++) {
 		/* INT 0x80 has its own line; vector 0x80 only when it says something else. */
-		if (!counts->vectors[v] || (v == 0x80 && counts->vectors[v] == counts->int80))
+		if (!counts->vectors[v] ||
+		    (v == 0x80 && counts->vectors[v] == counts->int80 + counts->external80))
 			continue;
 		snprintf(text[v], sizeof(text[v]), "%s, %s", vector_name(v), vector_text(v));
 		rows[count++] = (struct row){counts->vectors[v], text[v]};
 	}
-	rows[count++] = (struct row){counts->user_faults, "faults of ring 3"};
-	rows[count++] =
-	    (struct row){counts->copy_faults, "copies from or to ring 3 that failed (EFAULT)"};
-	rows[count++] = (struct row){counts->context_switches, "context switches"};
-	rows[count++] = (struct row){counts->processes, "processes created"};
-	rows[count++] = (struct row){counts->killed, "processes ended by a fault"};
+	count += group_rows(rows + count, COUNTERS_EVENTS, counts);
 	print_list(out, style, "Crossings, as the guest counted them", rows, count);
-}
-
-static void print_cr3(FILE *out, const struct rs_stats *counts, const struct style *style)
-{
-	const struct row rows[] = {
-	    {counts->cr3_entry, "on the way in, user root to kernel root"},
-	    {counts->cr3_exit, "on the way out, kernel root to user root"},
-	    {counts->cr3_switch, "to another address space"},
-	    {counts->cr3_flush, "of all these emptied TLB entries"},
-	    {counts->invlpg, "INVLPG"},
-	};
-
-	print_list(out, style, "CR3 writes", ROWS(rows));
 }
 
 static void print_quirks(FILE *out, const struct report_input *in, const struct style *style)
@@ -243,10 +334,12 @@ void report_text(FILE *out, const struct report_input *in, bool color)
 
 	print_run(out, in, &style);
 	print_exits(out, in, &style);
+	print_cpus(out, in, &style);
 	print_services(out, in->stats, &style);
 	if (in->counts) {
 		print_crossings(out, in->counts, &style);
-		print_cr3(out, in->counts, &style);
+		print_group(out, &style, "Scheduling", COUNTERS_SCHEDULING, in->counts);
+		print_group(out, &style, "CR3 writes", COUNTERS_CR3, in->counts);
 	}
 	print_quirks(out, in, &style);
 	print_trace(out, in, &style);

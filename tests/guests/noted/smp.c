@@ -11,6 +11,7 @@
  *     triple      the last CPU dies of a triple fault
  *     halt        all CPUs halt, the last one last
  *     spin        all CPUs spin for ever
+ *     ready       ... after each has said so on standard error
  *     flood       all CPUs write for ever
  *     read        CPU 0 copies standard input to standard output; the others spin
  */
@@ -102,14 +103,22 @@ static int64_t cpu_call(unsigned cpu, uint32_t function, uint64_t arg0, uint64_t
 	return page->result;
 }
 
-static void say(unsigned cpu, const char *text)
+static void say(unsigned cpu, uint64_t stream, const char *text)
 {
 	volatile struct rs_call *page = my_call(cpu);
 	uint64_t length = 0;
 
 	for (; text[length]; length++)
 		page->data[length] = text[length];
-	cpu_call(cpu, RS_CALL_WRITE, 1, length);
+	cpu_call(cpu, RS_CALL_WRITE, stream, length);
+}
+
+static void say_name(unsigned cpu, uint64_t stream)
+{
+	char text[] = "CPU 0 counts\n";
+
+	text[4] = (char)('0' + cpu);
+	say(cpu, stream, text);
 }
 
 static inline void relax(void)
@@ -206,12 +215,10 @@ static void do_count(unsigned cpu)
 {
 	volatile struct rs_stats *stats =
 	    (volatile struct rs_stats *)(RS_KERNEL_CPU(cpu) + RS_KERNEL_STATS);
-	char text[] = "CPU 0 counts\n";
 
 	for (unsigned i = 0; i < 10 * (cpu + 1); i++)
 		stats->context_switches++;
-	text[4] = (char)('0' + cpu);
-	say(cpu, text);
+	say_name(cpu, 1);
 	out8(RS_PORT_MARK, (uint8_t)(cpu % RS_MARKS));
 	relax(); /* RIP of the mark */
 	check(my_call(cpu)->marks[cpu % RS_MARKS].count == 1, 20);
@@ -316,9 +323,11 @@ static void work(unsigned cpu)
 		cpu_call(cpu, RS_CALL_PANIC, 0, ~UINT64_C(0));
 	else if (is("triple") && last)
 		do_triple();
+	else if (is("ready"))
+		say_name(cpu, 2);
 	else if (is("flood"))
 		for (;;)
-			say(cpu, "this never ends\n");
+			say(cpu, 1, "this never ends\n");
 	else if (is("halt")) {
 		while (last && done != cpus - 1)
 			relax();
@@ -342,7 +351,7 @@ __attribute__((used)) void cpu_main(const struct rs_boot *boot, unsigned cpu)
 	check(read_msr(MSR_GS_BASE) == RS_ENTRY_CPU(cpu), 12);
 	check(!(flags & RFLAGS_IF), 13);
 	work(cpu);
-	if (cpu != 0)
+	if (cpu != 0 || is("ready"))
 		spin();
 	end(0);
 }

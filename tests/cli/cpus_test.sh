@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# --cpus and --no-apic: what is refused, what is reported, and that no end of a run is ever a hang.  How
+# CPUs, APICs and standard input work is tests/guest/cpus's, here and in the boxes.
+#
+#   tests/cli/cpus_test.sh        VMM and BUILD say where vmm and its test guests are
+#
+# TAP-like: "ok N - name", "not ok N - name" with details behind it, "# SKIP reason".
+set -u
+cd "$(dirname "$0")/../.." || exit 125
+BUILD=$(realpath "${BUILD:-build}") || exit 125
+VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
+smp=$BUILD/tests/smp.elf
+work=$(mktemp -d "${TMPDIR:-/tmp}/cpus_test.XXXXXX") || exit 125
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 125
+
+count=0 failed=0
+pass() { echo "ok $((++count)) - $1"; }
+fail() { # name, details...
+	echo "not ok $((++count)) - $1"
+	shift
+	printf '#   %s\n' "$@"
+	failed=$((failed + 1))
+}
+status=0
+vmm() {
+	timeout --kill-after=2 "${LIMIT:-60}" "$VMM" "$@" > out 2> err < /dev/null
+	status=$?
+}
+expect() { # NAME STATUS [STDERR [STDOUT]]
+	if [ "$status" != "$2" ]; then
+		fail "$1" "status $status, wanted $2" "$(head -c 300 err)"
+	elif [ -n "${3-}" ] && ! grep -Eq -- "$3" err; then
+		fail "$1" "stderr, wanted /$3/: $(head -c 300 err)"
+	elif [ -n "${4-}" ] && ! grep -Eq -- "$4" out; then
+		fail "$1" "stdout, wanted /$4/: $(head -c 300 out)"
+	else
+		pass "$1"
+	fi
+}
+
+if ! { : < /dev/kvm; } 2> /dev/null; then
+	echo "ok 1 - cpus # SKIP no usable /dev/kvm"
+	exit 0
+fi
+
+# ---- Refused
+
+for n in '' 0 9 -1 +2 ' 2' 2x 0x2 99999999999999999999; do
+	vmm --cpus "$n" "$smp"
+	expect "--cpus '$n'" 2 '--cpus .*: must be 1 to 8'
+done
+vmm --cpus 2 "$BUILD/tests/hello.elf"
+expect "--cpus 2 without a note" 125 '--cpus 2: .*hello.elf has no Ringscope note.*leave it out'
+python3 - "$smp" <<- 'PYTHON'
+	import struct, sys
+	image = bytearray(open(sys.argv[1], "rb").read())
+	note = image.index(struct.pack("<3I", 10, 168, 1) + b"Ringscope\0")
+	image[note + 24 + 152 : note + 24 + 160] = bytes(8)  # rs_note.cpu_entry
+	open("single.elf", "wb").write(image)
+PYTHON
+vmm --cpus 2 single.elf -- count
+expect "--cpus 2 with a note that names no entry" 125 '--cpus 2: .*for one CPU \(cpu_entry is 0\)'
+vmm --quiet single.elf -- count
+expect "... which runs with one CPU" 0
+for option in "--gdb 0" "--inspect all" "--anatomy syscall"; do
+	# shellcheck disable=SC2086
+	vmm --cpus 2 $option "$smp"
+	expect "--cpus 2 $option" 2 '--cpus 2: --gdb, --inspect and --anatomy'
+done
+vmm --mem 1536K --cpus 8 "$smp" -- count
+expect "eight CPUs do not fit into 1.5 MiB" 125 'no room in guest RAM'
+
+# ---- Reported
+
+vmm --cpus 3 "$smp" -- count
+expect "three CPUs in the report" 0 '' '^  CPU 2 .*'
+grep -q '^     3 CPUs, 64 MiB of RAM' out && grep -q 'status 0 on CPU 0 after' out &&
+	pass "... and in its head" || fail "... and in its head" "$(head -n 8 out)"
+vmm --cpus 4 --quiet --stats json --stats-file stats.json "$smp" -- count
+expect "four CPUs in JSON" 0
+python3 - > out 2>&1 <<- 'PYTHON'
+	import json
+	stats = json.load(open("stats.json"))
+	cpus = stats["cpus"]
+	assert len(cpus) == 4 and all(c["started"] for c in cpus), cpus
+	assert [c["crossings"]["context_switches"] for c in cpus] == [10, 20, 30, 40], cpus
+	assert stats["crossings"]["context_switches"] == 100
+	for key in ("run", "guest", "vmm"):
+	    total = sum(c["time"][key] for c in cpus)
+	    assert abs(stats["time"][key] - total) <= total / 50 + 1000, (key, stats["time"], total)
+	assert stats["exits"]["total"] == sum(c["exits"]["total"] for c in cpus)
+	for reason, of_all in stats["exits"]["by_reason"].items():
+	    assert of_all["count"] == sum(
+	        c["exits"]["by_reason"].get(reason, {"count": 0})["count"] for c in cpus), reason
+	assert stats["guest"]["cpu"] == 0 and stats["options"]["cpus"] == 4
+	assert stats["services"]["hypercalls"] == 3 + 4
+PYTHON
+[ -s out ] && fail "... whose sums add up" "$(cat out)" || pass "... whose sums add up"
+vmm --cpus 3 --quiet --stats json --stats-file stats.json "$smp" -- exit
+expect "which CPU ended the run" 41 '' ''
+python3 -c 'import json; assert json.load(open("stats.json"))["guest"]["cpu"] == 2' 2> err
+status=$?
+expect "... in JSON" 0
+vmm --quiet --cpus 2 --stats json --stats-file stats.json "$smp" -- read
+python3 -c 'import json; assert json.load(open("stats.json"))["services"]["input_bytes"] == 0' 2> err
+status=$?
+expect "standard input is counted" 0
+vmm --cpus 2 --report page.html --quiet "$smp" -- count
+expect "--report with two CPUs" 0
+grep -q '<h2>CPUs</h2>' page.html && grep -q '2 CPUs, 64 MiB of RAM' page.html &&
+	pass "... has them" || fail "... has them" "$(grep -c . page.html) lines"
+vmm --no-apic --quiet --stats json --stats-file stats.json "$smp" -- count
+python3 -c 'import json; s = json.load(open("stats.json")); assert s["host"]["apic_khz"] is None and s["options"]["no_apic"] and "x2APIC" not in s["guest"]["features"]' 2> err
+status=$?
+expect "--no-apic in JSON" 0
+
+# ---- Never a hang: ends that meet other ends, again and again
+
+LIMIT=5
+bad=
+for i in {1..25}; do
+	vmm --quiet --cpus $((i % 7 + 2)) "$smp" -- exit
+	[ $status = 41 ] || bad="$bad $i:$status"
+	vmm --quiet --cpus $((i % 7 + 2)) --timeout "0.0$((i % 9 + 1))" "$smp" -- flood
+	[ $status = 124 ] || bad="$bad $i:$status"
+	vmm --quiet --cpus $((i % 7 + 2)) --timeout "0.00$((i % 9 + 1))" "$smp" -- count
+	[ $status = 124 ] || [ $status = 0 ] || bad="$bad $i:$status"
+done
+[ -z "$bad" ] && pass "75 runs end" || fail "75 runs end" "$bad"
+LIMIT=60
+timeout --preserve-status -s INT 0.5 "$VMM" --quiet --cpus 4 "$smp" -- spin > out 2> err
+status=$?
+expect "SIGINT ends all CPUs" 130 'stopped by signal 2'
+
+# ---- One CPU pays nothing
+
+if command -v strace > /dev/null && strace -o trace "$VMM" --quiet "$BUILD/tests/exit42.elf" 2> err; [ -s trace ]; then
+	! grep -Eq 'clone|futex|rt_sigprocmask|KVM_ENABLE_CAP|KVM_SET_MP_STATE' trace &&
+		pass "one CPU: no thread, no lock, no APIC" ||
+		fail "one CPU: no thread, no lock, no APIC" "$(grep -E 'clone|futex|rt_sigprocmask|KVM_ENABLE_CAP' trace)"
+else
+	echo "ok $((++count)) - one CPU: no thread, no lock, no APIC # SKIP no strace"
+fi
+
+echo "1..$count"
+[ $failed = 0 ]
