@@ -60,8 +60,11 @@ static bool serve_if_running(struct cpu *cpu, int error, uint64_t entered)
 {
 	struct machine *machine = cpu->machine;
 
-	if (machine->outcome.reason != END_RUNNING)
+	if (machine->outcome.reason != END_RUNNING) {
+		if (machine->recorder)
+			recorder_exit(cpu, entered); /* how far it came, and what it noted */
 		return false;
+	}
 	if (serve(cpu, error, entered))
 		return true;
 	if (machine->outcome.reason != END_RUNNING) {

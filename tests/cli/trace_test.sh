@@ -133,6 +133,27 @@ def full():
     assert "full" in events[-1]["name"], events[-1]
 
 
+def cpus():
+    """Two CPUs, each with its tracks and what happened there."""
+    tracks = {e["args"]["name"]: e["tid"] for e in events if e["name"] == "thread_name" and e["pid"] == 1}
+    assert len(tracks) == 4, tracks
+    exits = collections.Counter(e["tid"] for e in events if e.get("cat") == "exit")
+    runs = collections.Counter(e["tid"] for e in events if e["pid"] == 1 and e.get("cat") == "process")
+    for cpu in range(2):
+        assert exits[tracks[f"vCPU {cpu}"]], exits
+        assert runs[tracks[f"running on vCPU {cpu}"]], runs
+    assert sum(exits.values()) == about["exits"], (exits, about)
+    # A process is never on two CPUs at a time, but for what the clocks differ.
+    spans = sorted((e["ts"], e["ts"] + e["dur"], e["name"], e["tid"]) for e in events
+                   if e["pid"] == 1 and e.get("cat") == "process")
+    last = {}
+    for begin, end, name, tid in spans:
+        before = last.get(name, (0, tid))
+        assert begin >= before[0] - 1000 or tid == before[1], (name, begin, before)
+        last[name] = max(before, (end, tid))
+    assert about["complete"] == "yes" and about["records without sense"] == 0, about
+
+
 for rule in sys.argv[2:]:
     globals()[rule]()
 PYTHON
@@ -182,6 +203,15 @@ check "a triple fault leaves a trace" triple.json shape nesting
 vmm --trace hello.json --quiet "$BUILD/hello.elf"
 expect "a guest without a note is traced" 7
 check "... with its exits" hello.json shape nesting
+
+# ---- Several CPUs -----------------------------------------------------------------------------
+
+vmm --cpus 2 --trace two.json --stats none "$guest" -- tour 10
+expect "two CPUs are traced" 0
+check "... each on its tracks" two.json shape nesting counters cpus
+vmm --cpus 3 --timeout 0.3 --trace three.json --stats none "$BUILD/tests/smp.elf" -- flood
+expect "three CPUs that are stopped" 124
+check "... leave a trace" three.json shape nesting
 
 # ---- The limit --------------------------------------------------------------------------------
 

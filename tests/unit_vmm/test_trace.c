@@ -291,9 +291,12 @@ END_TEST
 
 START_TEST(ring_fits_the_ram)
 {
-	ck_assert_uint_eq(trace_ring_size(UINT64_C(1) << 20), PAGE_SIZE + (64 << 10));
-	ck_assert_uint_eq(trace_ring_size(UINT64_C(64) << 20), PAGE_SIZE + (4 << 20));
-	ck_assert_uint_eq(trace_ring_size(UINT64_C(64) << 30), PAGE_SIZE + (4 << 20));
+	ck_assert_uint_eq(trace_ring_size(UINT64_C(1) << 20, 1), PAGE_SIZE + (64 << 10));
+	ck_assert_uint_eq(trace_ring_size(UINT64_C(64) << 20, 1), PAGE_SIZE + (4 << 20));
+	ck_assert_uint_eq(trace_ring_size(UINT64_C(64) << 30, 1), PAGE_SIZE + (4 << 20));
+	/* With several CPUs no more than a quarter of RAM for all of them. */
+	ck_assert_uint_eq(trace_ring_size(UINT64_C(64) << 20, 4), PAGE_SIZE + (4 << 20));
+	ck_assert_uint_eq(trace_ring_size(UINT64_C(64) << 20, 8), PAGE_SIZE + (2 << 20));
 }
 END_TEST
 
@@ -303,9 +306,8 @@ END_TEST
 START_TEST(any_ring_gives_a_trace)
 {
 	enum { TICKS_AN_EXIT = 10000, EXITS = 40 };
-	_Alignas(PAGE_SIZE) static uint8_t memory[RING_SIZE];
+	_Alignas(PAGE_SIZE) static uint8_t memory[3][RING_SIZE];
 	static struct trace trace;
-	struct rs_trace *shared = (struct rs_trace *)memory;
 	struct rs_stats counts;
 	char path[] = "/tmp/trace_test.XXXXXX";
 	int fd = mkstemp(path);
@@ -314,9 +316,10 @@ START_TEST(any_ring_gives_a_trace)
 	    .path = path,
 	    .limit = 1 << 20,
 	    .guest = "<guest>",
-	    .ring = memory,
-	    .ring_size = sizeof(memory),
-	    .guest_ahead = _i % 2 ? random_next(&random) : 0,
+	    .cpus = 1 + (unsigned)_i % 3,
+	    .ring = {memory[0], memory[1], memory[2]},
+	    .ring_size = sizeof(memory[0]),
+	    .guest_ahead = {_i % 2 ? random_next(&random) : 0, random_next(&random)},
 	    .ticks = 1000,
 	    .nanoseconds = 77,
 	};
@@ -333,6 +336,8 @@ START_TEST(any_ring_gives_a_trace)
 	ck_assert(trace_open(&trace, &start));
 	for (uint64_t x = 0; x < EXITS; x++) {
 		const uint64_t entered = 1000 + x * TICKS_AN_EXIT;
+		const unsigned cpu = (unsigned)x % start.cpus;
+		struct rs_trace *shared = (struct rs_trace *)memory[cpu];
 
 		random_fill(&random, shared->records, 64 * sizeof(shared->records[0]));
 		for (unsigned r = 0; r < 64; r++) {
@@ -353,6 +358,7 @@ START_TEST(any_ring_gives_a_trace)
 		}
 		shared->head += random_next(&random) % 66;
 		trace_exit(&trace, &(struct trace_exit){
+		                       .cpu = cpu,
 		                       .entered = entered,
 		                       .left = entered + 9000,
 		                       .ticks = entered + 9500,

@@ -14,8 +14,8 @@ static uint64_t monotonic_now(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* How far the guest's TSC is ahead of this one; 0 where KVM does not tell. */
-static uint64_t guest_ahead(const struct machine *machine)
+/* How far this CPU's TSC is ahead of the host's; 0 where KVM does not tell. */
+static uint64_t guest_ahead(const struct vcpu *vcpu)
 {
 	enum { TIME_STAMP_COUNTER = 0x10, TRIES = 5 };
 	uint64_t best = UINT64_MAX, ahead = 0;
@@ -25,7 +25,7 @@ static uint64_t guest_ahead(const struct machine *machine)
 		struct kvm_msr_entry tsc = {.index = TIME_STAMP_COUNTER};
 		const uint64_t before = stats_now();
 
-		if (kvm_msrs(machine->cpus[0].vcpu.fd, KVM_GET_MSRS, &tsc, 1) != 1)
+		if (kvm_msrs(vcpu->fd, KVM_GET_MSRS, &tsc, 1) != 1)
 			return 0;
 
 		const uint64_t took = stats_now() - before;
@@ -38,18 +38,20 @@ static uint64_t guest_ahead(const struct machine *machine)
 	return ahead;
 }
 
-/* RAM for the ring, from the end of what is the guest's, and the guest is told. */
-static void *take_ring(struct machine *machine, uint64_t *size)
+/* RAM for the rings, from the end of what is the guest's, and the guest is told. */
+static void take_rings(struct machine *machine, struct trace_start *start)
 {
 	struct rs_boot *page = machine->boot.page;
 	const uint64_t free = machine->memory.size - machine->boot.next_frame;
 
-	*size = trace_ring_size(machine->memory.size);
-	if (*size > free / 2)
-		return NULL;
-	page->free_end = machine->memory.size - *size;
-	page->trace[0] = page->free_end;
-	return memory_at(&machine->memory, page->free_end, *size);
+	start->ring_size = trace_ring_size(machine->memory.size, start->cpus);
+	if (start->ring_size * start->cpus > free / 2)
+		return;
+	for (unsigned i = 0; i < start->cpus; i++) {
+		page->free_end -= start->ring_size;
+		page->trace[i] = page->free_end;
+		start->ring[i] = memory_at(&machine->memory, page->free_end, start->ring_size);
+	}
 }
 
 static bool start_trace(struct machine *machine)
@@ -59,11 +61,13 @@ static bool start_trace(struct machine *machine)
 	    .path = machine->options->trace_file,
 	    .limit = machine->options->trace_limit,
 	    .guest = machine->options->guest,
-	    .guest_ahead = guest_ahead(machine),
+	    .cpus = machine->boot.cpus,
 	};
 
+	for (unsigned i = 0; i < start.cpus; i++)
+		start.guest_ahead[i] = guest_ahead(&machine->cpus[i].vcpu);
 	if (machine->image.noted)
-		start.ring = take_ring(machine, &start.ring_size);
+		take_rings(machine, &start);
 	start.nanoseconds = monotonic_now();
 	start.ticks = stats_now();
 	recorder->tracing = trace_open(&recorder->trace, &start);
@@ -74,9 +78,6 @@ bool recorder_start(struct machine *machine)
 {
 	if (!machine->options->trace_file && !machine->options->report_file)
 		return true;
-	if (machine->options->trace_file && machine->boot.cpus > 1)
-		return message_error(
-		    "--trace: records a machine with one CPU only: leave out --cpus");
 	machine->recorder = calloc(1, sizeof(*machine->recorder));
 	if (!machine->recorder)
 		return message_error("no memory for the trace");
@@ -90,9 +91,9 @@ static const struct exit_record *detail(const struct cpu *cpu)
 	const struct exit_ring *ring = &cpu->stats.ring;
 	struct recorder *recorder = cpu->machine->recorder;
 
-	if (ring->count == recorder->exits_seen)
+	if (ring->count == recorder->exits_seen[cpu->number])
 		return NULL;
-	recorder->exits_seen = ring->count;
+	recorder->exits_seen[cpu->number] = ring->count;
 	return &ring->records[(ring->count - 1) % EXIT_RING_SIZE];
 }
 
@@ -101,20 +102,23 @@ void recorder_exit(struct cpu *cpu, uint64_t entered)
 	const struct machine *machine = cpu->machine;
 	struct recorder *recorder = machine->recorder;
 	const struct stats *stats = &cpu->stats;
+	struct rs_stats counts;
 
 	timeline_add(&recorder->timeline, stats->last, stats->serving);
 	if (!recorder->tracing)
 		return;
-	trace_exit(&recorder->trace,
-	           &(struct trace_exit){
-	               .entered = entered,
-	               .left = stats->last,
-	               .nanoseconds = monotonic_now(),
-	               .ticks = stats_now(),
-	               .reason = stats->serving,
-	               .detail = detail(cpu),
-	               .counts = machine->image.noted ? machine->boot.stats[0] : NULL,
-	           });
+	if (machine->image.noted)
+		counts = boot_counts(&machine->boot);
+	trace_exit(&recorder->trace, &(struct trace_exit){
+	                                 .cpu = cpu->number,
+	                                 .entered = entered,
+	                                 .left = stats->last,
+	                                 .nanoseconds = monotonic_now(),
+	                                 .ticks = stats_now(),
+	                                 .reason = stats->serving,
+	                                 .detail = detail(cpu),
+	                                 .counts = machine->image.noted ? &counts : NULL,
+	                             });
 }
 
 void recorder_mark(struct cpu *cpu, unsigned slot, const struct rs_mark *mark)
@@ -122,7 +126,7 @@ void recorder_mark(struct cpu *cpu, unsigned slot, const struct rs_mark *mark)
 	struct recorder *recorder = cpu->machine->recorder;
 
 	if (recorder && recorder->tracing)
-		trace_mark(&recorder->trace, slot, mark);
+		trace_mark(&recorder->trace, cpu->number, slot, mark);
 }
 
 bool recorder_finish(struct machine *machine)
@@ -131,7 +135,10 @@ bool recorder_finish(struct machine *machine)
 
 	if (!recorder)
 		return true;
-	timeline_reach(&recorder->timeline, machine->cpus[0].stats.last);
+	for (unsigned i = 0; i < machine->boot.cpus; i++) {
+		if (machine->cpus[i].started)
+			timeline_reach(&recorder->timeline, machine->cpus[i].stats.last);
+	}
 	return !recorder->tracing || trace_close(&recorder->trace, machine->options->trace_file,
 	                                         outcome_name(machine->outcome.reason));
 }

@@ -17,7 +17,7 @@ struct recorder {
 	bool tracing;
 	struct trace trace; /* if tracing */
 	struct timeline timeline;
-	uint64_t exits_seen; /* of the statistics' ring */
+	uint64_t exits_seen[RS_MAX_CPUS]; /* of each CPU's ring in its statistics */
 };
 
 /* Once the machine can run: opens the trace, and takes its ring from the end of the guest's RAM.

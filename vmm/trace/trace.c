@@ -9,7 +9,16 @@
 #include "vmm/units.h"
 
 enum group { GROUP_MACHINE = 1, GROUP_PROCESSES };
-enum track { TRACK_VCPU = 1, TRACK_RUNNING };
+
+/* The two tracks of a CPU in the machine's group; 0 is the group's own. */
+static uint32_t vcpu_track(unsigned cpu)
+{
+	return 1 + 2 * cpu;
+}
+static uint32_t running_track(unsigned cpu)
+{
+	return 2 + 2 * cpu;
+}
 
 /* Counters are sampled, not streamed: a point a millisecond is more than a screen shows. */
 #define COUNTERS_EVERY_NS UINT64_C(1000000)
@@ -30,6 +39,15 @@ static void name_track(struct trace *trace, const char *what, uint32_t pid, uint
 	                               });
 }
 
+/* Number 0 is no process: what runs on a CPU that has nothing to do. */
+static void process_name(char *buf, size_t size, uint64_t pid)
+{
+	if (pid)
+		snprintf(buf, size, "process %" PRIu64, pid);
+	else
+		snprintf(buf, size, "idle");
+}
+
 static void name_process(struct trace *trace, uint32_t pid)
 {
 	char name[32];
@@ -37,7 +55,7 @@ static void name_process(struct trace *trace, uint32_t pid)
 	if (pid >= TRACE_NAMED || (trace->named[pid / 8] & 1 << pid % 8))
 		return;
 	trace->named[pid / 8] |= (uint8_t)(1 << pid % 8);
-	snprintf(name, sizeof(name), "process %" PRIu32, pid);
+	process_name(name, sizeof(name), pid);
 	name_track(trace, "thread_name", GROUP_PROCESSES, pid, name);
 }
 
@@ -46,8 +64,11 @@ static const struct {
 	uint32_t number64, number32;
 	const char *name;
 } calls[] = {
-    {1, 4, "write"}, {24, 158, "sched_yield"}, {39, 20, "getpid"},   {57, 2, "fork"},
-    {60, 1, "exit"}, {61, 114, "wait4"},       {110, 64, "getppid"}, {231, 252, "exit_group"},
+    {0, 3, "read"},           {1, 4, "write"},          {9, 192, "mmap"},
+    {10, 125, "mprotect"},    {11, 91, "munmap"},       {12, 45, "brk"},
+    {24, 158, "sched_yield"}, {35, 162, "nanosleep"},   {39, 20, "getpid"},
+    {57, 2, "fork"},          {60, 1, "exit"},          {61, 114, "wait4"},
+    {110, 64, "getppid"},     {231, 252, "exit_group"},
 };
 
 static void call_name(char *buf, size_t size, uint64_t number, uint64_t way)
@@ -93,68 +114,69 @@ static const char *exit_name(uint32_t reason, const struct exit_record *detail)
 /* The difference of the two clocks lies between two bounds that each exit may bring closer: what
  * was noted between KVM_RUN and the exit happened between them.  What KVM said is believed while it
  * lies between the bounds, then the middle of them. */
-static void compare_clocks(struct trace *trace)
+static void compare_clocks(struct trace_cpu *cpu)
 {
 	uint64_t first, last;
 
-	if (!trace_ring_ends(&trace->ring, &first, &last))
+	if (!trace_ring_ends(&cpu->ring, &first, &last))
 		return;
 
-	const uint64_t low = last - trace->left, high = first - trace->entered;
+	const uint64_t low = last - cpu->left, high = first - cpu->entered;
 
-	if (!trace->ahead_bounded || (int64_t)(low - trace->ahead_low) > 0)
-		trace->ahead_low = low;
-	if (!trace->ahead_bounded || (int64_t)(high - trace->ahead_high) < 0)
-		trace->ahead_high = high;
-	trace->ahead_bounded = true;
+	if (!cpu->ahead_bounded || (int64_t)(low - cpu->ahead_low) > 0)
+		cpu->ahead_low = low;
+	if (!cpu->ahead_bounded || (int64_t)(high - cpu->ahead_high) < 0)
+		cpu->ahead_high = high;
+	cpu->ahead_bounded = true;
 	/* Clocks that drift apart, or a guest that lies: only the latest is worth anything. */
-	if ((int64_t)(trace->ahead_high - trace->ahead_low) < 0) {
-		trace->ahead_low = low;
-		trace->ahead_high = (int64_t)(high - low) < 0 ? low : high;
+	if ((int64_t)(cpu->ahead_high - cpu->ahead_low) < 0) {
+		cpu->ahead_low = low;
+		cpu->ahead_high = (int64_t)(high - low) < 0 ? low : high;
 	}
-	if ((int64_t)(trace->guest_ahead - trace->ahead_low) < 0 ||
-	    (int64_t)(trace->ahead_high - trace->guest_ahead) < 0)
-		trace->guest_ahead = trace->ahead_low + (trace->ahead_high - trace->ahead_low) / 2;
+	if ((int64_t)(cpu->guest_ahead - cpu->ahead_low) < 0 ||
+	    (int64_t)(cpu->ahead_high - cpu->guest_ahead) < 0)
+		cpu->guest_ahead = cpu->ahead_low + (cpu->ahead_high - cpu->ahead_low) / 2;
 }
 
 /* A record's times on the host's clock, kept to what is possible. */
-static void record_times(const struct trace *trace, const struct rs_trace_record *record,
+static void record_times(const struct trace_cpu *cpu, const struct rs_trace_record *record,
                          uint64_t *begin_ns, uint64_t *end_ns)
 {
-	uint64_t begin = record->begin - trace->guest_ahead;
-	uint64_t end = record->end - trace->guest_ahead;
+	uint64_t begin = record->begin - cpu->guest_ahead;
+	uint64_t end = record->end - cpu->guest_ahead;
 
 	/* Signed: a guest that lies may name any time. */
-	if ((int64_t)(end - trace->entered) < 0)
-		end = trace->entered;
-	else if ((int64_t)(end - trace->left) > 0)
-		end = trace->left;
+	if ((int64_t)(end - cpu->entered) < 0)
+		end = cpu->entered;
+	else if ((int64_t)(end - cpu->left) > 0)
+		end = cpu->left;
 	if ((int64_t)(end - begin) < 0 || record->begin == record->end)
 		begin = end;
-	*begin_ns = trace_clock_at(&trace->clock, (int64_t)begin < 0 ? 0 : begin);
-	*end_ns = trace_clock_at(&trace->clock, end);
+
+	*begin_ns = trace_clock_at(&cpu->trace->clock, (int64_t)begin < 0 ? 0 : begin);
+	*end_ns = trace_clock_at(&cpu->trace->clock, end);
 }
 
 /* ---- What the guest noted -------------------------------------------------------------------- */
 
-static void close_running(struct trace *trace, uint64_t ns)
+static void close_running(struct trace_cpu *cpu, uint64_t ns)
 {
 	char name[32];
 
-	if (!trace->running)
+	if (!cpu->running)
 		return;
-	if (ns < trace->running_since)
-		ns = trace->running_since;
-	snprintf(name, sizeof(name), "process %" PRIu32, trace->running);
-	trace_file_event(&trace->file, &(struct trace_event){
-	                                   .phase = TRACE_SPAN,
-	                                   .pid = GROUP_MACHINE,
-	                                   .tid = TRACK_RUNNING,
-	                                   .ns = trace->running_since,
-	                                   .duration = ns - trace->running_since,
-	                                   .name = name,
-	                                   .category = "process",
-	                               });
+	if (ns < cpu->running_since)
+		ns = cpu->running_since;
+	process_name(name, sizeof(name), cpu->running);
+	trace_file_event(&cpu->trace->file, &(struct trace_event){
+	                                        .phase = TRACE_SPAN,
+	                                        .pid = GROUP_MACHINE,
+	                                        .tid = running_track(cpu->number),
+	                                        .ns = cpu->running_since,
+	                                        .duration = ns - cpu->running_since,
+	                                        .name = name,
+	                                        .category = "process",
+	                                    });
 }
 
 /* Fills in what only this kind has; false: there is no such kind, or no such value. */
@@ -162,6 +184,7 @@ static bool describe(const struct rs_trace_record *record, struct trace_event *e
                      size_t size)
 {
 	const uint64_t *arg = record->arg;
+	char to[32];
 
 	event->phase = TRACE_INSTANT;
 	switch (record->kind) {
@@ -177,7 +200,7 @@ static bool describe(const struct rs_trace_record *record, struct trace_event *e
 	case RS_TRACE_FAULT:
 		if (arg[0] > 255 || arg[4] > 3)
 			return false;
-		event->category = "fault";
+		event->category = arg[0] < 32 ? "fault" : "interrupt";
 		snprintf(name, size, "%s in ring %u", vector_name((unsigned)arg[0]),
 		         (unsigned)arg[4]);
 		event->args[0] =
@@ -191,7 +214,8 @@ static bool describe(const struct rs_trace_record *record, struct trace_event *e
 		if (arg[0] > UINT32_MAX)
 			return false;
 		event->category = "context switch";
-		snprintf(name, size, "switch to process %" PRIu64, arg[0]);
+		process_name(to, sizeof(to), arg[0]);
+		snprintf(name, size, "switch to %s", to);
 		event->args[0] = (struct trace_arg)TRACE_ADDRESS("kernel cr3", arg[1]);
 		event->args[1] = (struct trace_arg)TRACE_ADDRESS("user cr3", arg[2]);
 		return true;
@@ -211,7 +235,7 @@ static bool describe(const struct rs_trace_record *record, struct trace_event *e
 }
 
 /* System calls of one process come one after the other, also where the clocks were corrected
- * between them. */
+ * between them.  But a process may have gone on to another CPU whose records were written first. */
 static void follow_last_call(struct trace *trace, const struct rs_trace_record *record,
                              uint64_t *begin_ns, uint64_t *end_ns)
 {
@@ -220,6 +244,8 @@ static void follow_last_call(struct trace *trace, const struct rs_trace_record *
 	if (record->kind != RS_TRACE_SYSCALL || record->process >= TRACE_NAMED)
 		return;
 	last = &trace->call_end[record->process];
+	if (trace->cpu_count > 1 && *end_ns < *last)
+		return;
 	if (*begin_ns < *last)
 		*begin_ns = *last;
 	if (*end_ns < *begin_ns)
@@ -229,7 +255,8 @@ static void follow_last_call(struct trace *trace, const struct rs_trace_record *
 
 static void write_record(void *ctx, const struct rs_trace_record *record)
 {
-	struct trace *trace = ctx;
+	struct trace_cpu *cpu = ctx;
+	struct trace *trace = cpu->trace;
 	char name[64];
 	struct trace_event event = {.pid = GROUP_PROCESSES, .tid = record->process, .name = name};
 	uint64_t end_ns;
@@ -238,32 +265,43 @@ static void write_record(void *ctx, const struct rs_trace_record *record)
 		trace->bad++;
 		return;
 	}
-	record_times(trace, record, &event.ns, &end_ns);
+	record_times(cpu, record, &event.ns, &end_ns);
 	follow_last_call(trace, record, &event.ns, &end_ns);
 	event.duration = end_ns - event.ns;
 	name_process(trace, record->process);
 	trace_file_event(&trace->file, &event);
-	if (!trace->running)
-		trace->running = record->process; /* from the beginning */
+	if (!cpu->running_known)
+		cpu->running = record->process; /* from the beginning */
+	cpu->running_known = true;
 	if (record->kind == RS_TRACE_SWITCH) {
-		close_running(trace, event.ns);
-		trace->running = (uint32_t)record->arg[0];
-		if (event.ns > trace->running_since)
-			trace->running_since = event.ns;
+		close_running(cpu, event.ns);
+		cpu->running = (uint32_t)record->arg[0];
+		if (event.ns > cpu->running_since)
+			cpu->running_since = event.ns;
 	}
 }
 
 /* ---- What the VMM sees ----------------------------------------------------------------------- */
 
-static void write_spans(struct trace *trace, const struct trace_exit *exit, uint64_t left_ns)
+/* A time of this CPU's, not before what is written of it: while it ran, others have made the clock
+ * more exact. */
+static uint64_t cpu_clock_at(const struct trace_cpu *cpu, uint64_t ticks)
 {
-	const uint64_t entered_ns = trace_clock_at(&trace->clock, exit->entered);
-	const uint64_t now_ns = trace_clock_at(&trace->clock, exit->ticks);
+	const uint64_t ns = trace_clock_at(&cpu->trace->clock, ticks);
+
+	return ns < cpu->reached ? cpu->reached : ns;
+}
+
+static void write_spans(struct trace_cpu *cpu, const struct trace_exit *exit, uint64_t left_ns)
+{
+	struct trace *trace = cpu->trace;
+	const uint64_t entered_ns = cpu_clock_at(cpu, exit->entered);
+	const uint64_t now_ns = cpu_clock_at(cpu, exit->ticks);
 	const struct exit_record *detail = exit->detail;
 	struct trace_event event = {
 	    .phase = TRACE_SPAN,
 	    .pid = GROUP_MACHINE,
-	    .tid = TRACK_VCPU,
+	    .tid = vcpu_track(cpu->number),
 	    .ns = entered_ns,
 	    .duration = left_ns - entered_ns,
 	    .name = "guest",
@@ -283,21 +321,23 @@ static void write_spans(struct trace *trace, const struct trace_exit *exit, uint
 			event.args[3] = (struct trace_arg)TRACE_ADDRESS("written", detail->value);
 	}
 	trace_file_event(&trace->file, &event);
+	cpu->reached = now_ns;
 }
 
 /* Where writing the trace took longer than the exit itself would have, it shows: the guest stood
  * still for it. */
-static void write_own_time(struct trace *trace)
+static void write_own_time(struct trace_cpu *cpu)
 {
-	const uint64_t served_ns = trace_clock_at(&trace->clock, trace->served);
-	const uint64_t entered_ns = trace_clock_at(&trace->clock, trace->entered);
+	struct trace *trace = cpu->trace;
+	const uint64_t served_ns = cpu_clock_at(cpu, cpu->served);
+	const uint64_t entered_ns = cpu_clock_at(cpu, cpu->entered);
 
-	if (!trace->served || entered_ns - served_ns < OWN_TIME_SHOWN_NS)
+	if (!cpu->served || entered_ns - served_ns < OWN_TIME_SHOWN_NS)
 		return;
 	trace_file_event(&trace->file, &(struct trace_event){
 	                                   .phase = TRACE_SPAN,
 	                                   .pid = GROUP_MACHINE,
-	                                   .tid = TRACK_VCPU,
+	                                   .tid = vcpu_track(cpu->number),
 	                                   .ns = served_ns,
 	                                   .duration = entered_ns - served_ns,
 	                                   .name = "writing the trace",
@@ -305,18 +345,18 @@ static void write_own_time(struct trace *trace)
 	                               });
 }
 
-static void write_mark(struct trace *trace, uint64_t ns)
+static void write_mark(struct trace_cpu *cpu, uint64_t ns)
 {
-	const struct rs_mark *mark = &trace->mark;
+	const struct rs_mark *mark = &cpu->mark;
 	char name[32];
 
-	snprintf(name, sizeof(name), "mark %u", trace->mark_slot);
+	snprintf(name, sizeof(name), "mark %u", cpu->mark_slot);
 	trace_file_event(
-	    &trace->file,
+	    &cpu->trace->file,
 	    &(struct trace_event){
 	        .phase = TRACE_INSTANT,
 	        .pid = GROUP_MACHINE,
-	        .tid = TRACK_VCPU,
+	        .tid = vcpu_track(cpu->number),
 	        .ns = ns,
 	        .name = name,
 	        .category = "mark",
@@ -365,55 +405,69 @@ static void write_counters(struct trace *trace, uint64_t ns, const struct rs_sta
  * ----------------------------------------------------------------------------------------------------
  */
 
+static void name_cpu(struct trace *trace, unsigned cpu)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "vCPU %u", cpu);
+	name_track(trace, "thread_name", GROUP_MACHINE, vcpu_track(cpu), name);
+	snprintf(name, sizeof(name), "running on vCPU %u", cpu);
+	name_track(trace, "thread_name", GROUP_MACHINE, running_track(cpu), name);
+}
+
 bool trace_open(struct trace *trace, const struct trace_start *start)
 {
 	int flags;
 
-	*trace = (struct trace){.guest_ahead = start->guest_ahead};
+	*trace = (struct trace){.cpu_count = start->cpus};
 	if (!outfile_open(&trace->out, start->path))
 		return false;
 	/* A pipe's reader that is slower than the guest slows it down, and loses nothing. */
 	flags = fcntl(fileno(trace->out.stream), F_GETFL);
 	if (flags >= 0)
 		fcntl(fileno(trace->out.stream), F_SETFL, flags & ~O_NONBLOCK);
-	if (start->ring)
-		trace_ring_init(&trace->ring, start->ring, start->ring_size);
 	trace_clock_start(&trace->clock, start->ticks, start->nanoseconds);
 	trace_file_begin(&trace->file, trace->out.stream, start->limit);
 	name_track(trace, "process_name", GROUP_MACHINE, 0, start->guest);
-	name_track(trace, "thread_name", GROUP_MACHINE, TRACK_VCPU, "vCPU 0");
-	name_track(trace, "thread_name", GROUP_MACHINE, TRACK_RUNNING, "running on vCPU 0");
+	for (unsigned i = 0; i < start->cpus; i++) {
+		trace->cpus[i] = (struct trace_cpu){
+		    .trace = trace, .number = i, .guest_ahead = start->guest_ahead[i]};
+		if (start->ring[i])
+			trace_ring_init(&trace->cpus[i].ring, start->ring[i], start->ring_size);
+		name_cpu(trace, i);
+	}
 	name_track(trace, "process_name", GROUP_PROCESSES, 0, "guest processes");
 	return true;
 }
 
-void trace_mark(struct trace *trace, unsigned slot, const struct rs_mark *mark)
+void trace_mark(struct trace *trace, unsigned cpu, unsigned slot, const struct rs_mark *mark)
 {
-	trace->mark = *mark;
-	trace->mark_slot = slot;
-	trace->mark_pending = true;
+	trace->cpus[cpu].mark = *mark;
+	trace->cpus[cpu].mark_slot = slot;
+	trace->cpus[cpu].mark_pending = true;
 }
 
 void trace_exit(struct trace *trace, const struct trace_exit *exit)
 {
+	struct trace_cpu *cpu = &trace->cpus[exit->cpu];
 	uint64_t left_ns;
 
 	trace_clock_read(&trace->clock, exit->ticks, exit->nanoseconds);
-	trace->entered = exit->entered;
-	trace->left = exit->left;
+	cpu->entered = exit->entered;
+	cpu->left = exit->left;
 	trace->exits++;
-	write_own_time(trace);
-	trace->served = exit->ticks;
-	if (trace->ring.shared) {
-		compare_clocks(trace);
-		trace->lost += trace_ring_drain(&trace->ring, write_record, trace);
+	write_own_time(cpu);
+	cpu->served = exit->ticks;
+	if (cpu->ring.shared) {
+		compare_clocks(cpu);
+		trace->lost += trace_ring_drain(&cpu->ring, write_record, cpu);
 	}
-	left_ns = trace_clock_at(&trace->clock, exit->left);
-	write_spans(trace, exit, left_ns);
-	if (trace->mark_pending)
-		write_mark(trace, left_ns);
-	trace->mark_pending = false;
-	if (trace->exits == 1 || left_ns - trace->counters_ns >= COUNTERS_EVERY_NS)
+	left_ns = cpu_clock_at(cpu, exit->left);
+	write_spans(cpu, exit, left_ns);
+	if (cpu->mark_pending)
+		write_mark(cpu, left_ns);
+	cpu->mark_pending = false;
+	if (trace->exits == 1 || left_ns >= trace->counters_ns + COUNTERS_EVERY_NS)
 		write_counters(trace, left_ns, exit->counts);
 }
 
@@ -449,7 +503,8 @@ bool trace_close(struct trace *trace, const char *path, const char *end)
 	             TRACE_NUMBER("records without sense", trace->bad)},
 	};
 
-	close_running(trace, ns);
+	for (unsigned i = 0; i < trace->cpu_count; i++)
+		close_running(&trace->cpus[i], ns);
 	trace_file_end(&trace->file, &facts);
 	say_missing(trace, path);
 	return outfile_commit(&trace->out);

@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-uint64_t trace_ring_size(uint64_t ram_size)
+uint64_t trace_ring_size(uint64_t ram_size, unsigned cpus)
 {
 	uint64_t records = UINT64_C(4) << 20;
 
-	while (records > ram_size / 16)
+	while (records > ram_size / 16 || records * cpus > ram_size / 4)
 		records /= 2;
 	return PAGE_SIZE + records;
 }

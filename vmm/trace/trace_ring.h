@@ -16,9 +16,9 @@ struct trace_ring {
 	    lost; /* the VMM's own copies: the shared ones may be overwritten */
 };
 
-/* Bytes of guest RAM for a ring in a guest with this much: whole pages; 4 MiB of records, 65,536 of
- * them, but not more than 1/16 of RAM. */
-uint64_t trace_ring_size(uint64_t ram_size);
+/* Bytes of guest RAM for each CPU's ring in a guest with this much: whole pages; 4 MiB of records,
+ * 65,536 of them, but not more than 1/16 of RAM, and for all CPUs not more than 1/4. */
+uint64_t trace_ring_size(uint64_t ram_size, unsigned cpus);
 /* Takes `size` bytes of guest RAM, all zero, for a ring and prepares them for the guest. */
 void trace_ring_init(struct trace_ring *ring, void *memory, uint64_t size);
 
