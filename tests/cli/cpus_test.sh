@@ -115,6 +115,35 @@ python3 -c 'import json; s = json.load(open("stats.json")); assert s["host"]["ap
 status=$?
 expect "--no-apic in JSON" 0
 
+# ---- Looked at
+
+vmm --cpus 3 --quiet --core core "$smp" -- panic
+expect "three CPUs leave a core" 126 'died on CPU 2'
+vmm --inspect-core core "$smp"
+expect "--inspect-core shows each, the one that died first" 0 '' '^State at the end, CPU 2, ring 0'
+[ "$(grep -c '^State at the end, CPU [012], ring 0' out)" = 3 ] && pass "... all three" ||
+	fail "... all three" "$(grep ^State out)"
+vmm --inspect-core core --inspect-format json --audit
+python3 - > out2 2>&1 <<- 'PYTHON'
+	import json
+	lines = [json.loads(line) for line in open("out")]
+	assert [(l["look"], l["cpu"]) for l in lines] == [("state", 2), ("state", 0), ("state", 1), ("audit", 2)], lines
+	assert len({l["registers"]["rsp"] for l in lines[:3]}) == 3
+PYTHON
+[ -s out2 ] && fail "... as JSON Lines" "$(cat out2)" || pass "... as JSON Lines"
+if command -v gdb > /dev/null; then
+	timeout 60 gdb -nx -batch -ex 'info threads' -ex 'thread apply all print $rsp' "$smp" core > out 2>&1
+	status=$?
+	expect "gdb shows them as threads" 0 '' '^\* 1 +LWP 3 .*cpu_call'
+	[ "$(grep -cE '^ +[23] +LWP [12] ' out)" = 2 ] && [ "$(grep -cE '= \(void \*\) 0xffffffffa00[024]' out)" = 3 ] &&
+		pass "... each with its stack" || fail "... each with its stack" "$(cat out)"
+fi
+# The idle CPU runs on one root, the one that ends the run in ring 3's address space.
+vmm --cpus 2 --pti on --quiet --map --audit "$BUILD/guest.elf" -- tour 5
+expect "--audit looks at what each CPU runs on" 0 '' '^Audit at the end, CPU 1  .* 0 broken'
+grep -Eq '^Audit at the end, CPU 0  .* 0 broken' out && [ "$(grep -c 'entry stack, CPU [01]$' out)" = 2 ] &&
+	pass "--map and --audit know all CPUs' places" || fail "--map and --audit know all CPUs' places" "$(grep ^Audit out)"
+
 # ---- Never a hang: ends that meet other ends, again and again
 
 LIMIT=5

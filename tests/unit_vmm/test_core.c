@@ -27,17 +27,27 @@ static const struct symbols none;
 static void write_it(void)
 {
 	struct kvm_fpu fpu = {.fcw = 0x37f, .mxcsr = 0x1f80};
+	const struct core_vcpu vcpus[] = {
+	    {
+	        .number = 2,
+	        .msr_count = 1,
+	        .has_saved = 1,
+	        .saved = saved,
+	        .regs = m->moment.regs,
+	        .sregs = m->moment.sregs,
+	        .msrs = {{.index = MSR_LSTAR, .value = 0xabc}},
+	    },
+	    {.number = 0, .regs.rip = 0x1234567, .sregs.cr3 = 0x9000},
+	};
 	const struct core_contents contents = {
 	    .moment = &m->moment,
 	    .outcome = &panicked,
 	    .guest = "dir/g.elf",
-	    .saved = &saved,
-	    .fpu = &fpu,
-	    .msr_count = 1,
-	    .msrs = {{.index = MSR_LSTAR, .value = 0xabc}},
+	    .vcpu_count = 2,
+	    .vcpus = vcpus,
+	    .fpu = {&fpu},
 	};
 
-	m->moment.regs.rip = LOOK_TEXT;
 	ck_assert(core_write(path, &contents));
 }
 
@@ -50,6 +60,8 @@ static void setup(void)
 	ck_assert_int_ge(fd, 0);
 	close(fd);
 	m = look_machine_make();
+	m->moment.regs.rip = LOOK_TEXT;
+	m->moment.cpus = 3;
 	memset(memory_at(&m->memory, 0x100000, 16), 0xcc, 16);
 	write_it();
 }
@@ -82,10 +94,16 @@ START_TEST(what_was_written_is_read)
 	ck_assert_str_eq(back.when, "now");
 	ck_assert_str_eq(core.machine.guest, "dir/g.elf");
 	ck_assert_uint_eq(core.machine.end_reason, END_PANIC);
-	ck_assert_uint_eq(core.vcpu.has_saved, 1);
-	ck_assert_uint_eq(core.vcpu.saved.rax, 77);
-	ck_assert_uint_eq(core.vcpu.msr_count, 1);
-	ck_assert_uint_eq(core.vcpu.msrs[0].value, 0xabc);
+	ck_assert_uint_eq(core.vcpu_count, 2);
+	ck_assert_uint_eq(core.vcpus[0].number, 2);
+	ck_assert_uint_eq(core.vcpus[0].has_saved, 1);
+	ck_assert_uint_eq(core.vcpus[0].saved.rax, 77);
+	ck_assert_uint_eq(core.vcpus[0].msr_count, 1);
+	ck_assert_uint_eq(core.vcpus[0].msrs[0].value, 0xabc);
+	ck_assert_uint_eq(core.vcpus[1].number, 0);
+	ck_assert_uint_eq(core.vcpus[1].has_saved, 0);
+	ck_assert_uint_eq(core.vcpus[1].regs.rip, 0x1234567);
+	ck_assert_uint_eq(core.vcpus[1].sregs.cr3, 0x9000);
 }
 END_TEST
 
@@ -301,20 +319,19 @@ static const struct {
 #undef FIELD
 };
 
-/* Where the machine note's description lies in the file. */
-static off_t machine_note(void)
+/* Where a note's description lies in the file. */
+static off_t note_at(const void *wanted, size_t wanted_size)
 {
 	static uint8_t bytes[16384];
-	const struct core_machine wanted = core.machine;
 	int fd = open(path, O_RDONLY);
 	ssize_t size = read(fd, bytes, sizeof(bytes));
 
 	close(fd);
-	for (ssize_t at = 0; at + (ssize_t)sizeof(wanted) <= size; at += 4) {
-		if (!memcmp(bytes + at, &wanted, sizeof(wanted)))
+	for (ssize_t at = 0; at + (ssize_t)wanted_size <= size; at += 4) {
+		if (!memcmp(bytes + at, wanted, wanted_size))
 			return at;
 	}
-	ck_abort_msg("no machine note");
+	ck_abort_msg("no such note");
 	return 0;
 }
 
@@ -323,11 +340,40 @@ START_TEST(notes_that_lie)
 	off_t at;
 
 	ck_assert(core_read(&core, path));
-	at = machine_note();
+	at = note_at(&core.machine, sizeof(core.machine));
 	core_free(&core);
 	silence();
 	poke(at + (off_t)fields[_i].offset, &fields[_i].value, fields[_i].width);
 	ck_assert(!survives());
+}
+END_TEST
+
+/* The second vCPU is a CPU that is not there, or there already, or has more than can be. */
+START_TEST(vcpu_notes_that_lie)
+{
+	static const struct {
+		size_t offset;
+		uint32_t value;
+	} lies[] = {
+	    {offsetof(struct core_vcpu, number), 3},
+	    {offsetof(struct core_vcpu, number), 2},
+	    {offsetof(struct core_vcpu, number), UINT32_MAX},
+	    {offsetof(struct core_vcpu, msr_count), CORE_MSRS + 1},
+	};
+	off_t at;
+
+	silence();
+	ck_assert(core_read(&core, path));
+	at = note_at(&core.vcpus[1], sizeof(core.vcpus[1]));
+	core_free(&core);
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		const uint32_t truth = 0;
+
+		poke(at + (off_t)lies[i].offset, &lies[i].value, sizeof(lies[i].value));
+		ck_assert(!survives());
+		poke(at + (off_t)lies[i].offset, &truth, sizeof(truth));
+		ck_assert(survives());
+	}
 }
 END_TEST
 
@@ -364,6 +410,7 @@ Suite *core_suite(void)
 	tcase_add_test(tests, random_tables);
 	tcase_add_loop_test(tests, huge_headers, 0, sizeof(huge) / sizeof(huge[0]));
 	tcase_add_loop_test(tests, notes_that_lie, 0, sizeof(fields) / sizeof(fields[0]));
+	tcase_add_test(tests, vcpu_notes_that_lie);
 	tcase_add_test(tests, no_core_at_all);
 	suite_add_tcase(suite, tests);
 	return suite;

@@ -528,7 +528,7 @@ void audit_print(FILE *out, const struct look *look, const struct audit *audit, 
 	struct style style = style_get(color);
 
 	fprintf(out, "\n%sAudit %s%s  %u rules kept, %u broken, %u not asked\n", style.head,
-	        look->moment->when, style.end, audit->kept, audit->broken,
+	        look->when, style.end, audit->kept, audit->broken,
 	        AUDIT_RULES - audit->kept - audit->broken);
 	for (unsigned i = 0; i < AUDIT_RULES; i++)
 		print_result(out, &audit->result[i], &style);

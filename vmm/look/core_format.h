@@ -6,6 +6,7 @@
  *     program headers  one PT_NOTE; PT_LOADs by guest-virtual address
  *     notes            "CORE": NT_PRPSINFO, then NT_PRSTATUS and NT_FPREGSET for each vCPU
  *                      "Ringscope": CORE_NOTE_MACHINE, CORE_NOTE_VCPU for each vCPU
+ *                      vCPUs: those that were started, the one that ended the run first
  *     RAM              from a page boundary to the end of the file, guest-physical 0 first; what
  *                      was never touched or is zero is a hole
  *

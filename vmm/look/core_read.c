@@ -16,7 +16,7 @@
 #include "vmm/options.h"
 #include "vmm/printable.h"
 
-/* Notes that are looked at; --core writes 3 KiB. */
+/* Notes that are looked at; --core writes 3 to 15 KiB. */
 #define NOTES_MAX (UINT64_C(1) << 20)
 
 struct reader {
@@ -87,26 +87,38 @@ static bool check_header(const struct reader *reader, const Elf64_Ehdr *header)
 
 /* ---- Notes --------------------------------------------------------------------------------- */
 
-struct found {
-	bool machine, vcpu;
-};
+/* Our notes: copied if they have the size that they must have. */
+static bool check_size(const struct reader *reader, const char *what, size_t size, size_t wanted)
+{
+	return size == wanted ||
+	       refuse(reader, "the %s note has %zu bytes, must have %zu", what, size, wanted);
+}
 
-/* One of our notes: copied if it has the size it must have. */
-static bool take_note(const struct reader *reader, const char *what, void *to, size_t size,
-                      const uint8_t *desc, size_t desc_size, bool *found)
+static bool take_machine(struct core *core, const struct reader *reader, const uint8_t *desc,
+                         size_t size, bool *found)
 {
 	if (*found)
-		return true; /* the first counts: vCPU 0's */
-	if (desc_size != size)
-		return refuse(reader, "the %s note has %zu bytes, must have %zu", what, desc_size,
-		              size);
-	memcpy(to, desc, size);
+		return refuse(reader, "it has two machine notes");
+	if (!check_size(reader, "machine", size, sizeof(core->machine)))
+		return false;
+	memcpy(&core->machine, desc, sizeof(core->machine));
 	*found = true;
 	return true;
 }
 
+static bool take_vcpu(struct core *core, const struct reader *reader, const uint8_t *desc,
+                      size_t size)
+{
+	if (core->vcpu_count == RS_MAX_CPUS)
+		return refuse(reader, "it has more than %d vCPU notes", RS_MAX_CPUS);
+	if (!check_size(reader, "vCPU", size, sizeof(core->vcpus[0])))
+		return false;
+	memcpy(&core->vcpus[core->vcpu_count++], desc, sizeof(core->vcpus[0]));
+	return true;
+}
+
 static bool take_notes(struct core *core, const struct reader *reader, const uint8_t *bytes,
-                       size_t size, struct found *found)
+                       size_t size, bool *found)
 {
 	static const char ours[] = RS_NOTE_NAME;
 	Elf64_Nhdr header;
@@ -126,12 +138,10 @@ static bool take_notes(struct core *core, const struct reader *reader, const uin
 
 		if (header.n_namesz == sizeof(ours) && !memcmp(bytes, ours, sizeof(ours))) {
 			if (header.n_type == CORE_NOTE_MACHINE &&
-			    !take_note(reader, "machine", &core->machine, sizeof(core->machine),
-			               desc, header.n_descsz, &found->machine))
+			    !take_machine(core, reader, desc, header.n_descsz, found))
 				return false;
 			if (header.n_type == CORE_NOTE_VCPU &&
-			    !take_note(reader, "vCPU", &core->vcpu, sizeof(core->vcpu), desc,
-			               header.n_descsz, &found->vcpu))
+			    !take_vcpu(core, reader, desc, header.n_descsz))
 				return false;
 		}
 		bytes += name_size + desc_size;
@@ -141,7 +151,7 @@ static bool take_notes(struct core *core, const struct reader *reader, const uin
 }
 
 static bool read_notes(struct core *core, const struct reader *reader, const Elf64_Phdr *header,
-                       struct found *found)
+                       bool *found)
 {
 	uint8_t *bytes;
 	bool good;
@@ -160,7 +170,7 @@ static bool read_notes(struct core *core, const struct reader *reader, const Elf
 
 static bool find_notes(struct core *core, const struct reader *reader)
 {
-	struct found found = {0};
+	bool found = false;
 	Elf64_Ehdr header = {0};
 
 	if (!read_at(reader, "ELF header", 0, &header, sizeof(header)) ||
@@ -177,9 +187,9 @@ static bool find_notes(struct core *core, const struct reader *reader)
 		if (segment.p_type == PT_NOTE && !read_notes(core, reader, &segment, &found))
 			return false;
 	}
-	if (!found.machine || !found.vcpu)
+	if (!found || !core->vcpu_count)
 		return refuse(reader, "is a core, but not one of Ringscope's: it has no %s note",
-		              found.machine ? "vCPU" : "machine");
+		              found ? "vCPU" : "machine");
 	return true;
 }
 
@@ -200,6 +210,26 @@ static bool check_segments(const struct reader *reader, const struct core_machin
 			              "image segment %" PRIu32 " (0x%" PRIx64 " + 0x%" PRIx64
 			              " at 0x%" PRIx64 ") does not lie in RAM in whole pages",
 			              i, s->va, s->size, s->gpa);
+	}
+	return true;
+}
+
+static bool check_vcpus(const struct core *core, const struct reader *reader)
+{
+	uint32_t seen = 0;
+
+	for (unsigned i = 0; i < core->vcpu_count; i++) {
+		const struct core_vcpu *vcpu = &core->vcpus[i];
+
+		if (vcpu->number >= core->machine.cpus || seen & UINT32_C(1) << vcpu->number)
+			return refuse(reader,
+			              "vCPU note %u is of CPU %" PRIu32
+			              ": must be less than %" PRIu32 ", and once each",
+			              i, vcpu->number, core->machine.cpus);
+		seen |= UINT32_C(1) << vcpu->number;
+		if (vcpu->msr_count > CORE_MSRS)
+			return refuse(reader, "it has %" PRIu32 " MSRs: at most %d",
+			              vcpu->msr_count, CORE_MSRS);
 	}
 	return true;
 }
@@ -234,9 +264,8 @@ static bool check_notes(struct core *core, const struct reader *reader)
 	if (machine->cpus < 1 || machine->cpus > RS_MAX_CPUS)
 		return refuse(reader, "it has %" PRIu32 " CPUs: must be 1 to %d", machine->cpus,
 		              RS_MAX_CPUS);
-	if (core->vcpu.msr_count > CORE_MSRS)
-		return refuse(reader, "it has %" PRIu32 " MSRs: at most %d", core->vcpu.msr_count,
-		              CORE_MSRS);
+	if (!check_vcpus(core, reader))
+		return false;
 	machine->when[sizeof(machine->when) - 1] = '\0';
 	machine->guest[sizeof(machine->guest) - 1] = '\0';
 	return check_segments(reader, machine);
@@ -339,8 +368,9 @@ struct look_moment core_moment(const struct core *core, const struct symbols *sy
 	const struct core_machine *machine = &core->machine;
 	struct look_moment moment = {
 	    .memory = &core->memory,
-	    .regs = core->vcpu.regs,
-	    .sregs = core->vcpu.sregs,
+	    .cpu = core->vcpus[0].number,
+	    .regs = core->vcpus[0].regs,
+	    .sregs = core->vcpus[0].sregs,
 	    .geometry =
 	        {
 	            .maxphyaddr = (uint8_t)machine->maxphyaddr,

@@ -10,17 +10,19 @@
 
 struct core {
 	struct core_machine machine;
-	struct core_vcpu vcpu;
-	struct memory memory; /* a copy of RAM; owned */
+	unsigned vcpu_count;                 /* 1 at least */
+	struct core_vcpu vcpus[RS_MAX_CPUS]; /* the first is the one that ended the run */
+	struct memory memory;                /* a copy of RAM; owned */
 };
 
 /* Reads and checks all of it.  False after a message that names the file, what in it is wrong, and
- * what was expected; core_free is due in both cases.  What `machine` and `vcpu` say is checked as
+ * what was expected; core_free is due in both cases.  What `machine` and `vcpus` say is checked as
  * far as it has bounds: strings end, counts fit, RAM is there. */
 bool core_read(struct core *core, const char *path);
 void core_free(struct core *core);
 
-/* The moment that the core was taken at; it points into *core and to `symbols`. */
+/* The moment that the core was taken at, as vcpus[0] had it; it points into *core and to `symbols`.
+ */
 struct look_moment core_moment(const struct core *core, const struct symbols *symbols);
 
 #endif

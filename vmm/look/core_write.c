@@ -68,9 +68,9 @@ static void collect_loads(struct loads *loads, struct look *look)
 
 /* Room for all notes: each at most its structure, a header and padding. */
 struct notes {
-	uint8_t bytes[sizeof(struct core_machine) + sizeof(struct core_vcpu) +
-	              sizeof(struct elf_prstatus) + sizeof(struct elf_prpsinfo) +
-	              sizeof(struct user_fpregs_struct) + 5 * 40];
+	uint8_t bytes[sizeof(struct core_machine) + sizeof(struct elf_prpsinfo) + 2 * 40 +
+	              RS_MAX_CPUS * (sizeof(struct core_vcpu) + sizeof(struct elf_prstatus) +
+	                             sizeof(struct user_fpregs_struct) + 3 * 40)];
 	size_t size;
 };
 
@@ -114,11 +114,11 @@ static int signal_of(const struct outcome *outcome)
 }
 
 /* The guest's own account of a panic comes before the vCPU's: it is the place that matters. */
-static struct user_regs_struct user_regs(const struct core_contents *contents)
+static struct user_regs_struct user_regs(const struct core_vcpu *vcpu)
 {
-	const struct rs_regs *saved = contents->saved;
-	const struct kvm_regs r = saved ? saved_regs(saved) : contents->moment->regs;
-	const struct kvm_sregs *s = &contents->moment->sregs;
+	const struct rs_regs *saved = vcpu->has_saved ? &vcpu->saved : NULL;
+	const struct kvm_regs r = saved ? saved_regs(saved) : vcpu->regs;
+	const struct kvm_sregs *s = &vcpu->sregs;
 
 	return (struct user_regs_struct){
 	    .r15 = r.r15,
@@ -151,12 +151,17 @@ static struct user_regs_struct user_regs(const struct core_contents *contents)
 	};
 }
 
-static void add_prstatus(struct notes *notes, const struct core_contents *contents)
+/* To a debugger each vCPU is a thread; 0 is no thread's number.  Only the first has the signal. */
+static void add_prstatus(struct notes *notes, const struct core_contents *contents, unsigned i)
 {
-	const struct user_regs_struct regs = user_regs(contents);
-	struct elf_prstatus status = {.pr_pid = 1, .pr_fpvalid = contents->fpu != NULL};
+	const struct user_regs_struct regs = user_regs(&contents->vcpus[i]);
+	struct elf_prstatus status = {
+	    .pr_pid = 1 + (pid_t)contents->vcpus[i].number,
+	    .pr_fpvalid = contents->fpu[i] != NULL,
+	};
 
-	status.pr_info.si_signo = signal_of(contents->outcome);
+	if (i == 0)
+		status.pr_info.si_signo = signal_of(contents->outcome);
 	status.pr_cursig = (short)status.pr_info.si_signo;
 	memcpy(&status.pr_reg, &regs, sizeof(status.pr_reg));
 	add_note(notes, "CORE", NT_PRSTATUS, &status, sizeof(status));
@@ -227,31 +232,20 @@ static void add_machine(struct notes *notes, const struct core_contents *content
 	add_note(notes, RS_NOTE_NAME, CORE_NOTE_MACHINE, &machine, sizeof(machine));
 }
 
-static void add_vcpu(struct notes *notes, const struct core_contents *contents)
-{
-	struct core_vcpu vcpu = {
-	    .msr_count = contents->msr_count,
-	    .has_saved = contents->saved != NULL,
-	    .regs = contents->moment->regs,
-	    .sregs = contents->moment->sregs,
-	};
-
-	if (contents->saved)
-		vcpu.saved = *contents->saved;
-	memcpy(vcpu.msrs, contents->msrs, sizeof(vcpu.msrs));
-	add_note(notes, RS_NOTE_NAME, CORE_NOTE_VCPU, &vcpu, sizeof(vcpu));
-}
-
 static void make_notes(struct notes *notes, const struct core_contents *contents,
                        uint64_t ram_offset)
 {
 	notes->size = 0;
 	add_prpsinfo(notes, contents->guest);
-	add_prstatus(notes, contents);
-	if (contents->fpu)
-		add_fpregset(notes, contents->fpu);
+	for (unsigned i = 0; i < contents->vcpu_count; i++) {
+		add_prstatus(notes, contents, i);
+		if (contents->fpu[i])
+			add_fpregset(notes, contents->fpu[i]);
+	}
 	add_machine(notes, contents, ram_offset);
-	add_vcpu(notes, contents);
+	for (unsigned i = 0; i < contents->vcpu_count; i++)
+		add_note(notes, RS_NOTE_NAME, CORE_NOTE_VCPU, &contents->vcpus[i],
+		         sizeof(contents->vcpus[i]));
 }
 
 /* ---- RAM ----------------------------------------------------------------------------------- */

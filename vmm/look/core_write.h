@@ -16,13 +16,12 @@
 enum { CORE_LOADS_MAX = 4096 };
 
 struct core_contents {
-	const struct look_moment *moment;
+	const struct look_moment *moment; /* of the vCPU that comes first */
 	const struct outcome *outcome;
-	const char *guest;           /* path */
-	const struct rs_regs *saved; /* the guest's own at its panic; NULL: none */
-	const struct kvm_fpu *fpu;   /* NULL: not known */
-	uint32_t msr_count;          /* at most CORE_MSRS */
-	struct core_msr msrs[CORE_MSRS];
+	const char *guest; /* path */
+	unsigned vcpu_count;
+	const struct core_vcpu *vcpus;          /* those that were started */
+	const struct kvm_fpu *fpu[RS_MAX_CPUS]; /* of each; NULL: not known */
 };
 
 /* Writes the file at `path`, or nothing (vmm/outfile.h).  The guest must stand still.  False after

@@ -44,37 +44,62 @@ static const char *msr_name(uint32_t index)
 
 /* ---- Text ---------------------------------------------------------------------------------- */
 
-static void print_state(FILE *out, const struct core *core, const struct look_moment *moment,
-                        bool color)
+static void print_core(FILE *out, const struct core *core, const struct style *style)
 {
-	struct style style = style_get(color);
-	char guest[256], size[UNITS_SIZE], name[96];
+	char guest[256], size[UNITS_SIZE];
 
-	fprintf(out, "%sCore of %s%s  end %s, last exit %s, %s of RAM\n", style.head,
-	        printable(guest, sizeof(guest), core->machine.guest, sizeof(guest) - 1), style.end,
+	fprintf(out, "%sCore of %s%s  end %s, last exit %s, %s of RAM\n", style->head,
+	        printable(guest, sizeof(guest), core->machine.guest, sizeof(guest) - 1), style->end,
 	        outcome_name((enum end_reason)core->machine.end_reason),
 	        stats_reason_name(core->machine.exit_reason),
 	        units_bytes(size, core->machine.ram_size));
-	if (core->vcpu.has_saved) {
-		const struct kvm_regs saved = saved_regs(&core->vcpu.saved);
+}
 
-		fprintf(out, "\n%sRegisters, as the guest had saved them%s\n", style.head,
-		        style.end);
-		registers_print_general(out, &saved, moment->symbols);
-	}
-	fprintf(out, "\n%sState %s, ring %u%s\n", style.head, moment->when,
-	        moment->sregs.ss.dpl & 3u, style.end);
-	registers_print_general(out, &moment->regs, moment->symbols);
-	registers_print_system(out, &moment->sregs);
-	for (uint32_t i = 0; i < core->vcpu.msr_count; i++) {
-		const struct core_msr *msr = &core->vcpu.msrs[i];
+static void print_msrs(FILE *out, const struct core_vcpu *vcpu, const struct symbols *symbols)
+{
+	char name[96];
+
+	for (uint32_t i = 0; i < vcpu->msr_count; i++) {
+		const struct core_msr *msr = &vcpu->msrs[i];
 
 		if (msr_name(msr->index))
 			fprintf(out, "  %-14s %016" PRIx64 "%s\n", msr_name(msr->index), msr->value,
-			        symbols_text(moment->symbols, msr->value, name, sizeof(name)));
+			        symbols_text(symbols, msr->value, name, sizeof(name)));
 		else
 			fprintf(out, "  MSR 0x%08" PRIx32 " %016" PRIx64 "\n", msr->index,
 			        msr->value);
+	}
+}
+
+/* cpu: ", CPU 1", or nothing where there is one. */
+static void print_vcpu(FILE *out, const struct core_vcpu *vcpu, const char *cpu,
+                       const struct look_moment *moment, const struct style *style)
+{
+	if (vcpu->has_saved) {
+		const struct kvm_regs saved = saved_regs(&vcpu->saved);
+
+		fprintf(out, "\n%sRegisters, as the guest had saved them%s%s\n", style->head, cpu,
+		        style->end);
+		registers_print_general(out, &saved, moment->symbols);
+	}
+	fprintf(out, "\n%sState %s%s, ring %u%s\n", style->head, moment->when, cpu,
+	        vcpu->sregs.ss.dpl & 3u, style->end);
+	registers_print_general(out, &vcpu->regs, moment->symbols);
+	registers_print_system(out, &vcpu->sregs);
+	print_msrs(out, vcpu, moment->symbols);
+}
+
+static void print_state(FILE *out, const struct core *core, const struct look_moment *moment,
+                        bool color)
+{
+	const struct style style = style_get(color);
+	char cpu[16] = "";
+
+	print_core(out, core, &style);
+	for (unsigned i = 0; i < core->vcpu_count; i++) {
+		if (core->machine.cpus > 1)
+			snprintf(cpu, sizeof(cpu), ", CPU %" PRIu32, core->vcpus[i].number);
+		print_vcpu(out, &core->vcpus[i], cpu, moment, &style);
 	}
 }
 
@@ -140,21 +165,32 @@ static json_t *json_of_msrs(const struct core_vcpu *vcpu)
 	return json;
 }
 
-static json_t *json_of_state(const struct core *core, const struct look_moment *moment)
+static json_t *json_of_state(const struct core *core, const struct look_moment *moment,
+                             const struct core_vcpu *vcpu)
 {
 	const struct core_machine *machine = &core->machine;
-	const struct kvm_regs saved = saved_regs(&core->vcpu.saved);
+	const struct kvm_regs saved = saved_regs(&vcpu->saved);
 	char guest[256];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:o, s:o, s:o, s:o}", "look", "state",
-	                 "when", moment->when, "guest",
+	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:I, s:i, s:o, s:o, s:o, s:o}", "look",
+	                 "state", "cpu", (int)vcpu->number, "when", moment->when, "guest",
 	                 printable(guest, sizeof(guest), machine->guest, sizeof(guest) - 1), "end",
 	                 outcome_name((enum end_reason)machine->end_reason), "last_exit",
 	                 stats_reason_name(machine->exit_reason), "ram",
-	                 (json_int_t)machine->ram_size, "cpl", moment->sregs.ss.dpl & 3, "saved",
-	                 core->vcpu.has_saved ? json_of_regs(&saved) : json_null(), "registers",
-	                 json_of_regs(&moment->regs), "system", json_of_system(&moment->sregs),
-	                 "msrs", json_of_msrs(&core->vcpu));
+	                 (json_int_t)machine->ram_size, "cpl", vcpu->sregs.ss.dpl & 3, "saved",
+	                 vcpu->has_saved ? json_of_regs(&saved) : json_null(), "registers",
+	                 json_of_regs(&vcpu->regs), "system", json_of_system(&vcpu->sregs), "msrs",
+	                 json_of_msrs(vcpu));
+}
+
+/* A line for each vCPU. */
+static bool write_states(const struct core *core, const struct look_moment *moment)
+{
+	for (unsigned i = 0; i < core->vcpu_count; i++) {
+		if (!look_json_write(stdout, json_of_state(core, moment, &core->vcpus[i])))
+			return false;
+	}
+	return true;
 }
 
 /* ---- All of it ----------------------------------------------------------------------------- */
@@ -165,14 +201,24 @@ static bool inspect(const struct core *core, const struct symbols *symbols,
 	const struct look_moment moment = core_moment(core, symbols);
 	const bool json = options->look_json;
 	const bool color = options_color(options, STDOUT_FILENO);
+	bool good;
 
 	if (!look_request_check(&options->look, symbols))
 		return false;
-	if (json && !look_json_write(stdout, json_of_state(core, &moment)))
+	if (json && !write_states(core, &moment))
 		return false;
 	if (!json)
 		print_state(stdout, core, &moment, color);
-	return look_request_answer(stdout, &options->look, &moment, json, color) == LOOK_ANSWERED;
+	good = look_request_answer(stdout, &options->look, &moment, json, color) == LOOK_ANSWERED;
+	for (unsigned i = 1; i < core->vcpu_count; i++) {
+		const struct core_vcpu *vcpu = &core->vcpus[i];
+		const struct look_moment other =
+		    look_moment_of(&moment, vcpu->number, &vcpu->regs, &vcpu->sregs);
+
+		good &= look_request_audit(stdout, &options->look, &moment, &other, json, color) ==
+		        LOOK_ANSWERED;
+	}
+	return good;
 }
 
 int inspect_core_main(const struct options *options)

@@ -1,5 +1,8 @@
 #include "vmm/look/look.h"
 
+#include <stddef.h>
+#include <stdio.h>
+
 #include "shared/x86.h"
 #include "vmm/explain/view.h"
 
@@ -67,9 +70,40 @@ static bool believable(struct look *look)
 	return !look->distrust;
 }
 
+struct look_moment look_moment_of(const struct look_moment *moment, unsigned cpu,
+                                  const struct kvm_regs *regs, const struct kvm_sregs *sregs)
+{
+	struct look_moment other = *moment;
+	const struct rs_call *call = NULL;
+	struct look look;
+	struct pt boot;
+	struct pt_walk walk;
+
+	other.cpu = cpu;
+	other.regs = *regs;
+	other.sregs = *sregs;
+	other.stale = false;
+	other.translate = NULL;
+	other.kernel_cr3 = other.user_cr3 = 0;
+	if (!moment->noted || !moment->boot_root)
+		return other;
+	look_init(&look, &other);
+	boot = look_tree(&look, moment->boot_root);
+	pt_walk(&boot, RS_KERNEL_CPU(cpu) + RS_KERNEL_CALL, &walk);
+	if (walk.mapped)
+		call = memory_at(moment->memory, walk.pa, PAGE_SIZE);
+	if (call) {
+		other.kernel_cr3 = call->kernel_cr3;
+		other.user_cr3 = call->user_cr3;
+	}
+	return other;
+}
+
 void look_init(struct look *look, const struct look_moment *moment)
 {
 	*look = (struct look){.moment = moment};
+	snprintf(look->when, sizeof(look->when), moment->cpus > 1 ? "%s, CPU %u" : "%s",
+	         moment->when, moment->cpu);
 	look_begin_scan(look);
 	look->cr3[LOOK_KERNEL] = moment->sregs.cr3;
 	if (believable(look)) {

@@ -30,6 +30,7 @@
  * long as the struct look made from it. */
 struct look_moment {
 	const struct memory *memory;
+	unsigned cpu; /* whose registers and roots these are */
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 	struct pt_geometry geometry; /* levels, NX, PCID and PKU are taken from the registers */
@@ -50,10 +51,16 @@ struct look_moment {
 	void *translate_ctx;
 };
 
+/* The same moment as another CPU had it: its registers, and the roots that its call page names,
+ * which is found through the VMM's own root.  Nobody to translate. */
+struct look_moment look_moment_of(const struct look_moment *moment, unsigned cpu,
+                                  const struct kvm_regs *regs, const struct kvm_sregs *sregs);
+
 enum look_root { LOOK_KERNEL, LOOK_USER, LOOK_ROOTS };
 
 struct look {
 	const struct look_moment *moment;
+	char when[64];            /* for headings: with several CPUs it says which */
 	struct pt pt[LOOK_ROOTS]; /* [LOOK_USER] only with two_roots */
 	uint64_t cr3[LOOK_ROOTS]; /* the whole values, PCID included */
 	bool two_roots;           /* KPTI: the current process has a root for each ring */

@@ -15,8 +15,9 @@ json_t *look_json_head(const struct look *look, const char *kind)
 {
 	json_t *user = look->two_roots ? look_json_hex(look->cr3[LOOK_USER]) : json_null();
 
-	return json_pack("{s:s, s:s, s:o, s:{s:o, s:o}}", "look", kind, "when", look->moment->when,
-	                 "cr3", look_json_hex(look->moment->sregs.cr3), "roots", "kernel",
+	return json_pack("{s:s, s:s, s:i, s:o, s:{s:o, s:o}}", "look", kind, "when",
+	                 look->moment->when, "cpu", (int)look->moment->cpu, "cr3",
+	                 look_json_hex(look->moment->sregs.cr3), "roots", "kernel",
 	                 look_json_hex(look->cr3[LOOK_KERNEL]), "user", user);
 }
 

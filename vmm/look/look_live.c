@@ -62,6 +62,7 @@ static void take_moment(struct look_moment *moment, const struct cpu *cpu,
 
 	*moment = (struct look_moment){
 	    .memory = &machine->memory,
+	    .cpu = cpu->number,
 	    .regs = state->regs,
 	    .sregs = state->sregs,
 	    .geometry = machine->boot.kernel.geo,
@@ -195,7 +196,7 @@ static bool leaves_core(const struct outcome *outcome)
 	}
 }
 
-static void take_msrs(struct core_contents *contents, const struct vcpu *vcpu)
+static void take_msrs(struct core_vcpu *to, const struct vcpu *vcpu)
 {
 	static const uint32_t wanted[] = {
 	    MSR_STAR,        MSR_LSTAR,        MSR_CSTAR,        MSR_FMASK, MSR_KERNEL_GS_BASE,
@@ -208,28 +209,69 @@ static void take_msrs(struct core_contents *contents, const struct vcpu *vcpu)
 		struct kvm_msr_entry entry = {.index = wanted[i]};
 
 		if (kvm_msrs(vcpu->fd, KVM_GET_MSRS, &entry, 1) == 1)
-			contents->msrs[contents->msr_count++] =
+			to->msrs[to->msr_count++] =
 			    (struct core_msr){.index = wanted[i], .value = entry.data};
 	}
 }
 
-static bool write_core(struct machine *machine, const struct look_moment *moment)
+/* What a core has of the CPU that the moment is of: registers that are older than RAM where the
+ * vCPU was reset, and then no others. */
+static void take_last_cpu(struct core_vcpu *to, struct kvm_fpu *fpu, const struct kvm_fpu **has_fpu,
+                          struct machine *machine, const struct look_moment *moment)
 {
 	const struct cpu *cpu = machine_last_cpu(machine);
 	const struct panic *panic = &machine->panic;
+
+	*to = (struct core_vcpu){
+	    .number = cpu->number,
+	    .has_saved = machine->outcome.reason == END_PANIC && panic->has_regs,
+	    .regs = moment->regs,
+	    .sregs = moment->sregs,
+	};
+	if (to->has_saved)
+		to->saved = panic->regs;
+	if (moment->stale)
+		return;
+	if (KVM_IOCTL(cpu->vcpu.fd, KVM_GET_FPU, fpu) == 0)
+		*has_fpu = fpu;
+	take_msrs(to, &cpu->vcpu);
+}
+
+/* ... and of another.  False when it cannot be asked. */
+static bool take_other_cpu(struct core_vcpu *to, struct kvm_fpu *fpu,
+                           const struct kvm_fpu **has_fpu, const struct cpu *cpu)
+{
+	struct vcpu_state now;
+
+	if (!vcpu_get_state(&cpu->vcpu, &now))
+		return false;
+	*to = (struct core_vcpu){.number = cpu->number, .regs = now.regs, .sregs = now.sregs};
+	if (KVM_IOCTL(cpu->vcpu.fd, KVM_GET_FPU, fpu) == 0)
+		*has_fpu = fpu;
+	take_msrs(to, &cpu->vcpu);
+	return true;
+}
+
+static bool write_core(struct machine *machine, const struct look_moment *moment)
+{
+	struct core_vcpu vcpus[RS_MAX_CPUS];
+	struct kvm_fpu fpu[RS_MAX_CPUS];
 	struct core_contents contents = {
 	    .moment = moment,
 	    .outcome = &machine->outcome,
 	    .guest = machine->image.path,
-	    .saved = machine->outcome.reason == END_PANIC && panic->has_regs ? &panic->regs : NULL,
+	    .vcpu_count = 1,
+	    .vcpus = vcpus,
 	};
-	struct kvm_fpu fpu;
 
-	/* A vCPU that was reset has neither any more. */
-	if (!moment->stale && KVM_IOCTL(cpu->vcpu.fd, KVM_GET_FPU, &fpu) == 0)
-		contents.fpu = &fpu;
-	if (!moment->stale)
-		take_msrs(&contents, &cpu->vcpu);
+	take_last_cpu(&vcpus[0], &fpu[0], &contents.fpu[0], machine, moment);
+	for (unsigned i = 0; i < machine->boot.cpus; i++) {
+		const unsigned n = contents.vcpu_count;
+
+		if (i != machine->outcome.cpu && machine->cpus[i].started &&
+		    take_other_cpu(&vcpus[n], &fpu[n], &contents.fpu[n], &machine->cpus[i]))
+			contents.vcpu_count++;
+	}
 	if (!core_write(machine->options->core, &contents))
 		return false;
 	if (!machine->options->quiet)
@@ -239,6 +281,34 @@ static bool write_core(struct machine *machine, const struct look_moment *moment
 }
 
 /* ---- The end ------------------------------------------------------------------------------- */
+
+/* The roots that the other CPUs run on have rules to keep too. */
+static bool audit_others(struct machine *machine, const struct look_moment *moment)
+{
+	const struct options *options = machine->options;
+	bool good = true;
+
+	for (unsigned i = 0; i < machine->boot.cpus; i++) {
+		struct cpu *cpu = &machine->cpus[i];
+		struct look_moment other;
+		struct vcpu_state now;
+		enum look_answer answer;
+
+		if (i == machine->outcome.cpu || !cpu->started)
+			continue;
+		if (!vcpu_get_state(&cpu->vcpu, &now))
+			return false;
+		other = look_moment_of(moment, i, &now.regs, &now.sregs);
+		other.translate = translate;
+		other.translate_ctx = cpu;
+		answer =
+		    look_request_audit(stdout, &options->look, moment, &other, options->look_json,
+		                       options_color(options, STDOUT_FILENO));
+		machine->look_live->missing |= answer != LOOK_ANSWERED;
+		good &= answer != LOOK_FAILED;
+	}
+	return good;
+}
 
 bool look_live_end(struct machine *machine)
 {
@@ -257,7 +327,7 @@ bool look_live_end(struct machine *machine)
 	/* The core first: what it holds is not to be changed by looking. */
 	if (core && !write_core(machine, &moment))
 		live->missing = true;
-	if (look && !look_now(machine, &moment))
+	if (look && !(look_now(machine, &moment) && audit_others(machine, &moment)))
 		live->missing = true;
 	if (look_request_asks(request) && !live->looked) {
 		message_error("--at mark=%" PRIu64 ": the guest made %" PRIu64

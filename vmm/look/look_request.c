@@ -134,3 +134,25 @@ enum look_answer look_request_answer(FILE *out, const struct look_request *reque
 	}
 	return answer;
 }
+
+static bool same_roots(const struct look_moment *a, const struct look_moment *b)
+{
+	struct look of_a, of_b;
+
+	look_init(&of_a, a);
+	look_init(&of_b, b);
+	return !((of_a.cr3[LOOK_KERNEL] ^ of_b.cr3[LOOK_KERNEL]) & CR3_FRAME) &&
+	       of_a.two_roots == of_b.two_roots &&
+	       !((of_a.cr3[LOOK_USER] ^ of_b.cr3[LOOK_USER]) & CR3_FRAME);
+}
+
+enum look_answer look_request_audit(FILE *out, const struct look_request *request,
+                                    const struct look_moment *moment,
+                                    const struct look_moment *other, bool json, bool color)
+{
+	const struct look_request audit = {.audit = true};
+
+	if (!request->audit || same_roots(moment, other))
+		return LOOK_ANSWERED;
+	return look_request_answer(out, &audit, other, json, color);
+}

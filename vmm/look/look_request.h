@@ -47,4 +47,10 @@ enum look_answer {
 enum look_answer look_request_answer(FILE *out, const struct look_request *request,
                                      const struct look_moment *moment, bool json, bool color);
 
+/* With several CPUs: the audit, if it was asked for, of what another CPU runs on, unless that is
+ * the same. */
+enum look_answer look_request_audit(FILE *out, const struct look_request *request,
+                                    const struct look_moment *moment,
+                                    const struct look_moment *other, bool json, bool color);
+
 #endif

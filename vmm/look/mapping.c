@@ -189,7 +189,7 @@ static const char *rights_of(const struct mapping_row *row, unsigned root, char 
 
 static void print_head(FILE *out, const struct look *look, const struct style *style)
 {
-	fprintf(out, "\n%sMap %s%s", style->head, look->moment->when, style->end);
+	fprintf(out, "\n%sMap %s%s", style->head, look->when, style->end);
 	for (unsigned i = 0; i < LOOK_ROOTS; i++) {
 		if (i == LOOK_KERNEL || look->two_roots)
 			fprintf(out, "  %s root 0x%" PRIx64,

@@ -132,7 +132,7 @@ static unsigned ways_make(struct way ways[LOOK_ROOTS], struct look *look,
 	}
 	if (request->through == WALK_USER && !look->two_roots) {
 		message_error("--walk '%s': there is no user root %s: one root serves both rings",
-		              request->text, look->moment->when);
+		              request->text, look->when);
 		return 0;
 	}
 	for (unsigned i = 0; i < (look->two_roots ? LOOK_ROOTS : 1u); i++) {
@@ -241,7 +241,7 @@ static void print_way(FILE *out, const struct look *look, const struct places *p
 
 	fprintf(out, "\n%s0x%016" PRIx64 "%s%s through the %s %s: CR3 0x%" PRIx64, style->head, va,
 	        symbols_text(look->moment->symbols, va, name, sizeof(name)), style->end, way->name,
-	        look->moment->when, way->cr3 & CR3_FRAME);
+	        look->when, way->cr3 & CR3_FRAME);
 	if (look->moment->sregs.cr4 & CR4_PCIDE)
 		fprintf(out, ", PCID %" PRIu64, way->cr3 & CR3_PCID_MASK);
 	fputc('\n', out);

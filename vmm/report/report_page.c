@@ -25,15 +25,17 @@ static bool is_user_root(const struct pt *kernel, const struct pt *user)
 static const char *find_user_root(const struct machine *machine, const struct pt *kernel,
                                   struct pt *user)
 {
-	const struct rs_call *call = machine->boot.call[0];
+	for (unsigned cpu = 0; cpu < machine->boot.cpus; cpu++) {
+		*user = pt_attach(kernel->geo, kernel->mem, machine->boot.call[cpu]->user_cr3);
+		if (is_user_root(kernel, user))
+			return "in force at the end";
+	}
+	for (unsigned i = 0; i < machine->boot.cpus * RS_MARKS; i++) {
+		const struct rs_mark *mark = &machine->boot.call[i / RS_MARKS]->marks[i % RS_MARKS];
 
-	*user = pt_attach(kernel->geo, kernel->mem, call->user_cr3);
-	if (is_user_root(kernel, user))
-		return "in force at the end";
-	for (unsigned i = 0; i < RS_MARKS; i++) {
-		if (!call->marks[i].count || call->marks[i].cpl != 3)
+		if (!mark->count || mark->cpl != 3)
 			continue;
-		*user = pt_attach(kernel->geo, kernel->mem, call->marks[i].cr3);
+		*user = pt_attach(kernel->geo, kernel->mem, mark->cr3);
 		if (is_user_root(kernel, user))
 			return "that ring 3 ran on at its last mark, KPTI being off at the end";
 	}
@@ -43,7 +45,7 @@ static const char *find_user_root(const struct machine *machine, const struct pt
 static const char *collect_spaces(const struct machine *machine, struct spaces *spaces)
 {
 	const struct pt *boot = &machine->boot.kernel;
-	const uint64_t cr3 = machine->boot.call[0]->kernel_cr3;
+	const uint64_t cr3 = machine->boot.call[machine->outcome.cpu]->kernel_cr3;
 	const struct pt kernel = cr3 ? pt_attach(boot->geo, boot->mem, cr3) : *boot;
 	struct pt user;
 	const char *from = find_user_root(machine, &kernel, &user);
