@@ -19,8 +19,7 @@
 #include "vmm/outfile.h"
 #include "vmm/probe/probe.h"
 #include "vmm/trace/recorder.h"
-#include "vmm/report/report.h"
-#include "vmm/report/report_page.h"
+#include "vmm/report/report_run.h"
 #include "vmm/run.h"
 #include "vmm/stop.h"
 
@@ -152,140 +151,6 @@ static void say_end(struct machine *machine)
 	}
 }
 
-/* ---- The report ---------------------------------------------------------------------------- */
-
-static bool write_report(FILE *out, const struct report_input *in, bool color)
-{
-	if (in->options->stats == STATS_JSON)
-		return report_json(out, in);
-	report_text(out, in, color);
-	return true;
-}
-
-static bool report_to_file(const struct report_input *in)
-{
-	const char *path = in->options->stats_file;
-	struct outfile out;
-
-	if (!outfile_open(&out, path))
-		return false;
-	if (write_report(out.stream, in, in->options->color == COLOR_ALWAYS))
-		return outfile_commit(&out);
-	outfile_abandon(&out);
-	return message_error("%s: cannot write the report", path);
-}
-
-static bool report_to_stdout(const struct report_input *in)
-{
-	errno = 0;
-	if (write_report(stdout, in, options_color(in->options, STDOUT_FILENO)) &&
-	    fflush(stdout) == 0)
-		return true;
-	return message_error("cannot write the report to standard output: %s", strerror(errno));
-}
-
-/* False after a message. */
-static bool report_stats(const struct machine *machine, const struct report_input *in)
-{
-	if (in->options->stats == STATS_NONE)
-		return true;
-	if (in->options->stats_file)
-		return report_to_file(in);
-	/* Where the guest's output could not go, the report cannot either: that was said. */
-	return machine->console.failed || report_to_stdout(in);
-}
-
-/* With several CPUs the wall clock; with one its time in the guest and in the VMM, which is all
- * there is. */
-static uint64_t elapsed_ns(const struct machine *machine)
-{
-	const struct stats *first = &machine->cpus[0].stats;
-	struct stats_times times;
-	uint64_t end = 0;
-
-	if (machine->boot.cpus == 1) {
-		stats_times(first, &times);
-		return times.run_ns;
-	}
-	for (unsigned i = 0; i < machine->boot.cpus; i++) {
-		const struct stats *stats = &machine->cpus[i].stats;
-
-		if (stats->nanosecond0 + stats->nanoseconds > end)
-			end = stats->nanosecond0 + stats->nanoseconds;
-	}
-	return end - first->nanosecond0;
-}
-
-/* False after a message. */
-static bool report_all(struct machine *machine, const struct stats *stats)
-{
-	struct report_cpu cpus[RS_MAX_CPUS];
-	struct rs_stats cpu_counts[RS_MAX_CPUS];
-
-	const struct options *options = machine->options;
-	const struct rs_stats counts = boot_counts(&machine->boot);
-	const struct trace *trace = options->trace_file ? &machine->recorder->trace : NULL;
-	const struct report_input in = {
-	    .stats = stats,
-	    .elapsed_ns = elapsed_ns(machine),
-	    .cpus = cpus,
-	    .cpu_count = machine->boot.cpus,
-	    .outcome = &machine->outcome,
-	    .options = options,
-	    .host = &machine->kvm.host,
-	    .counts = machine->image.noted ? &counts : NULL,
-	    .features = machine->kvm.host.features,
-	    .quirks = machine->quirks,
-	    .pti_mode = machine->pti_mode,
-	    .levels = machine->boot.kernel.geo.levels,
-	    .noted = machine->image.noted,
-	    .records = machine->records.list,
-	    .record_count = machine->records.count,
-	    .escapes = machine->escapes.list,
-	    .escape_count = machine->escapes.count,
-	    .trace_file = options->trace_file,
-	    .trace_events = trace ? trace->file.events : 0,
-	    .trace_dropped = trace ? trace->file.dropped : 0,
-	    .trace_lost = trace ? trace->lost : 0,
-	};
-
-	for (unsigned i = 0; i < machine->boot.cpus; i++) {
-		const struct cpu *cpu = &machine->cpus[i];
-
-		cpu_counts[i] = *machine->boot.stats[i];
-		cpus[i] = (struct report_cpu){
-		    .started = cpu->started,
-		    .halted = cpu->halted,
-		    .stats = &cpu->stats,
-		    .counts = machine->image.noted ? &cpu_counts[i] : NULL,
-		};
-	}
-	if (options->stats != STATS_NONE || options->report_file)
-		host_describe(&machine->kvm.host);
-
-	const bool page = !options->report_file || report_page(machine, &in);
-
-	return report_stats(machine, &in) && page;
-}
-
-/* False after a message. */
-static bool report(struct machine *machine)
-{
-	struct stats sum = {0};
-	bool good = true;
-
-	if (machine->boot.cpus == 1)
-		return report_all(machine, &machine->cpus[0].stats);
-	for (unsigned i = 0; i < machine->boot.cpus && good; i++) {
-		if (machine->cpus[i].started)
-			good = stats_add(&sum, &machine->cpus[i].stats);
-	}
-	good = good ? report_all(machine, &sum)
-	            : message_error("no memory for the report: %s", strerror(errno));
-	stats_free(&sum);
-	return good;
-}
-
 /* ---- The way of the data ------------------------------------------------------------------- */
 
 static int run(struct machine *machine, const struct options *options)
@@ -307,7 +172,7 @@ static int run(struct machine *machine, const struct options *options)
 	bool written = recorder_finish(machine);
 	bool looked = look_live_end(machine);
 
-	if (!(report(machine) && written && looked) && status == 0)
+	if (!(report_run(machine) && written && looked) && status == 0)
 		status = STATUS_VMM_FAILED;
 	return status;
 }
