@@ -35,6 +35,12 @@ static void hold_standard_streams(void)
 
 /* ---- How it ended -------------------------------------------------------------------------- */
 
+/* In HLT, for ever or until an interrupt comes. */
+static bool is_halted(const struct cpu *cpu)
+{
+	return cpu->halted || vcpu_is_halted(&cpu->vcpu);
+}
+
 /* A line for each CPU about where a guest was that did not end by itself. */
 static void say_where(const struct machine *machine, const char *why)
 {
@@ -48,8 +54,9 @@ static void say_where(const struct machine *machine, const char *why)
 		if (!cpu->started)
 			message_error("%s; %s was not started", why, who);
 		else if (vcpu_get_state(&cpu->vcpu, &now))
-			message_error("%s; %s was in ring %u at RIP 0x%llx", why, who,
-			              now.sregs.ss.dpl, now.regs.rip);
+			message_error("%s; %s %s in ring %u at RIP 0x%llx", why, who,
+			              is_halted(cpu) ? "was halted" : "was", now.sregs.ss.dpl,
+			              now.regs.rip);
 		else
 			message_error("%s", why);
 	}
@@ -69,7 +76,7 @@ static unsigned collect_others(const struct machine *machine,
 		if (i == machine->outcome.cpu)
 			continue;
 		*other = (struct diagnose_cpu){
-		    .number = i, .started = cpu->started, .halted = cpu->halted};
+		    .number = i, .started = cpu->started, .halted = is_halted(cpu)};
 		if (cpu->started && vcpu_get_state(&cpu->vcpu, &now)) {
 			other->known = true;
 			other->regs = now.regs;

@@ -51,6 +51,14 @@ bool vcpu_get_state(const struct vcpu *vcpu, struct vcpu_state *state)
 	       KVM_IOCTL(vcpu->fd, KVM_GET_VCPU_EVENTS, &state->events) == 0;
 }
 
+bool vcpu_is_halted(const struct vcpu *vcpu)
+{
+	struct kvm_mp_state state;
+
+	return ioctl(vcpu->fd, KVM_GET_MP_STATE, &state) == 0 &&
+	       state.mp_state == KVM_MP_STATE_HALTED;
+}
+
 bool vcpu_set_regs(const struct vcpu *vcpu, const struct kvm_regs *regs)
 {
 	return KVM_IOCTL(vcpu->fd, KVM_SET_REGS, (void *)(uintptr_t)regs) == 0;

@@ -41,6 +41,8 @@ struct vcpu_state {
 
 /* Reads or writes all of it, three ioctls: for rare occasions.  False after a message. */
 bool vcpu_get_state(const struct vcpu *vcpu, struct vcpu_state *state);
+/* Whether it waits in KVM for an interrupt (HLT), which only one with a local APIC does. */
+bool vcpu_is_halted(const struct vcpu *vcpu);
 bool vcpu_set_regs(const struct vcpu *vcpu, const struct kvm_regs *regs);
 bool vcpu_set_events(const struct vcpu *vcpu, const struct kvm_vcpu_events *events);
 
