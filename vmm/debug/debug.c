@@ -289,7 +289,7 @@ void debug_unplant(struct debug_plant *plant)
 
 uint8_t debug_plant_byte(const struct debug *debug, uint64_t va)
 {
-	return debug->machine->image.noted && va < RS_USER_END ? OPCODE_INT3 : OPCODE_HLT;
+	return debug->machine->image.noted && va < RS_USER_END ? OPCODE_INT3 : OPCODE_OUT;
 }
 
 struct debug_point *debug_find_point(const struct debug *debug, uint64_t va)
@@ -485,7 +485,6 @@ bool debug_detach(struct debug *debug)
 	debug->watch_count = 0;
 	debug->machine->debug = NULL;
 	return debug_forget(debug) &&
-	       (!debug->stepping_on ||
-	        KVM_IOCTL(debug->machine->cpus[0].vcpu.fd, KVM_SET_GUEST_DEBUG,
-	                  (void *)(uintptr_t)&off) == 0);
+	       (!debug->stepping_on || KVM_IOCTL(debug->machine->cpus[0].vcpu.fd, KVM_SET_GUEST_DEBUG,
+	                                         (void *)(uintptr_t)&off) == 0);
 }

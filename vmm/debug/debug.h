@@ -4,24 +4,26 @@
  *
  * What KVM_SET_GUEST_DEBUG offers does not work everywhere, least of all in ring 3.  What does:
  *
- * - Ring 0: a planted HLT is an exit at a known address.
- * - Ring 3: a planted INT3 goes through the guest's own #BP gate; a HLT at the first instruction of
- *   that gate's stub stops there, when nothing but the frame has changed.  The processor's frame
- * then tells how to take the entry back: the guest is as it was before the INT3.
+ * - Ring 0: a planted OUT DX, AL is an exit at a known address, whatever DX and AL are: the exit
+ *   never reaches who serves the guest's own.  HLT would not do: KVM keeps it to itself in a VM
+ *   with local APICs.  The ports that KVM answers itself, those of its PIC and PIT, would not
+ *   either: the VM must have neither, as with a split irqchip; and no coalesced port.
+ * - Ring 3: a planted INT3 goes through the guest's own #BP gate; an OUT at the first instruction
+ *   of that gate's stub stops there, when nothing but the frame has changed.  The processor's frame
+ *   then tells how to take the entry back: the guest is as it was before the INT3.
  * - One instruction of ring 0: KVM_GUESTDBG_SINGLESTEP.
  * - One instruction of ring 3: RFLAGS.TF, and the #DB taken back in the same way.
  * - IRETQ and SYSRET: a plant for one go at the address they return to, since processors differ in
  *   whether a trap flag outlives them.  The same behind SWAPGS, FXSAVE and the like, where the
  *   single step of one KVM stops an instruction late.
  *
- * While an instruction runs, a HLT stands at every entry of the guest (the fence: vector stubs,
+ * While an instruction runs, an OUT stands at every entry of the guest (the fence: vector stubs,
  * LSTAR, CSTAR), so that an instruction that faults, or enters ring 0, ends there and nowhere else.
  * TF does not leak: not into a pushed frame, not into SYSCALL's R11, not into what PUSHF stored.
  *
  * What is left to see: the dead words below the tops of the guest's #BP and #DB stacks; a guest
- * that reads its own code sees plants; time passes.  HLT as an exit needs a VM without KVM's own
- * local APIC, which is how vmm/kvm.c makes it.  Ring 3 needs a guest with the Ringscope note, whose
- * entries are known.
+ * that reads its own code sees plants; time passes.  Ring 3 needs a guest with the Ringscope note,
+ * whose entries are known.
  */
 #ifndef VMM_DEBUG_H
 #define VMM_DEBUG_H
@@ -91,6 +93,8 @@ struct debug {
 	size_t point_count;
 	struct debug_plant fence[DEBUG_FENCE_MAX];
 	size_t fence_count;
+	uint64_t stepped; /* RIP when the fence went up: no part of it stands there */
+	const struct debug_plant *lifted; /* out, so that its instruction can run; NULL: none */
 	struct debug_watch watches[DEBUG_WATCHES_MAX];
 	size_t watch_count;
 	bool stop_at_exits; /* debug_continue also returns DEBUG_EXIT */
@@ -121,8 +125,7 @@ struct debug_stop debug_continue(struct debug *debug);
 /* One instruction, at any CPL.  One that faults or enters ring 0 ends at the entry. */
 struct debug_stop debug_step(struct debug *debug);
 
-/* For the run loop: whether the exit in the CPU's vcpu.run is the debugger's and has been served.
- */
+/* For the run loop: whether the exit in machine->cpus[0].vcpu.run is the debugger's and has been served. */
 bool debug_takes_exit(struct debug *debug);
 
 /* ---- Looking --------------------------------------------------------------------------------- */

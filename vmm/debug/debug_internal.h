@@ -4,7 +4,7 @@
 
 #include "vmm/debug/debug.h"
 
-enum { OPCODE_HLT = 0xf4, OPCODE_INT3 = 0xcc };
+enum { OPCODE_OUT = 0xee /* OUT DX, AL */, OPCODE_INT3 = 0xcc };
 
 /* Puts the byte in place, and back again.  A byte that the guest has written over since stays. */
 void debug_plant(struct debug_plant *plant, uint64_t va, uint8_t *at, uint8_t byte);
@@ -13,7 +13,7 @@ void debug_unplant(struct debug_plant *plant);
 uint8_t *debug_byte(const struct debug *debug, uint64_t va);
 /* The point at this address; NULL for none. */
 struct debug_point *debug_find_point(const struct debug *debug, uint64_t va);
-/* HLT in ring 0, INT3 in ring 3. */
+/* OUT in ring 0, INT3 in ring 3. */
 uint8_t debug_plant_byte(const struct debug *debug, uint64_t va);
 /* Writes registers that were changed; afterwards nothing is known.  False after a message. */
 bool debug_forget(struct debug *debug);

@@ -1,4 +1,5 @@
 /* The debugger's engine: running the guest, freely or one instruction at a time. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ enum special {
 	SPECIAL_IRET,
 	SPECIAL_SYSRET,
 	SPECIAL_GROUP, /* SWAPGS, FXSAVE and their like: one KVM stops only one instruction later */
+	SPECIAL_EXIT,  /* IN, OUT, CPUID and what else exits: one CPU traps once more behind it */
 	SPECIAL_ICEBP,
 };
 
@@ -55,6 +57,29 @@ static size_t modrm_size(const uint8_t *modrm)
 	return size;
 }
 
+/* Instructions that a hypervisor may have for itself: port I/O, HLT, CPUID, MSRs, control and debug
+ * registers, INVD, WBINVD.  None of them branches. */
+static bool exits_by_nature(const uint8_t *opcode)
+{
+	if (opcode[0] != 0x0f)
+		return (opcode[0] >= 0x6c && opcode[0] <= 0x6f) || opcode[0] == 0xf4 ||
+		       (opcode[0] >= 0xe4 && opcode[0] <= 0xe7) ||
+		       (opcode[0] >= 0xec && opcode[0] <= 0xef);
+	return opcode[1] == 0x08 || opcode[1] == 0x09 || opcode[1] == 0xa2 ||
+	       (opcode[1] >= 0x20 && opcode[1] <= 0x23) || (opcode[1] >= 0x30 && opcode[1] <= 0x33);
+}
+
+/* Bytes from the opcode of a SPECIAL_GROUP or SPECIAL_EXIT to the next instruction. */
+static size_t size_from_opcode(const uint8_t *opcode)
+{
+	if (opcode[0] != 0x0f)
+		return opcode[0] >= 0xe4 && opcode[0] <= 0xe7 ? 2 : 1;
+	if (opcode[1] == 0x01 || opcode[1] == 0xae)
+		return 2 + modrm_size(opcode + 2);
+	/* MOV of control and debug registers: ModRM names registers, whatever its mode. */
+	return opcode[1] >= 0x20 && opcode[1] <= 0x23 ? 3 : 2;
+}
+
 static enum special special_at(const struct debug *debug, uint64_t rip)
 {
 	uint8_t code[32];
@@ -72,9 +97,11 @@ static enum special special_at(const struct debug *debug, uint64_t rip)
 			return SPECIAL_SYSCALL;
 		if (code[i + 1] == 0x07)
 			return SPECIAL_SYSRET;
-		return code[i + 1] == 0x01 || code[i + 1] == 0xae ? SPECIAL_GROUP : SPECIAL_NONE;
+		if (code[i + 1] == 0x01 || code[i + 1] == 0xae)
+			return SPECIAL_GROUP;
+		return exits_by_nature(code + i) ? SPECIAL_EXIT : SPECIAL_NONE;
 	default:
-		return SPECIAL_NONE;
+		return exits_by_nature(code + i) ? SPECIAL_EXIT : SPECIAL_NONE;
 	}
 }
 
@@ -83,13 +110,14 @@ static enum special special_at(const struct debug *debug, uint64_t rip)
 
 static void fence_up(struct debug *debug)
 {
+	debug->stepped = debug->regs.rip;
 	for (size_t i = 0; i < debug->fence_count; i++) {
 		struct debug_plant *plant = &debug->fence[i];
 
 		/* Not under the instruction that is to run. */
-		if (plant->va == debug->regs.rip)
+		if (plant->va == debug->stepped)
 			continue;
-		debug_plant(plant, plant->va, plant->at, OPCODE_HLT);
+		debug_plant(plant, plant->va, plant->at, OPCODE_OUT);
 	}
 }
 
@@ -107,7 +135,8 @@ static void fence_down(struct debug *debug)
 
 static bool fence_has(const struct debug *debug, uint64_t va)
 {
-	return debug->mode != DEBUG_MODE_FREE && debug_entry(debug, va) >= 0;
+	return debug->mode != DEBUG_MODE_FREE && va != debug->stepped &&
+	       debug_entry(debug, va) >= 0;
 }
 
 /* Takes the point at RIP out, so that the instruction can run; what debug_replant needs. */
@@ -119,45 +148,101 @@ static struct debug_plant *lift(struct debug *debug)
 		return NULL;
 	if (*point->plant.at == point->plant.planted)
 		*point->plant.at = point->plant.original;
+	debug->lifted = &point->plant;
 	return &point->plant;
 }
 
-static void replant(struct debug_plant *plant)
+static void replant(struct debug *debug, struct debug_plant *plant)
 {
+	debug->lifted = NULL;
 	if (plant)
 		debug_plant(plant, plant->va, plant->at, plant->planted);
 }
 
 /* ---- One KVM_RUN ----------------------------------------------------------------------------- */
 
-/* HLT has run at RIP - 1, or is about to at RIP: which of the two depends on the KVM. */
-static bool at_plant(struct debug *debug, uint64_t va)
+static bool set_stepping(struct debug *debug, bool on)
+{
+	const struct kvm_guest_debug control = {
+	    .control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0};
+
+	/* Again for every step: KVM remembers for which RIP it was asked. */
+	if (!on && !debug->stepping_on)
+		return true;
+	debug->stepping_on = on;
+	return KVM_IOCTL(debug->machine->cpus[0].vcpu.fd, KVM_SET_GUEST_DEBUG,
+	                 (void *)(uintptr_t)&control) == 0;
+}
+
+/* What a signal handler has set, but for a request to end the run: that is nobody's to forget. */
+static void clear_immediate_exit(struct kvm_run *run)
+{
+	__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	if (stop_requested())
+		__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Whether our OUT stands at this address; the guest may have one of its own under a lifted plant.
+ */
+static bool has_plant(const struct debug *debug, uint64_t va)
 {
 	const struct debug_point *point = debug_find_point(debug, va);
 
-	if (!(point && point->plant.planted == OPCODE_HLT) && !fence_has(debug, va))
-		return false;
-	debug->regs.rip = va;
-	debug->changed = true;
-	return true;
+	if (point && point->plant.planted == OPCODE_OUT && &point->plant != debug->lifted)
+		return true;
+	return fence_has(debug, va);
 }
 
-static bool halted_at_plant(struct debug *debug)
+/* Lets KVM finish the instruction of an exit, without entering the guest. */
+static bool finish_instruction(struct debug *debug)
 {
-	return debug_know(debug) && debug_cpl(debug) == 0 &&
-	       (at_plant(debug, debug->regs.rip - 1) || at_plant(debug, debug->regs.rip));
+	struct kvm_run *run = debug->machine->cpus[0].vcpu.run;
+	int result, error;
+
+	if (!set_stepping(debug, false))
+		return false;
+	__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	result = vcpu_run(&debug->machine->cpus[0].vcpu);
+	error = errno;
+	clear_immediate_exit(run);
+	debug->known = false;
+	return result < 0 && error == EINTR && debug_know(debug);
+}
+
+/*
+ * Whether an exit by port I/O is a plant's; then the guest is put back before it.  When the exit
+ * arrives RIP is at the OUT on one KVM and behind it on another, and so it says nothing as long as
+ * the guest's own OUT may stand next to a plant: only a finished instruction has a known place.
+ */
+static bool is_plant(struct debug *debug)
+{
+	struct kvm_run *run = debug->machine->cpus[0].vcpu.run;
+	const __typeof__(run->io) io = run->io;
+	uint8_t *data = (uint8_t *)run + io.data_offset, byte;
+
+	if (io.direction != KVM_EXIT_IO_OUT || io.size != 1 || io.count != 1 ||
+	    !debug_know(debug) ||
+	    (!has_plant(debug, debug->regs.rip) && !has_plant(debug, debug->regs.rip - 1)))
+		return false;
+	byte = *data;
+	if (finish_instruction(debug) && has_plant(debug, debug->regs.rip - 1)) {
+		debug->regs.rip--;
+		debug->changed = true;
+		return true;
+	}
+	/* The guest's own: to be served now, with nothing left to finish. */
+	run->exit_reason = KVM_EXIT_IO;
+	run->io = io;
+	*data = byte;
+	return false;
 }
 
 /* An exit of the guest's own in the middle of a step: what TF does to the rest of the instruction
  * differs, so let it end without. */
 static void stop_stepping(struct debug *debug)
 {
-	const struct kvm_guest_debug off = {0};
-
 	if (debug->mode == DEBUG_MODE_STEP0) {
-		KVM_IOCTL(debug->machine->cpus[0].vcpu.fd, KVM_SET_GUEST_DEBUG,
-		          (void *)(uintptr_t)&off);
-		debug->stepping_on = false;
+		set_stepping(debug, false);
 	} else if (debug->mode == DEBUG_MODE_STEP3 && !debug->own_tf && debug_know(debug)) {
 		debug->regs.rflags &= ~RFLAGS_TF;
 		debug->changed = false;
@@ -171,29 +256,19 @@ bool debug_takes_exit(struct debug *debug)
 	switch (debug->machine->cpus[0].vcpu.run->exit_reason) {
 	case KVM_EXIT_DEBUG:
 		debug->event = DEBUG_EVENT_STEP;
-		/* The emulator of one KVM says so after a HLT that it has just run. */
-		if (debug_know(debug) && fence_has(debug, debug->regs.rip - 1) &&
-		    at_plant(debug, debug->regs.rip - 1))
+		return true;
+	case KVM_EXIT_IO:
+		if (is_plant(debug)) {
 			debug->event = DEBUG_EVENT_PLANT;
-		return true;
-	case KVM_EXIT_HLT:
-		if (!halted_at_plant(debug))
-			return false;
-		debug->event = DEBUG_EVENT_PLANT;
-		return true;
+			return true;
+		}
+		break;
 	default:
-		stop_stepping(debug);
-		debug->event = DEBUG_EVENT_EXIT;
-		return false;
+		break;
 	}
-}
-
-/* What a signal handler has set, but for a request to end the run: that is nobody's to forget. */
-static void clear_immediate_exit(struct kvm_run *run)
-{
-	__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-	if (stop_requested())
-		__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	stop_stepping(debug);
+	debug->event = DEBUG_EVENT_EXIT;
+	return false;
 }
 
 /* The instruction of an exit that has been served: KVM completes it on the next entry. */
@@ -225,19 +300,6 @@ static bool run_to_event(struct debug *debug)
 	return true;
 }
 
-static bool set_stepping(struct debug *debug, bool on)
-{
-	const struct kvm_guest_debug control = {
-	    .control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0};
-
-	/* Again for every step: KVM remembers for which RIP it was asked. */
-	if (!on && !debug->stepping_on)
-		return true;
-	debug->stepping_on = on;
-	return KVM_IOCTL(debug->machine->cpus[0].vcpu.fd, KVM_SET_GUEST_DEBUG,
-	                 (void *)(uintptr_t)&control) == 0;
-}
-
 /* ---- DR6 ---------------------------------------------------------------------------------------
  */
 
@@ -248,8 +310,7 @@ static void keep_dr6(struct debug *debug)
 
 	if (debug->dr6_known)
 		return;
-	debug->dr6_known =
-	    ioctl(debug->machine->cpus[0].vcpu.fd, KVM_GET_DEBUGREGS, &registers) == 0;
+	debug->dr6_known = ioctl(debug->machine->cpus[0].vcpu.fd, KVM_GET_DEBUGREGS, &registers) == 0;
 	debug->dr6 = registers.dr6;
 }
 
@@ -341,7 +402,7 @@ static struct debug_stop step_ring0(struct debug *debug, enum special special)
 	if (alive)
 		alive = debug_know(debug);
 	fence_down(debug);
-	replant(lifted);
+	replant(debug, lifted);
 	debug->mode = DEBUG_MODE_FREE;
 	if (!alive)
 		return over(debug);
@@ -362,7 +423,7 @@ static bool loads_flags(const struct debug *debug, uint64_t rip)
 	       ((code[0] == 0x66 || code[0] == 0x48) && (code[1] == 0x9d || code[1] == 0xcf));
 }
 
-/* What the HLT at an entry has stopped: our own #DB, which is taken back, or a real entry.  A
+/* What the OUT at an entry has stopped: our own #DB, which is taken back, or a real entry.  A
  * processor that lets TF through SYSCALL comes here from the first instruction behind it, in ring
  * 0. */
 static void end_step3(struct debug *debug, enum special special, bool own_flags)
@@ -400,7 +461,7 @@ static struct debug_stop step_ring3(struct debug *debug, enum special special)
 	if (alive)
 		alive = debug_know(debug);
 	fence_down(debug);
-	replant(lifted);
+	replant(debug, lifted);
 	debug->mode = DEBUG_MODE_FREE;
 	if (!alive)
 		return over(debug);
@@ -413,7 +474,8 @@ static struct debug_stop step_ring3(struct debug *debug, enum special special)
 	return stop_because(DEBUG_STEPPED);
 }
 
-/* Where IRETQ, SYSRET or the next instruction is.  False: what it reads is not there. */
+/* Where IRETQ and SYSRET go; the next instruction of the others.  False: what it reads is not
+ * there. */
 static bool target_of(const struct debug *debug, enum special special, uint64_t *rip, uint64_t *cs)
 {
 	uint64_t words[2];
@@ -423,12 +485,12 @@ static bool target_of(const struct debug *debug, enum special special, uint64_t 
 		*cs = RS_SEL_USER_CODE;
 		return true;
 	}
-	if (special == SPECIAL_GROUP) {
+	if (special == SPECIAL_GROUP || special == SPECIAL_EXIT) {
 		uint8_t code[32];
 		size_t i = read_code(debug, debug->regs.rip, code);
 
-		*rip = debug->regs.rip + i + 2 + modrm_size(code + i + 2);
-		*cs = RS_SEL_KERNEL_CODE;
+		*rip = debug->regs.rip + i + size_from_opcode(code + i);
+		*cs = debug_cpl(debug) == 3 ? RS_SEL_USER_CODE : RS_SEL_KERNEL_CODE;
 		return true;
 	}
 	if (debug_read(debug, debug->regs.rsp, words, sizeof(words)) != sizeof(words))
@@ -451,9 +513,9 @@ static struct debug_stop step_to_target(struct debug *debug, enum special specia
 	debug->own_tf = true; /* whatever TF there is, is the guest's */
 	fence_up(debug);
 	if (at && !point)
-		debug_plant(&target, rip, at, cs & 3 ? OPCODE_INT3 : OPCODE_HLT);
+		debug_plant(&target, rip, at, cs & 3 ? OPCODE_INT3 : OPCODE_OUT);
 	if (!(cs & 3) && target.at) {
-		/* A HLT that at_plant knows of. */
+		/* An OUT that has_plant knows of. */
 		debug->points[debug->point_count] =
 		    (struct debug_point){.plant = target, .hooks = 1};
 		debug->point_count++;
@@ -464,7 +526,7 @@ static struct debug_stop step_to_target(struct debug *debug, enum special specia
 		debug->point_count--;
 	debug_unplant(&target);
 	fence_down(debug);
-	replant(lifted);
+	replant(debug, lifted);
 	debug->mode = DEBUG_MODE_FREE;
 	if (!alive)
 		return over(debug);
@@ -479,6 +541,16 @@ static struct debug_stop step_to_target(struct debug *debug, enum special specia
 	return stop_because(DEBUG_STEPPED);
 }
 
+/* Whether the instruction runs to where it goes, which is known, rather than with a trap behind it.
+ */
+static bool goes_to_target(const struct debug *debug, enum special special)
+{
+	if (special == SPECIAL_EXIT)
+		return true;
+	return debug_cpl(debug) != 3 && debug->fence_count &&
+	       (special == SPECIAL_IRET || special == SPECIAL_SYSRET || special == SPECIAL_GROUP);
+}
+
 struct debug_stop debug_step(struct debug *debug)
 {
 	struct debug_stop stop;
@@ -486,17 +558,15 @@ struct debug_stop debug_step(struct debug *debug)
 
 	if (!debug_know(debug))
 		return stop_because(DEBUG_FAILED);
+	if (debug_cpl(debug) == 3 && !debug->fence_count)
+		return stop_because(DEBUG_NO_RING3);
 	special = special_at(debug, debug->regs.rip);
 	debug->steps++;
-	if (debug_cpl(debug) == 3) {
-		if (!debug->fence_count)
-			return stop_because(DEBUG_NO_RING3);
-		stop = step_ring3(debug, special);
-	} else if ((special == SPECIAL_IRET || special == SPECIAL_SYSRET ||
-	            special == SPECIAL_GROUP) &&
-	           debug->fence_count) {
+	if (goes_to_target(debug, special)) {
 		put_dr6_back(debug);
 		stop = step_to_target(debug, special);
+	} else if (debug_cpl(debug) == 3) {
+		stop = step_ring3(debug, special);
 	} else {
 		put_dr6_back(debug);
 		stop = step_ring0(debug, special);
