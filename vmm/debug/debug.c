@@ -485,7 +485,6 @@ bool debug_detach(struct debug *debug)
 	debug->watch_count = 0;
 	debug->machine->debug = NULL;
 	return debug_forget(debug) &&
-	       (!debug->stepping_on ||
-	        KVM_IOCTL(debug->machine->cpus[0].vcpu.fd, KVM_SET_GUEST_DEBUG,
-	                  (void *)(uintptr_t)&off) == 0);
+	       (!debug->stepping_on || KVM_IOCTL(debug->machine->cpus[0].vcpu.fd, KVM_SET_GUEST_DEBUG,
+	                                         (void *)(uintptr_t)&off) == 0);
 }

@@ -126,8 +126,7 @@ struct debug_stop debug_continue(struct debug *debug);
 /* One instruction, at any CPL.  One that faults or enters ring 0 ends at the entry. */
 struct debug_stop debug_step(struct debug *debug);
 
-/* For the run loop: whether the exit in the CPU's vcpu.run is the debugger's and has been served.
- */
+/* For the run loop: whether the exit in machine->cpus[0].vcpu.run is the debugger's and has been served. */
 bool debug_takes_exit(struct debug *debug);
 
 /* ---- Looking --------------------------------------------------------------------------------- */

@@ -310,8 +310,7 @@ static void keep_dr6(struct debug *debug)
 
 	if (debug->dr6_known)
 		return;
-	debug->dr6_known =
-	    ioctl(debug->machine->cpus[0].vcpu.fd, KVM_GET_DEBUGREGS, &registers) == 0;
+	debug->dr6_known = ioctl(debug->machine->cpus[0].vcpu.fd, KVM_GET_DEBUGREGS, &registers) == 0;
 	debug->dr6 = registers.dr6;
 }
 

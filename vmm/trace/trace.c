@@ -64,11 +64,11 @@ static const struct {
 	uint32_t number64, number32;
 	const char *name;
 } calls[] = {
-    {0, 3, "read"},           {1, 4, "write"},          {9, 192, "mmap"},
+    {0, 3, "read"},           {1, 4, "write"},          {9, 90, "mmap"},
     {10, 125, "mprotect"},    {11, 91, "munmap"},       {12, 45, "brk"},
     {24, 158, "sched_yield"}, {35, 162, "nanosleep"},   {39, 20, "getpid"},
     {57, 2, "fork"},          {60, 1, "exit"},          {61, 114, "wait4"},
-    {110, 64, "getppid"},     {231, 252, "exit_group"},
+    {110, 64, "getppid"},     {231, 252, "exit_group"}, {UINT32_MAX, 192, "mmap2"},
 };
 
 static void call_name(char *buf, size_t size, uint64_t number, uint64_t way)
