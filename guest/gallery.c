@@ -131,9 +131,10 @@ void gallery_open(bool open)
 		uint32_t state;
 		uint64_t value;
 	} usual[] = {
-	    {RS_STATE_TSD, 0},         {RS_STATE_SCE, 1},   {RS_STATE_SYSENTER_CS, 1},
-	    {RS_STATE_BP_DPL, 3},      {RS_STATE_PKE, 0},   {RS_STATE_LEAF_BITS, 0},
-	    {RS_STATE_IDT_LIMIT, 256}, {RS_STATE_WATCH, 0}, {RS_STATE_SILENT, 0},
+	    {RS_STATE_TSD, 0},       {RS_STATE_SCE, 1},         {RS_STATE_SYSENTER_CS, 1},
+	    {RS_STATE_BP_DPL, 3},    {RS_STATE_INT80_DPL, 3},   {RS_STATE_PKE, 0},
+	    {RS_STATE_LEAF_BITS, 0}, {RS_STATE_IDT_LIMIT, 256}, {RS_STATE_WATCH, 0},
+	    {RS_STATE_SILENT, 0},
 	};
 
 	if (open == gallery_is_open)
@@ -284,6 +285,7 @@ int64_t gallery_ring0(uint32_t kind, uint64_t address, struct rs_fault *fault)
 static uint64_t values[RS_STATE_COUNT] = {[RS_STATE_SCE] = 1,
                                           [RS_STATE_SYSENTER_CS] = 1,
                                           [RS_STATE_BP_DPL] = 3,
+                                          [RS_STATE_INT80_DPL] = 3,
                                           [RS_STATE_IDT_LIMIT] = 256};
 
 static bool set_cr4_bit(uint64_t bit, uint64_t on)
@@ -311,12 +313,12 @@ static bool set_sysenter_cs(uint64_t on)
 	return true;
 }
 
-static bool set_bp_dpl(uint64_t dpl)
+static bool set_dpl(unsigned vector, uint64_t dpl)
 {
-	struct desc_gate gate = read_gate(VECTOR_BP);
+	struct desc_gate gate = read_gate(vector);
 
 	gate.dpl = dpl & 3;
-	set_gate(VECTOR_BP, gate);
+	set_gate(vector, gate);
 	return true;
 }
 
@@ -364,21 +366,6 @@ static bool set_watch(uint64_t address)
 	return true;
 }
 
-static bool map_for_a_moment(uint64_t address)
-{
-	struct space *space = &process_current()->memory.space;
-	uint64_t frame;
-	bool mapped;
-
-	if (!frame_alloc(&frame))
-		return false;
-	mapped = space_map(space, address, frame, PAGE_SIZE, PT_WRITE | PT_EXEC) == PT_OK;
-	if (mapped)
-		space_unmap(space, address, PAGE_SIZE);
-	frame_free_zero(frame);
-	return mapped;
-}
-
 static bool set_state(uint32_t state, uint64_t value)
 {
 	switch (state) {
@@ -389,7 +376,9 @@ static bool set_state(uint32_t state, uint64_t value)
 	case RS_STATE_SYSENTER_CS:
 		return set_sysenter_cs(value);
 	case RS_STATE_BP_DPL:
-		return set_bp_dpl(value);
+		return set_dpl(VECTOR_BP, value);
+	case RS_STATE_INT80_DPL:
+		return set_dpl(0x80, value);
 	case RS_STATE_IDT_LIMIT:
 		return set_idt_limit(value);
 	case RS_STATE_PKE:
@@ -403,8 +392,6 @@ static bool set_state(uint32_t state, uint64_t value)
 	case RS_STATE_SILENT:
 		gallery_silent = value;
 		return true;
-	case RS_STATE_MAP:
-		return map_for_a_moment(value);
 	default:
 		return false;
 	}
@@ -417,7 +404,7 @@ int64_t gallery_state(uint32_t state, uint64_t value)
 	if (state >= RS_STATE_COUNT)
 		return -EINVAL;
 	before = values[state];
-	if (before == value && state != RS_STATE_MAP)
+	if (before == value)
 		return (int64_t)before;
 	if (!set_state(state, value))
 		return -EINVAL;

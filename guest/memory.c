@@ -293,15 +293,21 @@ static bool populate(const struct change *change, const struct piece *piece)
 	return true;
 }
 
-/* Zeros in the place of what is mapped. */
+/* What is mapped gets other rights, and zeros for its contents where it is mapped anew. */
 static void replace(struct change *change, const struct piece *piece)
 {
 	struct space *space = &change->memory->space;
+	uint64_t frame = 0;
 
-	if (!piece->area->shared)
-		gather(&space->user, piece->va, piece->len, &change->old);
-	for (uint64_t va = piece->va; va < piece->va + piece->len; va += PAGE_SIZE)
-		space_replace(space, va, chain_pop(&change->fresh), change->rights);
+	for (uint64_t va = piece->va; va < piece->va + piece->len; va += PAGE_SIZE) {
+		frame_of(&space->user, va, &frame);
+		if (change->kind == MAP) {
+			if (!piece->area->shared)
+				chain_push(&change->old, frame);
+			frame = chain_pop(&change->fresh);
+		}
+		space_replace(space, va, frame, change->rights);
+	}
 }
 
 /* Unmaps a piece of an area; its own frames join the chain. */
@@ -349,12 +355,10 @@ static void perform(struct change *change, const struct piece *piece)
 
 	if (!piece->area)
 		return;
-	if (change->kind != PROTECT && now && change->rights)
+	if (now && change->rights)
 		replace(change, piece);
 	else if (change->kind != PROTECT)
 		discard(memory, piece, &change->old);
-	else if (now && change->rights)
-		space_protect(&memory->space, piece->va, piece->len, change->rights);
 	else if (now)
 		space_unmap(&memory->space, piece->va, piece->len);
 	else if (change->rights)

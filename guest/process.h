@@ -49,6 +49,7 @@ struct process {
 	uint64_t kernel_stack;    /* top */
 	uint64_t rsp;             /* in ring 0, while another process runs */
 	uint32_t exit_status;     /* in wait4's encoding: status << 8, or a signal number */
+	uint64_t fault_rflags;    /* that the last fault saved */
 	uint64_t fault_handler;   /* RS_SYS_FAULT_HANDLER; 0: none */
 	int64_t mark_slot;        /* RS_SYS_MARK_SLOT: slot, or -1 */
 	struct segments segments; /* while another process runs */

@@ -206,20 +206,12 @@ enum pt_status space_map(struct space *space, uint64_t va, uint64_t pa, uint64_t
 	return pt_map(&space->user, va, pa, len, rights | PT_USER | PT_SMALL, NULL);
 }
 
-/* With 4 KiB leaves nothing has to be split, so neither of these can fail. */
+/* With 4 KiB leaves nothing has to be split: it cannot fail. */
 void space_replace(struct space *space, uint64_t va, uint64_t pa, uint32_t rights)
 {
 	struct pt_change change;
 
 	pt_map(&space->user, va, pa, PAGE_SIZE, rights | PT_USER | PT_SMALL | PT_REPLACE, &change);
-	forget(space, &change);
-}
-
-void space_protect(struct space *space, uint64_t va, uint64_t len, uint32_t rights)
-{
-	struct pt_change change;
-
-	pt_protect(&space->user, va, len, rights | PT_USER, &change);
 	forget(space, &change);
 }
 

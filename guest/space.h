@@ -49,10 +49,8 @@ void space_destroy(struct space *space);
  * PT_ECANONICAL for what reaches beyond USER_TOP. */
 enum pt_status space_map(struct space *space, uint64_t va, uint64_t pa, uint64_t len,
                          uint32_t rights);
-/* Of pages that are mapped: another frame and rights for one, other rights for all of a range. Both
- * flush. */
+/* Another frame, other rights, or both for a page that is mapped; flushes. */
 void space_replace(struct space *space, uint64_t va, uint64_t pa, uint32_t rights);
-void space_protect(struct space *space, uint64_t va, uint64_t len, uint32_t rights);
 /* Lets the kernel root see what the user root maps there: due once after space_map. */
 enum pt_status space_mirror(struct space *space, uint64_t va, uint64_t len);
 /* Unmaps in both roots, and flushes. */

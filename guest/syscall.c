@@ -355,6 +355,7 @@ SYSCALL_DEFINE1(info, uint64_t, buffer)
 	    .frames_free = frames_free(),
 	    .quirk_syscall = counter_sum(offsetof(struct rs_stats, quirk_syscall)),
 	    .quirk_intn = counter_sum(offsetof(struct rs_stats, quirk_intn)),
+	    .fault_rflags = process_current()->fault_rflags,
 	    .maxphyaddr = boot->maxphyaddr,
 	    .cpu = this_cpu()->number,
 	    .cpus = smp_cpus,

@@ -64,6 +64,7 @@ static void deliver(struct process *process, struct rs_regs *regs, uint64_t vect
 	regs->rip = process->fault_handler;
 	regs->cs = RS_SEL_USER_CODE;
 	regs->ss = RS_SEL_USER_DATA;
+	process->fault_rflags = regs->rflags;
 	/* What a handler must not start with: TF, NT, DF, AC, RF. */
 	regs->rflags &= ARITHMETIC_FLAGS;
 	regs->rflags |= RFLAGS_FIXED | RFLAGS_IF;

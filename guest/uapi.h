@@ -122,7 +122,7 @@
 #define RS_STATE_LEAF        7  /* the user page that RS_STATE_LEAF_BITS speaks of */
 #define RS_STATE_WATCH       8  /* a user address watched by DR0; 0: none */
 #define RS_STATE_SILENT      9  /* the console is not told of processes that a fault ended */
-#define RS_STATE_MAP         10 /* a page there, for the time of the call; -EINVAL: refused */
+#define RS_STATE_INT80_DPL   10 /* of the IDT gate of INT 0x80 */
 #define RS_STATE_COUNT       11
 
 /* Attempts of rings 1 and 2 (RS_SYS_RING); each ends in UD2 when nothing stopped it. */
@@ -198,6 +198,7 @@ struct rs_info {
 	uint64_t entry_text_size;
 	uint64_t frames_free;               /* of RAM, in frames of 4096 bytes */
 	uint64_t quirk_syscall, quirk_intn; /* rs_stats: what had to be completed so far */
+	uint64_t fault_rflags;              /* as the caller's last fault saved them */
 	uint32_t maxphyaddr;
 	uint32_t cpu, cpus; /* which one asks, of how many that run */
 };

@@ -17,10 +17,10 @@ struct rs_info info;
 enum host_kind host;
 
 static const struct departure *departures;
-static struct rs_escape row; /* the last one */
-static uint64_t totals[4];   /* by verdict */
-static bool each_mode;       /* groups tell the KPTI mode */
-static uint64_t untold;      /* rows that the VMM refused */
+static struct rs_escape last; /* row */
+static uint64_t totals[4];    /* by verdict */
+static bool each_mode;        /* groups tell the KPTI mode */
+static uint64_t untold;       /* rows that the VMM refused */
 
 void join(char *name, size_t size, const char *a, const char *b)
 {
@@ -191,12 +191,12 @@ static void show(uint32_t verdict, const char *name, struct outcome want, struct
 	static const char words[4][8] = {"ok", "departs", "DIFFERS", "skipped"};
 
 	totals[verdict]++;
-	row.verdict = verdict;
-	tell(&row.want, want);
-	tell(&row.got, got);
-	set_text(row.name, sizeof(row.name), name);
-	set_text(row.why, sizeof(row.why), why);
-	untold += raw_syscall(RS_SYS_ESCAPE, (long)&row, 1L) != 1;
+	last.verdict = verdict;
+	tell(&last.want, want);
+	tell(&last.got, got);
+	set_text(last.name, sizeof(last.name), name);
+	set_text(last.why, sizeof(last.why), why);
+	untold += raw_syscall(RS_SYS_ESCAPE, (long)&last, 1L) != 1;
 	printf("  %-8s  %-46s ", words[verdict], name);
 	print_outcome(got);
 	if (!same_outcome(want, got)) {
@@ -234,6 +234,82 @@ void gallery_value(const char *name, uint64_t want, uint64_t got)
 	gallery_row(name, outcome_of(0), want == got ? outcome_of(0) : outcome_wrong(got));
 }
 
+static void set_up(const struct row *row, uint64_t value)
+{
+	switch (row->state) {
+	case ROW_STATE_NONE:
+		break;
+	case ROW_STATE_MARK_PORT:
+		raw_syscall(RS_SYS_MARK_SLOT, value ? 3L : -1L);
+		break;
+	case ROW_STATE(RS_STATE_LEAF_BITS):
+		/* Wider than the i386 convention's arguments. */
+		set_state(RS_STATE_LEAF, row->arg);
+		set_state(RS_STATE_LEAF_BITS, value);
+		break;
+	case ROW_STATE(RS_STATE_SCE):
+		/* What it takes away is SYSCALL. */
+		raw_int80(RS_SYS_STATE, RS_STATE_SCE + 0L, (long)value);
+		break;
+	default:
+		raw_syscall(RS_SYS_STATE, row->state - ROW_STATE(0L), (long)value);
+	}
+}
+
+static struct outcome attempt(const struct row *row)
+{
+	const uint64_t pid = (uint64_t)raw_syscall(SYS_getpid);
+	struct outcome got;
+
+	set_up(row, row->value);
+	got = try(row->act, row->arg);
+	set_up(row, row->after);
+	if (row->traits & ROW_GETPID && got.vector == row->vector && try_rax != pid)
+		return outcome_wrong(try_rax);
+	return got;
+}
+
+/* Why the row cannot be tried on this CPU; NULL: it can. */
+static const char *reason_to_skip(const struct row *row)
+{
+	if ((info.features & row->needs) != row->needs)
+		return "this CPU lacks it";
+	if (info.features & row->lacks)
+		return "this CPU has another rule";
+	if (row->state == ROW_STATE(RS_STATE_LEAF_BITS) && row->value >> info.maxphyaddr == 0)
+		return "no bit of an entry is reserved with 52 address bits";
+	return NULL;
+}
+
+void gallery_run(const char *title, const struct row *rows, size_t count)
+{
+	char name[64];
+
+	gallery_group(title);
+	for (const struct row *row = rows; row < rows + count; row++) {
+		struct outcome want = {row->vector, row->error, row->arg}, got;
+		const char *why_not = reason_to_skip(row);
+
+		if (row->traits & ROW_POINTER)
+			want.detail = *(const uint64_t *)row->arg;
+		if (row->traits & ROW_HIDDEN && info.pti_mode != RS_PTI_OFF)
+			want.error &= ~(uint32_t)PF_P;
+		if (why_not) {
+			gallery_skip(row->name, why_not);
+			continue;
+		}
+		if (gallery_harmful(row->name, want))
+			continue;
+		got = attempt(row);
+		gallery_row(row->name, want, got);
+		if (!(row->traits & ROW_FATE) || got.vector == ALLOWED)
+			continue;
+		join(name, sizeof(name), row->name, ", no handler");
+		gallery_row(name, (struct outcome){.vector = ENDED},
+		            gallery_fate(row->act, row->arg));
+	}
+}
+
 void gallery_skip(const char *name, const char *why)
 {
 	const struct outcome none = {.vector = NOT_TRIED};
@@ -249,15 +325,15 @@ void gallery_group(const char *title)
 	    [RS_PTI_NOPCID] = ", KPTI without PCID",
 	};
 
-	join(row.group, sizeof(row.group), title, each_mode ? suffixes[row.mode] : "");
-	printf("\n%s\n", row.group);
+	join(last.group, sizeof(last.group), title, each_mode ? suffixes[last.mode] : "");
+	printf("\n%s\n", last.group);
 }
 
 void gallery_in_each_mode(void (*body)(void))
 {
 	each_mode = true;
-	for (row.mode = RS_PTI_OFF; row.mode <= RS_PTI_NOPCID; row.mode++) {
-		if (raw_syscall(RS_SYS_PTI_MODE, (long)row.mode) >= 0) {
+	for (last.mode = RS_PTI_OFF; last.mode <= RS_PTI_NOPCID; last.mode++) {
+		if (raw_syscall(RS_SYS_PTI_MODE, (long)last.mode) >= 0) {
 			body();
 			continue;
 		}
@@ -265,7 +341,7 @@ void gallery_in_each_mode(void (*body)(void))
 		gallery_skip("every row", "this CPU has no PCID");
 	}
 	raw_syscall(RS_SYS_PTI_MODE, (long)info.pti_mode);
-	row.mode = info.pti_mode;
+	last.mode = info.pti_mode;
 	each_mode = false;
 }
 
@@ -288,9 +364,9 @@ void gallery_begin(const char *program, const struct departure *declared)
 	try_handle();
 	host = find_host();
 	neighbour_begin();
-	row.mode = info.pti_mode;
-	set_text(row.program, sizeof(row.program), program);
-	set_text(row.host, sizeof(row.host), hosts[host].name);
+	last.mode = info.pti_mode;
+	set_text(last.program, sizeof(last.program), program);
+	set_text(last.host, sizeof(last.host), hosts[host].name);
 	printf("%s, KPTI %s\nThis host: %s\n", program, modes[info.pti_mode], hosts[host].symptom);
 }
 

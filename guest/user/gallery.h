@@ -96,6 +96,56 @@ struct outcome gallery_fate(void (*act)(uint64_t arg), uint64_t arg);
 /* Makes faults arrive in try again, after something else was the fault handler. */
 void try_handle(void);
 
+/* ---- Rows as data ---------------------------------------------------------------------------- */
+
+/* One attempt by try, and what the manuals promise. */
+struct row {
+	const char *name;
+	void (*act)(uint64_t arg);
+	uint64_t arg;
+	uint16_t vector; /* of the outcome; a #PF's address is arg, but with ROW_POINTER */
+	uint16_t traits; /* ROW_* */
+	uint32_t error;
+	uint32_t needs, lacks; /* RS_FEATURE_*: all of the first, none of the second */
+	uint32_t state;        /* RS_STATE_* or ROW_STATE_*: what the attempt finds set up ... */
+	uint64_t value, after; /* ... to this, and back to that */
+};
+
+#define ROW_HIDDEN  1 /* KPTI unmaps it: the error code's P bit is clear then */
+#define ROW_FATE    2 /* and once more in a process without a handler, which it ends */
+#define ROW_GETPID  4 /* the trap came behind a getpid, which is done: RAX is the pid */
+#define ROW_POINTER 8 /* arg points to the address */
+
+#define ROW_STATE_NONE      0
+#define ROW_STATE_MARK_PORT 1 /* RS_PORT_MARK is open in the I/O bitmap */
+#define ROW_STATE(state)    (2 + (state))
+
+void gallery_run(const char *title, const struct row *rows, size_t count);
+
+/* What an attempt meets: .vector and .error. */
+#define GP(code)      .vector = VECTOR_GP, .error = code
+#define NP(code)      .vector = VECTOR_NP, .error = code
+#define PF(code)      .vector = VECTOR_PF, .error = code
+#define SS(code)      .vector = VECTOR_SS, .error = code
+#define FAULT(number) .vector = number
+#define PASSES        .vector = ALLOWED
+
+/* Rows: name, attempt, argument, what it meets; TRY_IF: if the CPU has these features and not
+ * those; TRY_WITH: in a state, and how it was before. */
+#define TRY(text, attempt, what, ...)                                                              \
+	{                                                                                          \
+		.name = text, .act = attempt, .arg = what, __VA_ARGS__                             \
+	}
+#define TRY_IF(text, attempt, what, meets, with, without)                                          \
+	{                                                                                          \
+		.name = text, .act = attempt, .arg = what, meets, .needs = with, .lacks = without  \
+	}
+#define TRY_WITH(text, attempt, what, meets, which, now, before)                                   \
+	{                                                                                          \
+		.name = text, .act = attempt, .arg = what, meets, .state = ROW_STATE(which),       \
+		.value = now, .after = before                                                      \
+	}
+
 /* A row's name from two parts, cut to size. */
 void join(char *name, size_t size, const char *a, const char *b);
 struct outcome outcome_of_fault(const struct rs_fault *fault);

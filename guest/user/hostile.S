@@ -39,6 +39,9 @@ flags_callgate:
 	WITH_FLAGS flags_callgate_go, lcall *gate(%rip)
 flags_ud:
 	WITH_FLAGS flags_ud_go, ud2
+	.globl flags_int3
+flags_int3:
+	WITH_FLAGS flags_int3_go, int3
 	.globl flags_sysenter
 flags_sysenter:
 	mov $39, %eax
@@ -85,10 +88,17 @@ nt_iretq:
 
 /* MOV SS holds back the #DB of a watched operand until after the next instruction (SDM 6.8.3). */
 	.globl shadow_int3, shadow_syscall, shadow_int80, shadow_sysenter, watched_ss
+	.globl shadow_int3_gs, shadow_syscall_gs, shadow_pop_int80
+shadow_int3_gs:
+	mov $RS_KERNEL_TEXT, %rax
+	wrgsbase %rax
 shadow_int3:
 	mov watched_ss(%rip), %ss
 	int3
 	ret
+shadow_syscall_gs:
+	mov $RS_KERNEL_TEXT, %rax
+	wrgsbase %rax
 shadow_syscall:
 	mov $39, %eax
 	mov watched_ss(%rip), %ss
@@ -106,15 +116,30 @@ shadow_sysenter:
 	mov watched_ss(%rip), %ss
 	sysenter
 
-/* RDI: struct of cs, ss, rip (0: behind the call). */
+/* POP SS exists in 32-bit code only. */
+shadow_pop_int80:
+	mov %rsp, own_rsp(%rip)
+	ljmp *to_pop_int80(%rip)
+	.code32
+pop_int80:
+	mov $watched_ss, %esp
+	mov $20, %eax
+	pop %ss
+	int $0x80
+	ljmp $RS_SEL_USER_CODE, $1f
+	.code64
+1:	mov own_rsp(%rip), %rsp
+	ret
+
+/* RDI: struct place. */
 	.globl return_to
 return_to:
-	mov 16(%rdi), %rdx
+	mov (%rdi), %rdx
 	lea 1f(%rip), %rax
 	test %rdx, %rdx
 	cmovz %rax, %rdx
-	mov 8(%rdi), %rsi
-	mov (%rdi), %rdi
+	mov 16(%rdi), %rsi
+	mov 8(%rdi), %rdi
 	mov %rsp, %r10
 	mov $RS_SYS_RETURN, %eax
 	syscall
@@ -137,10 +162,15 @@ frame_rex_int3_after:
 gate:
 	.long 0
 	.word RS_SEL_GATE
+to_pop_int80:
+	.long pop_int80
+	.word RS_SEL_USER_CODE32
 watched_ss:
-	.word RS_SEL_USER_DATA
+	.long RS_SEL_USER_DATA
 	.balign 8
 recursions:
+	.quad 0
+own_rsp:
 	.quad 0
 
 	.section .note.GNU-stack, "", @progbits

@@ -15,10 +15,12 @@
 
 /* hostile.S */
 void recursive_handler(void);
-void flags_syscall(uint64_t), flags_int80(uint64_t), flags_callgate(uint64_t), flags_ud(uint64_t),
-    flags_sysenter(uint64_t), rf_syscall(uint64_t), nt_iretq(uint64_t), shadow_int3(uint64_t),
-    shadow_syscall(uint64_t), shadow_int80(uint64_t), shadow_sysenter(uint64_t),
-    return_to(uint64_t), frame_int14(uint64_t), frame_int3(uint64_t), frame_rex_int3(uint64_t);
+void flags_syscall(uint64_t), flags_int80(uint64_t), flags_int3(uint64_t), flags_callgate(uint64_t),
+    flags_ud(uint64_t), flags_sysenter(uint64_t), rf_syscall(uint64_t), nt_iretq(uint64_t),
+    shadow_int3(uint64_t), shadow_syscall(uint64_t), shadow_int80(uint64_t),
+    shadow_int3_gs(uint64_t), shadow_syscall_gs(uint64_t), shadow_pop_int80(uint64_t),
+    shadow_sysenter(uint64_t), return_to(uint64_t), frame_int14(uint64_t), frame_int3(uint64_t),
+    frame_rex_int3(uint64_t);
 extern const char frame_int3_after[], frame_rex_int3_after[];
 extern uint64_t recursions;
 extern uint16_t watched_ss;
@@ -154,178 +156,186 @@ static void flags_and_registers(void)
 
 /* ---- Traps and shadows ----------------------------------------------------------------------- */
 
-/* Goes through or traps in ring 3; either way the call was carried out. */
-static struct outcome try_call(void (*act)(uint64_t), uint64_t flags)
-{
-	struct outcome got;
+#define BEHIND .traits = ROW_GETPID
 
-	try_rax = pid();
-	got = try(act, flags);
-	return got.vector == VECTOR_DB && try_rax != pid() ? outcome_wrong(try_rax) : got;
-}
+static const struct row traps[] = {
+    {"TF, then SYSCALL: #DB behind it, in ring 3", flags_syscall, RFLAGS_TF, FAULT(VECTOR_DB),
+     BEHIND},
+    {"TF, then INT 0x80: #DB behind it, in ring 3", flags_int80, RFLAGS_TF, FAULT(VECTOR_DB),
+     BEHIND},
+    TRY_IF("TF, then SYSENTER: #DB in ring 0, TF is lost", flags_sysenter, RFLAGS_TF, PASSES, 0,
+           RS_FEATURE_AMD),
+    TRY("TF, then a call gate: #DB in ring 0, TF is lost", flags_callgate, RFLAGS_TF, PASSES),
+    TRY("TF, then UD2: #UD", flags_ud, RFLAGS_TF, FAULT(VECTOR_UD)),
+    TRY("TF, then INT3: #BP", flags_int3, RFLAGS_TF, FAULT(VECTOR_BP)),
+    {"TF and NT, then SYSCALL", flags_syscall, RFLAGS_TF | RFLAGS_NT, FAULT(VECTOR_DB), BEHIND},
+    {"TF and NT, then INT 0x80", flags_int80, RFLAGS_TF | RFLAGS_NT, FAULT(VECTOR_DB), BEHIND},
+    TRY_IF("NT, then SYSENTER", flags_sysenter, RFLAGS_NT, PASSES, 0, RS_FEATURE_AMD),
+    TRY("NT, then a call gate", flags_callgate, RFLAGS_NT, PASSES),
+    TRY("NT, then IRETQ in ring 3: #GP", nt_iretq, 0, GP(0)),
+    TRY("RF by IRETQ, then SYSCALL", rf_syscall, 0, PASSES),
+};
 
-static void traps(void)
-{
-	static const struct {
-		const char *name;
-		void (*act)(uint64_t);
-		uint64_t flags;
-		uint16_t want;
-		uint64_t lacks;
-	} rows[] = {
-	    {"TF, then SYSCALL: #DB behind it, in ring 3", flags_syscall, RFLAGS_TF, VECTOR_DB, 0},
-	    {"TF, then INT 0x80: #DB behind it, in ring 3", flags_int80, RFLAGS_TF, VECTOR_DB, 0},
-	    {"TF, then SYSENTER: #DB in ring 0, TF is lost", flags_sysenter, RFLAGS_TF, ALLOWED,
-	     RS_FEATURE_AMD},
-	    {"TF, then a call gate: #DB in ring 0, TF is lost", flags_callgate, RFLAGS_TF, ALLOWED,
-	     0},
-	    {"TF, then UD2: #UD", flags_ud, RFLAGS_TF, VECTOR_UD, 0},
-	    {"TF and NT, then SYSCALL", flags_syscall, RFLAGS_TF | RFLAGS_NT, VECTOR_DB, 0},
-	    {"TF and NT, then INT 0x80", flags_int80, RFLAGS_TF | RFLAGS_NT, VECTOR_DB, 0},
-	    {"NT, then SYSENTER", flags_sysenter, RFLAGS_NT, ALLOWED, RS_FEATURE_AMD},
-	    {"NT, then IRETQ in ring 3: #GP", nt_iretq, 0, VECTOR_GP, 0},
-	    {"RF by IRETQ, then SYSCALL", rf_syscall, 0, ALLOWED, 0},
-	};
-
-	gallery_group("Trap flag, nested task, resume flag");
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct outcome want = {.vector = rows[i].want};
-
-		if (info.features & rows[i].lacks)
-			gallery_skip(rows[i].name, "this CPU lacks it");
-		else if (!gallery_harmful(rows[i].name, want))
-			gallery_row(rows[i].name, want, try_call(rows[i].act, rows[i].flags));
+#define SHADOW(text, attempt, meets, with, without)                                                \
+	{                                                                                          \
+		.name = text, .act = attempt, meets, .needs = with, .lacks = without,              \
+		.state = ROW_STATE(RS_STATE_WATCH), .value = (uint64_t)&watched_ss                 \
 	}
-}
 
-static void shadows(void)
-{
-	static const struct {
-		const char *name;
-		void (*act)(uint64_t);
-		uint16_t want;
-		bool kernel_gs;
-		uint64_t lacks;
-	} rows[] = {
-	    {"watched MOV SS, then INT3", shadow_int3, VECTOR_BP, false, 0},
-	    {"watched MOV SS, then SYSCALL", shadow_syscall, ALLOWED, false, 0},
-	    {"watched MOV SS, then INT 0x80", shadow_int80, ALLOWED, false, 0},
-	    {"watched MOV SS, then SYSENTER", shadow_sysenter, ALLOWED, false, RS_FEATURE_AMD},
-	    {"watched MOV SS, then SYSCALL, GS base in the kernel", shadow_syscall, ALLOWED, true,
-	     0},
-	    {"watched MOV SS, then INT3, GS base in the kernel", shadow_int3, VECTOR_BP, true, 0},
-	};
-
-	gallery_group("MOV SS shadows");
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct outcome want = {.vector = rows[i].want};
-		struct outcome got;
-
-		if (info.features & rows[i].lacks ||
-		    (rows[i].kernel_gs && !(info.features & RS_FEATURE_FSGSBASE))) {
-			gallery_skip(rows[i].name, "this CPU lacks it");
-			continue;
-		}
-		if (gallery_harmful(rows[i].name, want))
-			continue;
-		if (rows[i].kernel_gs)
-			__asm__ volatile("wrgsbase %0" : : "r"(RS_KERNEL_TEXT));
-		set_state(RS_STATE_WATCH, (uint64_t)&watched_ss);
-		got = try(rows[i].act, 0);
-		set_state(RS_STATE_WATCH, 0);
-		if (rows[i].kernel_gs)
-			__asm__ volatile("wrgsbase %0" : : "r"(UINT64_C(0)));
-		gallery_row(rows[i].name, want, got);
-	}
-}
+static const struct row shadows[] = {
+    SHADOW("watched MOV SS, then INT3", shadow_int3, FAULT(VECTOR_BP), 0, 0),
+    SHADOW("watched MOV SS, then SYSCALL", shadow_syscall, PASSES, 0, 0),
+    SHADOW("watched MOV SS, then INT 0x80", shadow_int80, PASSES, 0, 0),
+    SHADOW("watched MOV SS, then SYSENTER", shadow_sysenter, PASSES, 0, RS_FEATURE_AMD),
+    SHADOW("watched MOV SS, then SYSCALL, GS base in the kernel", shadow_syscall_gs, PASSES,
+           RS_FEATURE_FSGSBASE, 0),
+    SHADOW("watched MOV SS, then INT3, GS base in the kernel", shadow_int3_gs, FAULT(VECTOR_BP),
+           RS_FEATURE_FSGSBASE, 0),
+    SHADOW("watched POP SS in 32-bit code, then INT 0x80", shadow_pop_int80, PASSES, 0, 0),
+};
 
 /* ---- Returns that cannot be ------------------------------------------------------------------ */
 
-struct place {
-	uint64_t cs, ss, rip;
+static const struct place {
+	uint64_t rip, cs, ss; /* rip 0: behind the call */
+} places[] = {
+    {0, RS_SEL_USER_CODE, RS_SEL_USER_DATA},
+    {0, RS_SEL_ABSENT_CODE, RS_SEL_USER_DATA},
+    {0, 3, RS_SEL_USER_DATA},
+    {0, RS_SEL_KERNEL_CODE | 3, RS_SEL_USER_DATA},
+    {0, RS_SEL_USER_DATA, RS_SEL_USER_DATA},
+    {0, RS_SEL_RING1_CODE | 3, RS_SEL_USER_DATA},
+    {0, RS_SEL_BEYOND, RS_SEL_USER_DATA},
+    {0, RS_SEL_USER_CODE, RS_SEL_ABSENT_DATA},
+    {0, RS_SEL_USER_CODE, RS_SEL_READ_ONLY},
+    {0, RS_SEL_USER_CODE, RS_SEL_USER_CODE},
+    {0, RS_SEL_USER_CODE, RS_SEL_KERNEL_DATA | 3},
+    {0, RS_SEL_USER_CODE, 3},
+    {0x800000000000, RS_SEL_USER_CODE, RS_SEL_USER_DATA},
+    {0x10000000, RS_SEL_USER_CODE, RS_SEL_USER_DATA},
 };
 
-static const struct bad_return {
-	const char *name;
-	struct place to;
-	uint16_t vector;
-	uint32_t error;
-} returns[] = {
-    {"kernel returns to a rewritten RIP", {RS_SEL_USER_CODE, RS_SEL_USER_DATA, 0}, ALLOWED, 0},
-    {"to CS not present", {RS_SEL_ABSENT_CODE, RS_SEL_USER_DATA, 0}, VECTOR_NP, 0xc0},
-    {"to CS null", {3, RS_SEL_USER_DATA, 0}, VECTOR_GP, 0},
-    {"to CS of the kernel, RPL 3", {RS_SEL_KERNEL_CODE | 3, RS_SEL_USER_DATA, 0}, VECTOR_GP, 8},
-    {"to CS a data segment", {RS_SEL_USER_DATA, RS_SEL_USER_DATA, 0}, VECTOR_GP, 0x20},
-    {"to CS of ring 1, RPL 3", {RS_SEL_RING1_CODE | 3, RS_SEL_USER_DATA, 0}, VECTOR_GP, 0x70},
-    {"to CS beyond the GDT's limit", {RS_SEL_BEYOND, RS_SEL_USER_DATA, 0}, VECTOR_GP, 0x100},
-    {"to SS not present", {RS_SEL_USER_CODE, RS_SEL_ABSENT_DATA, 0}, VECTOR_SS, 0x50},
-    {"to SS read-only", {RS_SEL_USER_CODE, RS_SEL_READ_ONLY, 0}, VECTOR_GP, 0x68},
-    {"to SS a code segment", {RS_SEL_USER_CODE, RS_SEL_USER_CODE, 0}, VECTOR_GP, 0x28},
-    {"to SS of the kernel, RPL 3", {RS_SEL_USER_CODE, RS_SEL_KERNEL_DATA | 3, 0}, VECTOR_GP, 0x10},
-    {"to SS null", {RS_SEL_USER_CODE, 3, 0}, VECTOR_GP, 0},
-    {"to RIP at the hole", {RS_SEL_USER_CODE, RS_SEL_USER_DATA, 0x800000000000}, VECTOR_GP, 0},
-    {"to RIP unmapped", {RS_SEL_USER_CODE, RS_SEL_USER_DATA, 0x10000000}, VECTOR_PF, PF_U | PF_ID},
-};
-
-static void bad_returns(void)
-{
-	char name[64];
-
-	gallery_group("Faults inside IRETQ");
-	gallery_value("CS with RPL 0 is refused", (uint64_t)-EPERM,
-	              (uint64_t)raw_syscall(RS_SYS_RETURN, (long)RS_SEL_KERNEL_CODE,
-	                                    (long)RS_SEL_KERNEL_DATA, 0L, 0L));
-	for (size_t i = 0; i < ARRAY_SIZE(returns); i++) {
-		const struct bad_return *r = &returns[i];
-		const struct outcome want = {r->vector, r->error, r->to.rip};
-		struct outcome got;
-
-		if (gallery_harmful(r->name, want))
-			continue;
-		got = try(return_to, (uint64_t)&r->to);
-		gallery_row(r->name, want, got);
-		if (r->vector == ALLOWED || got.vector == ALLOWED)
-			continue;
-		join(name, sizeof(name), r->name, ", no handler");
-		gallery_row(name, (struct outcome){.vector = ENDED},
-		            gallery_fate(return_to, (uint64_t)&r->to));
+#define RETURN(text, place, ...)                                                                   \
+	{                                                                                          \
+		.name = text, .act = return_to, .arg = (uint64_t)&places[place],                   \
+		.traits = ROW_FATE | ROW_POINTER, __VA_ARGS__                                      \
 	}
-}
+
+static const struct row returns[] = {
+    RETURN("kernel returns to a rewritten RIP", 0, PASSES),
+    RETURN("to CS not present", 1, NP(RS_SEL_ABSENT_CODE & ~3)),
+    RETURN("to CS null", 2, GP(0)),
+    RETURN("to CS of the kernel, RPL 3", 3, GP(RS_SEL_KERNEL_CODE)),
+    RETURN("to CS a data segment", 4, GP(RS_SEL_USER_DATA & ~3)),
+    RETURN("to CS of ring 1, RPL 3", 5, GP(RS_SEL_RING1_CODE & ~3)),
+    RETURN("to CS beyond the GDT's limit", 6, GP(RS_SEL_BEYOND & ~3)),
+    RETURN("to SS not present", 7, SS(RS_SEL_ABSENT_DATA & ~3)),
+    RETURN("to SS read-only", 8, GP(RS_SEL_READ_ONLY & ~3)),
+    RETURN("to SS a code segment", 9, GP(RS_SEL_USER_CODE & ~3)),
+    RETURN("to SS of the kernel, RPL 3", 10, GP(RS_SEL_KERNEL_DATA)),
+    RETURN("to SS null", 11, GP(0)),
+    RETURN("to RIP at the hole", 12, GP(0)),
+    RETURN("to RIP unmapped", 13, PF(PF_U | PF_ID)),
+};
 
 /* ---- Numbers and pointers -------------------------------------------------------------------- */
 
+#define HIGH     ((long)0xfffffffe00000000)
+#define NOWHERE  0x10000000
+#define READONLY ((long)0x400000)
+
+/* Calls, and what each returns. */
+static const struct call {
+	const char *name;
+	long (*by)(long number, ...);
+	long number, a, b, c;
+	long want; /* 0 from getpid: the pid */
+} calls[] = {
+    {"INT 0x80: the high half of RAX is no part of it", raw_int80, HIGH | SYS32_getpid, 0, 0, 0, 0},
+    {"INT 0x80: the high halves of arguments are none of it", raw_int80, HIGH | SYS32_write,
+     HIGH | 1, (long)&watched_ss + HIGH, HIGH, 0},
+    {"a length of all ones", raw_syscall, SYS_write, 1, NOWHERE, -1, -EFAULT},
+    {"write to standard input", raw_syscall, SYS_write, 0, (long)&watched_ss, 1, -EBADF},
+    {"write to a descriptor that is none", raw_syscall, SYS_write, -1, (long)&watched_ss, 1,
+     -EBADF},
+    {"read from standard output", raw_syscall, SYS_read, 1, (long)&watched_ss, 1, -EBADF},
+    {"read of nothing", raw_syscall, SYS_read, 0, (long)&watched_ss, 0, 0},
+    {"read into read-only memory", raw_syscall, SYS_read, 0, READONLY, -1, -EFAULT},
+    {"wait4 for a child that is none", raw_syscall, SYS_wait4, 1, 0, 0, -ECHILD},
+    {"wait4 with options that are none", raw_syscall, SYS_wait4, -1, 0, -1, -EINVAL},
+};
+
+/* Bit n: there is a call of that number. */
+#define NUMBERS (RS_SYS_BASE + RS_SYS_COUNT + 32)
+struct known {
+	uint8_t way64[NUMBERS], i386[NUMBERS];
+};
+
+static void find_known(struct known *known)
+{
+	struct rs_syscall call;
+
+	for (long i = 0; raw_syscall(RS_SYS_TABLE, i, (long)&call) == 0; i++) {
+		known->way64[call.number] |= call.ways & RS_TABLE_64;
+		known->i386[call.number] |= call.ways & RS_TABLE_I386;
+	}
+}
+
+static void no_numbers(void)
+{
+	static const uint64_t others[] = {0x7fffffff, 0x80000000, 0xffffffff, (uint64_t)1 << 63,
+	                                  UINT64_MAX};
+	struct known known = {0};
+	uint64_t wrong64 = 0, wrong32 = 0;
+
+	find_known(&known);
+	for (long i = 0; i < NUMBERS; i++) {
+		if (!known.way64[i])
+			wrong64 += raw_syscall(i, -1L, -1L, -1L, -1L) != -ENOSYS;
+		if (!known.i386[i])
+			wrong32 += raw_int80(i, -1L, -1L, -1L, -1L) != -ENOSYS;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		wrong64 += raw_syscall((long)others[i], -1L, -1L, -1L, -1L) != -ENOSYS;
+		wrong32 += raw_int80((long)others[i], -1L, -1L, -1L, -1L) != -ENOSYS;
+	}
+	wrong64 += raw_syscall(1L << 32 | SYS_getpid) != -ENOSYS;
+	gallery_value("SYSCALL: numbers that are not in the kernel's table", 0, wrong64);
+	gallery_value("INT 0x80: numbers that are not in the kernel's table", 0, wrong32);
+}
+
+/* The high halves do not go through an entry from 32-bit code. */
+static uint64_t compat_wrong(void)
+{
+	uint64_t wrong = 0;
+
+	for (size_t i = 0; i < way_count; i++) {
+		if (!way_exists(&ways[i]) || ways[i].unfit & 1 << host ||
+		    ways[i].kind != WAY_CALL32)
+			continue;
+		way_fill(&ways[i]);
+		way_in.gpr[RAX] |= (uint64_t)HIGH;
+		way_in.gpr[RBX] |= (uint64_t)HIGH;
+		if (way_cross(ways[i].code) || way_out.gpr[RAX] != pid())
+			wrong |= UINT64_C(1) << i;
+	}
+	return wrong;
+}
+
 static void numbers(void)
 {
-	static const uint64_t none64[] = {20,
-	                                  255,
-	                                  256,
-	                                  999,
-	                                  1031,
-	                                  1032,
-	                                  0x7fffffff,
-	                                  0xffffffff,
-	                                  0x100000027,
-	                                  UINT64_MAX,
-	                                  (uint64_t)1 << 63};
-	static const uint64_t none32[] = {39,   57,         255,        256,       999,
-	                                  1032, 0x7fffffff, 0x80000000, 0xffffffff};
 	static const uint64_t bad[] = {
 	    0, RS_KERNEL_TEXT, RS_DIRECT_BASE, 0x7ffffffff000, 0x800000000000, UINT64_MAX};
-	const long high = (long)0xfffffffe00000000;
 	uint64_t wrong = 0;
 
 	gallery_group("Numbers and pointers");
-	for (size_t i = 0; i < ARRAY_SIZE(none64); i++)
-		wrong += raw_syscall((long)none64[i], -1L, -1L, -1L, -1L) != -ENOSYS;
-	gallery_value("SYSCALL: numbers that are none", 0, wrong);
-	for (size_t i = 0; i < ARRAY_SIZE(none32); i++)
-		wrong += raw_int80((long)none32[i], -1L, -1L, -1L, -1L) != -ENOSYS;
-	gallery_value("INT 0x80: numbers that are none", 0, wrong);
-	gallery_value("INT 0x80: the high half of RAX is no part of it", pid(),
-	              (uint64_t)raw_int80(high | SYS32_getpid));
-	gallery_value(
-	    "INT 0x80: the high halves of arguments are none of it", 0,
-	    (uint64_t)raw_int80(high | 4, high | 1, high | (long)&watched_ss, high, high));
+	no_numbers();
+	for (const struct call *c = calls; c < calls + ARRAY_SIZE(calls); c++)
+		gallery_value(c->name,
+		              (uint64_t)c->number << 32 >> 32 == SYS32_getpid ? pid()
+		                                                              : (uint64_t)c->want,
+		              (uint64_t)c->by(c->number, c->a, c->b, c->c, 0L));
+	gallery_value("32-bit code: high halves are no part of numbers", 0, compat_wrong());
 	for (int i = 0; i < 50; i++) {
 		wrong += (uint64_t)raw_int80(SYS32_getpid) != pid();
 		wrong += raw_syscall(SYS32_getpid) != -ENOSYS;
@@ -333,31 +343,43 @@ static void numbers(void)
 	gallery_value("SYSCALL and INT 0x80 in turns, each by its own table", 0, wrong);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		wrong += raw_syscall(SYS_write, 1L, (long)bad[i], 8L) != -EFAULT;
+		wrong += raw_syscall(SYS_read, 0L, (long)bad[i], 8L) != -EFAULT;
 		wrong += raw_syscall(RS_SYS_INFO, (long)bad[i]) != -EFAULT;
 	}
 	gallery_value("pointers to nowhere, to the kernel, into the hole: EFAULT", 0, wrong);
-	gallery_value("a length of all ones", (uint64_t)-EFAULT,
-	              (uint64_t)raw_syscall(SYS_write, 1L, 0x10000000L, -1L));
 }
 
 /* ---- The canonical hole ---------------------------------------------------------------------- */
 
-static void jump_to(uint64_t address)
+/* To a SYSCALL there: getpid. */
+static void call_from(uint64_t address)
 {
-	__asm__ volatile("jmp *%0" : : "r"(address));
+	__asm__ volatile("jmp *%0" : : "r"(address), "a"(SYS_getpid));
+}
+
+static long map_page(uint64_t va)
+{
+	return raw_syscall(SYS_mmap, (long)va, PAGE_SIZE + 0L,
+	                   PROT_READ + PROT_WRITE + PROT_EXEC + 0L,
+	                   MAP_PRIVATE + MAP_ANONYMOUS + MAP_FIXED + 0L, -1L, 0L);
 }
 
 static void hole(void)
 {
-	const uint64_t last = 0x7ffffffff000;
+	const uint64_t beyond = RS_USER_END - PAGE_SIZE;
+	struct outcome got;
+
 	gallery_group("The canonical hole");
-	gallery_value("a page just below the hole cannot be had", (uint64_t)-EINVAL,
-	              (uint64_t)set_state(RS_STATE_MAP, last));
-	gallery_value("the page below that one can", 0,
-	              set_state(RS_STATE_MAP, last - PAGE_SIZE) < 0);
-	gallery_row("so no SYSCALL ends at the hole",
-	            (struct outcome){VECTOR_PF, PF_U | PF_ID, last + 0xffe},
-	            try(jump_to, last + 0xffe));
+	gallery_value("a page just below the hole cannot be had", (uint64_t)-ENOMEM,
+	              (uint64_t)map_page(beyond));
+	gallery_value("the page below that one can", beyond - PAGE_SIZE,
+	              (uint64_t)map_page(beyond - PAGE_SIZE));
+	*(volatile uint16_t *)(beyond - 2) = 0x050f;
+	got = try(call_from, beyond - 2);
+	gallery_row("SYSCALL as the last instruction there can be",
+	            (struct outcome){VECTOR_PF, PF_U | PF_ID, beyond},
+	            try_rax == pid() ? got : outcome_wrong(try_rax));
+	raw_syscall(SYS_munmap, (long)(beyond - PAGE_SIZE), PAGE_SIZE + 0L);
 }
 
 /* ---- What a user root maps ------------------------------------------------------------------- */
@@ -499,6 +521,21 @@ static void read_null(uint64_t unused)
 	*(volatile const char *)0;
 }
 
+static void frame(const char *name, void (*act)(uint64_t), uint64_t rip)
+{
+	try(act, 0);
+	gallery_value(name, rip, try_fault.rip);
+}
+
+/* Of the last fault. */
+static uint64_t fault_rf(void)
+{
+	struct rs_info now;
+
+	raw_syscall(RS_SYS_INFO, (long)&now);
+	return now.fault_rflags & RFLAGS_RF;
+}
+
 static void faults(void)
 {
 	struct outcome got;
@@ -510,13 +547,11 @@ static void faults(void)
 	try_handle();
 	gallery_row("a fault handler that faults, 1000 deep", (struct outcome){VECTOR_PF, PF_U, 0},
 	            recursions == 1000 ? got : outcome_wrong(recursions));
-	try(frame_int14, 0);
-	gallery_value("int 14: RIP at the instruction", (uint64_t)frame_int14, try_fault.rip);
-	try(frame_int3, 0);
-	gallery_value("int3: RIP behind it", (uint64_t)frame_int3_after, try_fault.rip);
-	try(frame_rex_int3, 0);
-	gallery_value("int3 with a prefix: RIP behind it", (uint64_t)frame_rex_int3_after,
-	              try_fault.rip);
+	frame("int 14: RIP at the instruction", frame_int14, (uint64_t)frame_int14);
+	gallery_value("... and RF in the saved flags", RFLAGS_RF, fault_rf());
+	frame("int3: RIP behind it", frame_int3, (uint64_t)frame_int3_after);
+	gallery_value("... and no RF", 0, fault_rf());
+	frame("int3 with a prefix: RIP behind it", frame_rex_int3, (uint64_t)frame_rex_int3_after);
 }
 
 /* ---- Flags that the kernel must not work with ------------------------------------------------ */
@@ -576,6 +611,7 @@ static const struct departure departures[] = {
     {HOST_INTERPRETER, "NT set", {WRONG, 0, 0x13}, "IRETQ drops NT: SYSCALL, INT 0x80 lose it"},
     {HOST_INTERPRETER, "NT, AC and DF set", {WRONG, 0, 0x13}, "IRETQ drops NT, only NT"},
     {HOST_INTERPRETER, "TF, then a call gate*", {VECTOR_UD, 0, 0}, "no call gates there"},
+    {HOST_INTERPRETER, "NT, then a call gate", {VECTOR_UD, 0, 0}, "no call gates there"},
     {HOST_INTERPRETER,
      "watched MOV SS, then INT3",
      {VECTOR_UD, 0, 0},
@@ -592,6 +628,8 @@ static const struct departure departures[] = {
      {VECTOR_PF, PF_P, 0},
      "IRET reads the stack as a supervisor, which SMAP stops"},
     {HOST_TCG, "watched MOV SS*", {NOT_TRIED, 0, 0}, WATCH},
+    {HOST_TCG, "watched POP SS*", {NOT_TRIED, 0, 0}, WATCH},
+    {HOST_TCG, "... and RF in the saved flags", {WRONG, 0, 0}, "RF is saved as it was"},
     {HOST_TCG, "to SS not present", {VECTOR_NP, RS_SEL_ABSENT_DATA & ~3, 0}, "#NP for #SS"},
     {HOST_COUNTER, "to SS not present", {VECTOR_NP, RS_SEL_ABSENT_DATA & ~3, 0}, "#NP for #SS"},
     {0, NULL, {0, 0, 0}, NULL},
@@ -605,9 +643,12 @@ int hostile_main(int argc, char **argv)
 	set_state(RS_STATE_SILENT, 1);
 	stacks();
 	flags_and_registers();
-	traps();
-	shadows();
-	bad_returns();
+	gallery_run("Trap flag, nested task, resume flag", traps, ARRAY_SIZE(traps));
+	gallery_run("MOV SS shadows", shadows, ARRAY_SIZE(shadows));
+	gallery_run("Faults inside IRETQ", returns, ARRAY_SIZE(returns));
+	gallery_value(
+	    "CS with RPL 0 is refused", (uint64_t)-EPERM,
+	    (uint64_t)raw_syscall(RS_SYS_RETURN, RS_SEL_KERNEL_CODE + 0L, RS_SEL_KERNEL_DATA + 0L));
 	numbers();
 	hole();
 	user_root();

@@ -25,6 +25,7 @@
 #define SYS_exit        60
 #define SYS_wait4       61
 #define SYS32_fork      2
+#define SYS32_write     4
 #define SYS32_getpid    20
 #define SYS32_mmap      90 /* the old one: its arguments lie in memory */
 #define SYS32_mmap2     192

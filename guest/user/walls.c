@@ -16,47 +16,17 @@ static struct {
 } page __attribute__((aligned(PAGE_SIZE)));
 static const char constant[16] = "read only";
 
-/* What an attempt's argument is. */
-enum target {
-	PLAIN,   /* the row's own number */
-	BUFFER,  /* 16 bytes to read or write */
-	ENTRY,   /* entry text: in both roots */
-	LSTAR,   /* where SYSCALL goes */
-	KERNEL,  /* kernel text: not in a user root */
-	DIRECT,  /* the direct map: likewise */
-	STACKS,  /* a kernel stack: likewise */
-	NOWHERE, /* mapped in no root */
-	RODATA,
-	DATA, /* a data page of this program's own */
-	HOLE, /* not canonical */
-};
+#define DATA   ((uint64_t)&page) /* this program's own */
+#define RODATA ((uint64_t)constant)
+#define STACKS (RS_STACKS_BASE + 0x3000) /* the first kernel stack */
 
-static uint64_t resolve(enum target target, uint64_t plain)
-{
-	switch (target) {
-	case PLAIN:
-		return plain;
-	case BUFFER:
-	case DATA:
-		return (uint64_t)&page;
-	case ENTRY:
-		return RS_ENTRY_BASE + 64;
-	case LSTAR:
-		return RS_ENTRY_BASE;
-	case KERNEL:
-		return RS_KERNEL_TEXT;
-	case DIRECT:
-		return RS_DIRECT_BASE;
-	case STACKS:
-		return RS_STACKS_BASE + 0x3000;
-	case NOWHERE:
-		return 0x10000000;
-	case RODATA:
-		return (uint64_t)constant;
-	default:
-		return info.levels == 5 ? UINT64_C(1) << 56 : UINT64_C(1) << 47;
-	}
-}
+/* Where nothing is mapped in any root; not canonical, with five levels either. */
+#define NOWHERE      0x10000000
+#define NONCANONICAL (UINT64_C(1) << 62)
+
+/* Bits of a page-table entry: above every address width but the largest; protection key 1. */
+#define RESERVED_BIT (UINT64_C(1) << 51)
+#define KEY_1        (UINT64_C(1) << 59)
 
 /* ---- Attempts that are one instruction ------------------------------------------------------- */
 
@@ -114,6 +84,7 @@ static uint64_t resolve(enum target target, uint64_t plain)
 	X(try_int33, "int 0x21", "int $0x21")                                                      \
 	X(try_int255, "int 0xff", "int $0xff")                                                     \
 	X(try_int129, "int 0x81, gate not present", "int $0x81")                                   \
+	X(try_int80, "int 0x80", "int $0x80")                                                      \
 	X(try_int144, "int 0x90 beyond the IDT's limit", "int $0x90")                              \
 	X(try_int3, "int3", "int3")                                                                \
 	X(try_cd03, "int 3, the long form", ".byte 0xcd, 3")                                       \
@@ -342,198 +313,139 @@ static void far_return_to(uint64_t cs)
 
 /* ---- The table ------------------------------------------------------------------------------- */
 
-/* Bits of a page-table entry: above every address width but the largest; protection key 1. */
-#define RESERVED_BIT (UINT64_C(1) << 51)
-#define KEY_1        (UINT64_C(1) << 59)
-
-/* Beside RS_STATE_*: what the attempt finds set up. */
-enum {
-	STATE_NONE = 100,
-	STATE_MARK_PORT, /* RS_PORT_MARK is open in the I/O bitmap */
-};
-
-struct wall {
-	const char *name;
-	void (*attempt)(uint64_t arg);
-	struct {
-		enum target target;
-		uint64_t number; /* for PLAIN */
-	} arg;
-	struct {
-		uint16_t vector;
-		uint32_t error;
-	} want;
-	bool hidden;           /* KPTI unmaps it: the P bit is clear then */
-	uint64_t needs, lacks; /* RS_FEATURE_*: all of the first, none of the second */
-	uint32_t state;
-	uint64_t value, after; /* of the state, for the attempt and behind it */
-};
-
-/* What an attempt meets. */
-#define GP(code)      VECTOR_GP, code
-#define NP(code)      VECTOR_NP, code
-#define PF(code)      VECTOR_PF, code
-#define SS(code)      VECTOR_SS, code
-#define FAULT(vector) vector, 0
-#define PASSES        ALLOWED, 0
-
-/* Rows: name, attempt, target, number, what it meets; then what makes the row special. */
-#define TRY(text, act, at, number, meets)                                                          \
-	{                                                                                          \
-		.name = text, .attempt = act, .arg = {at, number}, .want = {meets},                \
-		.state = STATE_NONE                                                                \
-	}
 /* The kernel half: KPTI hides it. */
-#define TRY_HIDDEN(text, act, at, number, meets)                                                   \
+#define TRY_HIDDEN(text, attempt, what, meets)                                                     \
 	{                                                                                          \
-		.name = text, .attempt = act, .arg = {at, number}, .want = {meets},                \
-		.state = STATE_NONE, .hidden = true                                                \
+		.name = text, .act = attempt, .arg = what, meets, .traits = ROW_HIDDEN             \
 	}
-/* Only with these features, and without those. */
-#define TRY_IF(text, act, at, number, meets, with, without)                                        \
+#define TRY_PORT(text, attempt, port, meets)                                                       \
 	{                                                                                          \
-		.name = text, .attempt = act, .arg = {at, number}, .want = {meets},                \
-		.state = STATE_NONE, .needs = with, .lacks = without                               \
-	}
-/* In a state that RS_SYS_STATE makes, and how it was before. */
-#define TRY_WITH(text, act, at, number, meets, which, now, before)                                 \
-	{                                                                                          \
-		.name = text, .attempt = act, .arg = {at, number}, .want = {meets},                \
-		.state = which, .value = now, .after = before                                      \
+		.name = text, .act = attempt, .arg = port, meets, .state = ROW_STATE_MARK_PORT,    \
+		.value = 1                                                                         \
 	}
 /* Last in their tables: these bring their own commas. */
-#define PLAIN_ROW(function, text, insn) TRY(text, function, BUFFER, 0, GP(0)),
+#define PLAIN_ROW(function, text, insn) TRY(text, function, DATA, GP(0)),
 #define UMIP_ROW(function, text, insn)                                                             \
-	TRY_IF(text ", CR4.UMIP", function, BUFFER, 0, GP(0), RS_FEATURE_UMIP, 0),
+	TRY_IF(text ", CR4.UMIP", function, DATA, GP(0), RS_FEATURE_UMIP, 0),
 
-static const struct wall privileged[] = {
-    TRY("xsetbv, CR4.OSXSAVE clear", try_xsetbv, PLAIN, 0, FAULT(VECTOR_UD)),
-    TRY_IF("invpcid", try_invpcid, BUFFER, 0, GP(0), RS_FEATURE_INVPCID, 0),
-    TRY_IF("sysexit", try_sysexit, PLAIN, 0, GP(0), 0, RS_FEATURE_AMD),
-    TRY_IF("sysexit on AMD", try_sysexit, PLAIN, 0, FAULT(VECTOR_UD), RS_FEATURE_AMD, 0),
+static const struct row privileged[] = {
+    TRY("xsetbv, CR4.OSXSAVE clear", try_xsetbv, 0, FAULT(VECTOR_UD)),
+    TRY_IF("invpcid", try_invpcid, DATA, GP(0), RS_FEATURE_INVPCID, 0),
+    TRY_IF("sysexit", try_sysexit, 0, GP(0), 0, RS_FEATURE_AMD),
+    TRY_IF("sysexit on AMD", try_sysexit, 0, FAULT(VECTOR_UD), RS_FEATURE_AMD, 0),
     PRIVILEGED(PLAIN_ROW)};
 
-static const struct wall ports[] = {
-    TRY("popf that changes IF", pop_flags, PLAIN, RFLAGS_IF, PASSES),
-    TRY("popf that changes IOPL", pop_flags, PLAIN, RFLAGS_IOPL, PASSES),
-    TRY("out to the open port, bitmap beyond the limit", out_mark, PLAIN, RS_PORT_MARK, GP(0)),
-    TRY_WITH("out to a port that the bitmap opens", out_mark, PLAIN, RS_PORT_MARK, PASSES,
-             STATE_MARK_PORT, 1, 0),
-    TRY_WITH("out to its neighbour, bit set", out_mark, PLAIN, RS_PORT_MARK + 1, GP(0),
-             STATE_MARK_PORT, 1, 0),
-    TRY_WITH("two bytes, the second bit set", out_mark16, PLAIN, RS_PORT_MARK, GP(0),
-             STATE_MARK_PORT, 1, 0),
-    TRY_WITH("out to a port beyond the bitmap", out_mark, PLAIN, 0xffff, GP(0), STATE_MARK_PORT, 1,
-             0),
+static const struct row ports[] = {
+    TRY("popf that changes IF", pop_flags, RFLAGS_IF, PASSES),
+    TRY("popf that changes IOPL", pop_flags, RFLAGS_IOPL, PASSES),
+    TRY("out to the open port, bitmap beyond the limit", out_mark, RS_PORT_MARK, GP(0)),
+    TRY_PORT("out to a port that the bitmap opens", out_mark, RS_PORT_MARK, PASSES),
+    TRY_PORT("out to its neighbour, bit set", out_mark, RS_PORT_MARK + 1, GP(0)),
+    TRY_PORT("two bytes, the second bit set", out_mark16, RS_PORT_MARK, GP(0)),
+    TRY_PORT("out to a port beyond the bitmap", out_mark, 0xffff, GP(0)),
     PORTS(PLAIN_ROW)};
 
-static const struct wall control[] = {
-    TRY_WITH("rdtsc, CR4.TSD", try_rdtsc, PLAIN, 0, GP(0), RS_STATE_TSD, 1, 0), UMIP(UMIP_ROW)};
+static const struct row control[] = {
+    TRY_WITH("rdtsc, CR4.TSD", try_rdtsc, 0, GP(0), RS_STATE_TSD, 1, 0), UMIP(UMIP_ROW)};
 
-static const struct wall paging[] = {
-    TRY("U/S: read entry text", read_at, ENTRY, 0, PF(PF_U | PF_P)),
-    TRY("U/S: write entry text", write_at, ENTRY, 0, PF(PF_U | PF_W | PF_P)),
-    TRY("U/S: fetch entry text", call_at, ENTRY, 0, PF(PF_U | PF_ID | PF_P)),
-    TRY("U/S: jump to LSTAR", call_at, LSTAR, 0, PF(PF_U | PF_ID | PF_P)),
-    TRY("U/S: read the IDT", read_at, PLAIN, RS_ENTRY_IDT, PF(PF_U | PF_P)),
-    TRY("U/S: write the GDT", write_at, PLAIN, RS_ENTRY_CPU_BASE + RS_ENTRY_GDT,
-        PF(PF_U | PF_W | PF_P)),
-    TRY("U/S: write the TSS", write_at, PLAIN, RS_ENTRY_CPU_BASE + RS_ENTRY_TSS,
-        PF(PF_U | PF_W | PF_P)),
-    TRY_HIDDEN("KPTI: read kernel text", read_at, KERNEL, 0, PF(PF_U | PF_P)),
-    TRY_HIDDEN("KPTI: write kernel text", write_at, KERNEL, 0, PF(PF_U | PF_W | PF_P)),
-    TRY_HIDDEN("KPTI: fetch kernel text", call_at, KERNEL, 0, PF(PF_U | PF_ID | PF_P)),
-    TRY_HIDDEN("KPTI: read the direct map", read_at, DIRECT, 0, PF(PF_U | PF_P)),
-    TRY_HIDDEN("KPTI: write the direct map", write_at, DIRECT, 0, PF(PF_U | PF_W | PF_P)),
-    TRY_HIDDEN("KPTI: read a kernel stack", read_at, STACKS, 0, PF(PF_U | PF_P)),
-    TRY_HIDDEN("KPTI: read the boot page", read_at, PLAIN, RS_BOOT_PAGE, PF(PF_U | PF_P)),
-    TRY("not mapped: read", read_at, NOWHERE, 0, PF(PF_U)),
-    TRY("not mapped: write", write_at, NOWHERE, 0, PF(PF_U | PF_W)),
-    TRY("not mapped: fetch", call_at, NOWHERE, 0, PF(PF_U | PF_ID)),
-    TRY("not mapped: read address 0", read_at, PLAIN, 0, PF(PF_U)),
-    TRY("not mapped: read a kernel stack's guard", read_at, PLAIN, RS_STACKS_BASE, PF(PF_U)),
-    TRY("not mapped: read the last page below the hole", read_at, PLAIN, 0x7ffffffff000, PF(PF_U)),
-    TRY("R/W: write own read-only data", write_at, RODATA, 0, PF(PF_U | PF_W | PF_P)),
-    TRY("R/W: write own text", write_at, PLAIN, 0x400000, PF(PF_U | PF_W | PF_P)),
-    TRY_IF("NX: fetch own data", call_at, DATA, 0, PF(PF_U | PF_ID | PF_P), RS_FEATURE_NX, 0),
-    TRY_WITH("reserved bit: read", read_at, DATA, 0, PF(PF_U | PF_P | PF_RSVD), RS_STATE_LEAF_BITS,
+static const struct row paging[] = {
+    TRY("U/S: read entry text", read_at, RS_ENTRY_BASE + 64, PF(PF_U | PF_P)),
+    TRY("U/S: write entry text", write_at, RS_ENTRY_BASE + 64, PF(PF_U | PF_W | PF_P)),
+    TRY("U/S: fetch entry text", call_at, RS_ENTRY_BASE + 64, PF(PF_U | PF_ID | PF_P)),
+    TRY("U/S: jump to LSTAR", call_at, RS_ENTRY_BASE, PF(PF_U | PF_ID | PF_P)),
+    TRY("U/S: read the IDT", read_at, RS_ENTRY_IDT, PF(PF_U | PF_P)),
+    TRY("U/S: write the GDT", write_at, RS_ENTRY_CPU_BASE + RS_ENTRY_GDT, PF(PF_U | PF_W | PF_P)),
+    TRY("U/S: write the TSS", write_at, RS_ENTRY_CPU_BASE + RS_ENTRY_TSS, PF(PF_U | PF_W | PF_P)),
+    TRY_HIDDEN("KPTI: read kernel text", read_at, RS_KERNEL_TEXT, PF(PF_U | PF_P)),
+    TRY_HIDDEN("KPTI: write kernel text", write_at, RS_KERNEL_TEXT, PF(PF_U | PF_W | PF_P)),
+    TRY_HIDDEN("KPTI: fetch kernel text", call_at, RS_KERNEL_TEXT, PF(PF_U | PF_ID | PF_P)),
+    TRY_HIDDEN("KPTI: read the direct map", read_at, RS_DIRECT_BASE, PF(PF_U | PF_P)),
+    TRY_HIDDEN("KPTI: write the direct map", write_at, RS_DIRECT_BASE, PF(PF_U | PF_W | PF_P)),
+    TRY_HIDDEN("KPTI: read a kernel stack", read_at, STACKS, PF(PF_U | PF_P)),
+    TRY_HIDDEN("KPTI: read the boot page", read_at, RS_BOOT_PAGE, PF(PF_U | PF_P)),
+    TRY("not mapped: read", read_at, NOWHERE, PF(PF_U)),
+    TRY("not mapped: write", write_at, NOWHERE, PF(PF_U | PF_W)),
+    TRY("not mapped: fetch", call_at, NOWHERE, PF(PF_U | PF_ID)),
+    TRY("not mapped: read address 0", read_at, 0, PF(PF_U)),
+    TRY("not mapped: read a kernel stack's guard", read_at, RS_STACKS_BASE, PF(PF_U)),
+    TRY("not mapped: read the last page below the hole", read_at, 0x7ffffffff000, PF(PF_U)),
+    TRY("R/W: write own read-only data", write_at, RODATA, PF(PF_U | PF_W | PF_P)),
+    TRY("R/W: write own text", write_at, 0x400000, PF(PF_U | PF_W | PF_P)),
+    TRY_IF("NX: fetch own data", call_at, DATA, PF(PF_U | PF_ID | PF_P), RS_FEATURE_NX, 0),
+    TRY_WITH("reserved bit: read", read_at, DATA, PF(PF_U | PF_P | PF_RSVD), RS_STATE_LEAF_BITS,
              RESERVED_BIT, 0),
-    TRY_WITH("reserved bit: write", write_at, DATA, 0, PF(PF_U | PF_W | PF_P | PF_RSVD),
+    TRY_WITH("reserved bit: write", write_at, DATA, PF(PF_U | PF_W | PF_P | PF_RSVD),
              RS_STATE_LEAF_BITS, RESERVED_BIT, 0),
-    TRY("canonical: read", read_at, HOLE, 0, GP(0)),
-    TRY("canonical: write", write_at, HOLE, 0, GP(0)),
-    TRY("canonical: push", push_at, HOLE, 0, FAULT(VECTOR_SS)),
-    TRY("canonical: read by RBP, the stack segment", read_by_rbp, HOLE, 0, FAULT(VECTOR_SS)),
-    TRY("canonical: call", call_at, HOLE, 0, GP(0)),
-    TRY("canonical: ret", ret_to, HOLE, 0, GP(0)),
-    TRY("alignment: CR0.AM and RFLAGS.AC", read_unaligned, DATA, 0, FAULT(VECTOR_AC)),
+    TRY("canonical: read", read_at, NONCANONICAL, GP(0)),
+    TRY("canonical: write", write_at, NONCANONICAL, GP(0)),
+    TRY("canonical: push", push_at, NONCANONICAL, FAULT(VECTOR_SS)),
+    TRY("canonical: read by RBP, the stack segment", read_by_rbp, NONCANONICAL, FAULT(VECTOR_SS)),
+    TRY("canonical: call", call_at, NONCANONICAL, GP(0)),
+    TRY("canonical: ret", ret_to, NONCANONICAL, GP(0)),
+    TRY("alignment: CR0.AM and RFLAGS.AC", read_unaligned, DATA, FAULT(VECTOR_AC)),
 };
 
-static const struct wall keys[] = {
-    TRY_WITH("key with AD: read", read_keyed, DATA, 0, PF(PF_U | PF_P | PF_PK), RS_STATE_LEAF_BITS,
+static const struct row keys[] = {
+    TRY_WITH("key with AD: read", read_keyed, DATA, PF(PF_U | PF_P | PF_PK), RS_STATE_LEAF_BITS,
              KEY_1, 0),
-    TRY_WITH("key with WD: write", write_keyed, DATA, 0, PF(PF_U | PF_W | PF_P | PF_PK),
+    TRY_WITH("key with WD: write", write_keyed, DATA, PF(PF_U | PF_W | PF_P | PF_PK),
              RS_STATE_LEAF_BITS, KEY_1, 0),
 };
 
 /* SDM 6.13: the error code names the gate. */
-#define GATE(function, text, v) TRY(text, function, PLAIN, 0, GP((v)*8 + 2))
+#define GATE(function, text, v) TRY(text, function, 0, GP((v)*8 + 2))
 
-static const struct wall ways_in[] = {
+static const struct row ways_in[] = {
     GATE(try_int2, "int 2, the NMI's gate", 2),
     GATE(try_int8, "int 8, the #DF's gate", 8),
     GATE(try_int13, "int 13, the #GP's gate", 13),
     GATE(try_int14, "int 14, the #PF's gate", 14),
     GATE(try_int33, "int 0x21, gate DPL 0", 0x21),
     GATE(try_int255, "int 0xff, gate DPL 0", 0xff),
-    TRY("int 0x81, gate not present", try_int129, PLAIN, 0, NP(0x81 * 8 + 2)),
-    TRY_WITH("int 0x90 beyond the IDT's limit", try_int144, PLAIN, 0, GP(0x90 * 8 + 2),
-             RS_STATE_IDT_LIMIT, 0x88, 256),
-    TRY("int3, gate DPL 3", try_int3, PLAIN, 0, FAULT(VECTOR_BP)),
-    TRY("int 3 in two bytes, gate DPL 3", try_cd03, PLAIN, 0, FAULT(VECTOR_BP)),
-    TRY_WITH("int3, gate DPL 0", try_int3, PLAIN, 0, GP(VECTOR_BP * 8 + 2), RS_STATE_BP_DPL, 0, 3),
-    TRY("int 4, gate DPL 3", try_int4, PLAIN, 0, FAULT(VECTOR_OF)),
-    TRY("int 0x82, a trap gate, DPL 3", try_int130, PLAIN, 0, FAULT(RS_VECTOR_TRAP)),
-    TRY("int1 (icebp), which asks for no DPL", try_icebp, PLAIN, 0, FAULT(VECTOR_DB)),
-    TRY("into in 64-bit code", try_into, PLAIN, 0, FAULT(VECTOR_UD)),
-    TRY("ud2", try_ud2, PLAIN, 0, FAULT(VECTOR_UD)),
-    TRY_WITH("syscall, EFER.SCE clear", try_syscall, PLAIN, 0, FAULT(VECTOR_UD), RS_STATE_SCE, 0,
-             1),
+    TRY("int 0x81, gate not present", try_int129, 0, NP(0x81 * 8 + 2)),
+    TRY_WITH("int 0x90 beyond the IDT's limit", try_int144, 0, GP(0x90 * 8 + 2), RS_STATE_IDT_LIMIT,
+             0x88, 256),
+    TRY("int3, gate DPL 3", try_int3, 0, FAULT(VECTOR_BP)),
+    TRY("int 3 in two bytes, gate DPL 3", try_cd03, 0, FAULT(VECTOR_BP)),
+    TRY_WITH("int3, gate DPL 0", try_int3, 0, GP(VECTOR_BP * 8 + 2), RS_STATE_BP_DPL, 0, 3),
+    TRY_WITH("int 0x80, gate DPL 0", try_int80, 0, GP(0x80 * 8 + 2), RS_STATE_INT80_DPL, 0, 3),
+    TRY("int 4, gate DPL 3", try_int4, 0, FAULT(VECTOR_OF)),
+    TRY("int 0x82, a trap gate, DPL 3", try_int130, 0, FAULT(RS_VECTOR_TRAP)),
+    TRY("int1 (icebp), which asks for no DPL", try_icebp, 0, FAULT(VECTOR_DB)),
+    TRY("into in 64-bit code", try_into, 0, FAULT(VECTOR_UD)),
+    TRY("ud2", try_ud2, 0, FAULT(VECTOR_UD)),
+    TRY_WITH("syscall, EFER.SCE clear", try_syscall, 0, FAULT(VECTOR_UD), RS_STATE_SCE, 0, 1),
     {.name = "sysenter, SYSENTER_CS 0",
-     .attempt = try_sysenter,
-     .want = {GP(0)},
+     .act = try_sysenter,
+     GP(0),
      .lacks = RS_FEATURE_AMD,
-     .state = RS_STATE_SYSENTER_CS,
-     .value = 0,
+     .state = ROW_STATE(RS_STATE_SYSENTER_CS),
      .after = 1},
-    TRY_IF("sysenter on AMD", try_sysenter, PLAIN, 0, FAULT(VECTOR_UD), RS_FEATURE_AMD, 0),
-    TRY("far call, gate DPL 3", far_call, PLAIN, RS_SEL_GATE, PASSES),
-    TRY("far call, gate DPL 0", far_call, PLAIN, RS_SEL_GATE_DPL0, GP(RS_SEL_GATE_DPL0 & ~3)),
-    TRY("far call, gate not present", far_call, PLAIN, RS_SEL_GATE_ABSENT,
-        NP(RS_SEL_GATE_ABSENT & ~3)),
-    TRY("far jump through the gate to ring 0", far_jump, PLAIN, RS_SEL_GATE,
-        GP(RS_SEL_KERNEL_CODE)),
-    TRY("far call to the kernel's CS", far_call, PLAIN, RS_SEL_KERNEL_CODE, GP(RS_SEL_KERNEL_CODE)),
-    TRY("far jump to the kernel's CS", far_jump, PLAIN, RS_SEL_KERNEL_CODE, GP(RS_SEL_KERNEL_CODE)),
-    TRY("far jump to conforming ring 0 code: CPL stays 3", jump_conforming, PLAIN, 0, PASSES),
-    TRY("hlt in conforming ring 0 code", jump_conforming, PLAIN, 1, GP(0)),
-    TRY("far jump to a TSS", far_jump, PLAIN, RS_SEL_TSS, GP(RS_SEL_TSS)),
-    TRY("far jump to ring 1 code", far_jump, PLAIN, RS_SEL_RING1_CODE, GP(RS_SEL_RING1_CODE & ~3)),
-    TRY("far jump to code that is not present", far_jump, PLAIN, RS_SEL_ABSENT_CODE,
+    TRY_IF("sysenter on AMD", try_sysenter, 0, FAULT(VECTOR_UD), RS_FEATURE_AMD, 0),
+    TRY("far call, gate DPL 3", far_call, RS_SEL_GATE, PASSES),
+    TRY("far call, gate DPL 0", far_call, RS_SEL_GATE_DPL0, GP(RS_SEL_GATE_DPL0 & ~3)),
+    TRY("far call, gate not present", far_call, RS_SEL_GATE_ABSENT, NP(RS_SEL_GATE_ABSENT & ~3)),
+    TRY("far jump through the gate to ring 0", far_jump, RS_SEL_GATE, GP(RS_SEL_KERNEL_CODE)),
+    TRY("far call to the kernel's CS", far_call, RS_SEL_KERNEL_CODE, GP(RS_SEL_KERNEL_CODE)),
+    TRY("far jump to the kernel's CS", far_jump, RS_SEL_KERNEL_CODE, GP(RS_SEL_KERNEL_CODE)),
+    TRY("far jump to conforming ring 0 code: CPL stays 3", jump_conforming, 0, PASSES),
+    TRY("hlt in conforming ring 0 code", jump_conforming, 1, GP(0)),
+    TRY("far jump to a TSS", far_jump, RS_SEL_TSS, GP(RS_SEL_TSS)),
+    TRY("far jump to ring 1 code", far_jump, RS_SEL_RING1_CODE, GP(RS_SEL_RING1_CODE & ~3)),
+    TRY("far jump to code that is not present", far_jump, RS_SEL_ABSENT_CODE,
         NP(RS_SEL_ABSENT_CODE & ~3)),
-    TRY("far jump to a data segment", far_jump, PLAIN, RS_SEL_USER_DATA, GP(RS_SEL_USER_DATA & ~3)),
-    TRY("far jump to null", far_jump, PLAIN, 0, GP(0)),
+    TRY("far jump to a data segment", far_jump, RS_SEL_USER_DATA, GP(RS_SEL_USER_DATA & ~3)),
+    TRY("far jump to null", far_jump, 0, GP(0)),
 };
 
-static const struct wall ways_out[] = {
-    TRY("iretq to the own CS", iret_to, PLAIN, RS_SEL_USER_CODE, PASSES),
-    TRY("iretq to CS with RPL 0", iret_to, PLAIN, RS_SEL_KERNEL_CODE, GP(RS_SEL_KERNEL_CODE)),
-    TRY("iretq to a null CS", iret_to, PLAIN, 0, GP(0)),
-    TRY("iretq to ring 1", iret_to, PLAIN, RS_SEL_RING1_CODE, GP(RS_SEL_RING1_CODE & ~3)),
-    TRY("far ret to the own CS", far_return_to, PLAIN, RS_SEL_USER_CODE, PASSES),
-    TRY("far ret to CS with RPL 0", far_return_to, PLAIN, RS_SEL_KERNEL_CODE,
-        GP(RS_SEL_KERNEL_CODE)),
-    TRY("far ret to a null CS", far_return_to, PLAIN, 0, GP(0)),
+static const struct row ways_out[] = {
+    TRY("iretq to the own CS", iret_to, RS_SEL_USER_CODE, PASSES),
+    TRY("iretq to CS with RPL 0", iret_to, RS_SEL_KERNEL_CODE, GP(RS_SEL_KERNEL_CODE)),
+    TRY("iretq to a null CS", iret_to, 0, GP(0)),
+    TRY("iretq to ring 1", iret_to, RS_SEL_RING1_CODE, GP(RS_SEL_RING1_CODE & ~3)),
+    TRY("far ret to the own CS", far_return_to, RS_SEL_USER_CODE, PASSES),
+    TRY("far ret to CS with RPL 0", far_return_to, RS_SEL_KERNEL_CODE, GP(RS_SEL_KERNEL_CODE)),
+    TRY("far ret to a null CS", far_return_to, 0, GP(0)),
 };
 
 /* selector, name, what DS meets, what SS meets */
@@ -557,130 +469,61 @@ static const struct wall ways_out[] = {
 	X(RS_SEL_GATE, "call gate", GP(0x90), GP(0x90))
 
 #define SELECTOR_ROWS(selector, text, ds, ss)                                                      \
-	{.name = "ds: " text,                                                                      \
-	 .attempt = load_ds,                                                                       \
-	 .arg = {PLAIN, selector},                                                                 \
-	 .want = {ds},                                                                             \
-	 .state = STATE_NONE},                                                                     \
-	    {.name = "ss: " text,                                                                  \
-	     .attempt = load_ss,                                                                   \
-	     .arg = {PLAIN, selector},                                                             \
-	     .want = {ss},                                                                         \
-	     .state = STATE_NONE},
+	TRY("ds: " text, load_ds, selector, ds), TRY("ss: " text, load_ss, selector, ss),
 
-static const struct wall segments[] = {
-    TRY("es: kernel data", load_es, PLAIN, 0x13, GP(0x10)),
-    TRY("fs: kernel data", load_fs, PLAIN, 0x13, GP(0x10)),
-    TRY("gs: kernel data", load_gs, PLAIN, 0x13, GP(0x10)),
-    TRY("es: null", load_es, PLAIN, 0, PASSES),
-    TRY("fs: null", load_fs, PLAIN, 0, PASSES),
-    TRY("gs: null", load_gs, PLAIN, 0, PASSES),
-    TRY("mov to cs", try_mov_cs, PLAIN, 0, FAULT(VECTOR_UD)),
-    TRY("push es in 64-bit code", try_push_es, PLAIN, 0, FAULT(VECTOR_UD)),
+static const struct row segments[] = {
+    TRY("es: kernel data", load_es, 0x13, GP(0x10)),
+    TRY("fs: kernel data", load_fs, 0x13, GP(0x10)),
+    TRY("gs: kernel data", load_gs, 0x13, GP(0x10)),
+    TRY("es: null", load_es, 0, PASSES),
+    TRY("fs: null", load_fs, 0, PASSES),
+    TRY("gs: null", load_gs, 0, PASSES),
+    TRY("mov to cs", try_mov_cs, 0, FAULT(VECTOR_UD)),
+    TRY("push es in 64-bit code", try_push_es, 0, FAULT(VECTOR_UD)),
     SELECTORS(SELECTOR_ROWS)};
-
-static void set_up(const struct wall *wall, uint64_t value)
-{
-	switch (wall->state) {
-	case STATE_NONE:
-		break;
-	case STATE_MARK_PORT:
-		raw_syscall(RS_SYS_MARK_SLOT, value ? 3L : -1L);
-		break;
-	case RS_STATE_LEAF_BITS:
-		/* Wider than the i386 convention's arguments. */
-		set_state(RS_STATE_LEAF, (uint64_t)&page);
-		set_state(RS_STATE_LEAF_BITS, value);
-		break;
-	default:
-		/* Not by SYSCALL: that may be what is switched off. */
-		raw_int80(RS_SYS_STATE, (long)wall->state, (long)value);
-	}
-}
-
-static struct outcome attempt(const struct wall *wall, uint64_t arg)
-{
-	struct outcome got;
-
-	set_up(wall, wall->value);
-	got = try(wall->attempt, arg);
-	set_up(wall, wall->after);
-	return got;
-}
-
-/* Why the row cannot be tried on this CPU; NULL: it can. */
-static const char *reason_to_skip(const struct wall *wall)
-{
-	if ((info.features & wall->needs) != wall->needs)
-		return "this CPU lacks it";
-	if (info.features & wall->lacks)
-		return "this CPU has another rule";
-	if (wall->state == RS_STATE_LEAF_BITS && wall->value == RESERVED_BIT &&
-	    info.maxphyaddr > 51)
-		return "no bit of an entry is reserved with 52 address bits";
-	return NULL;
-}
-
-static void run(const char *title, const struct wall *walls, size_t count)
-{
-	gallery_group(title);
-	for (size_t i = 0; i < count; i++) {
-		const struct wall *wall = &walls[i];
-		const uint64_t arg = resolve(wall->arg.target, wall->arg.number);
-		struct outcome want = {wall->want.vector, wall->want.error, arg};
-		const char *why_not = reason_to_skip(wall);
-
-		if (wall->hidden && info.pti_mode != RS_PTI_OFF)
-			want.error &= ~(uint32_t)PF_P;
-		if (why_not)
-			gallery_skip(wall->name, why_not);
-		else if (!gallery_harmful(wall->name, want))
-			gallery_row(wall->name, want, attempt(wall, arg));
-	}
-}
 
 /* ---- Ring 0's own walls ---------------------------------------------------------------------- */
 
 static const struct ring0_wall {
 	const char *name;
 	uint32_t kind;
-	enum target target;
+	uint64_t address; /* that ring 3 chooses */
 	uint16_t vector;
 	uint32_t error;
-	uint64_t cr2; /* where the kernel chose the address; 0: not compared */
+	uint64_t cr2; /* where the kernel chose the address; 1: its own business */
 	uint64_t needs;
 	bool pti; /* the wall stands under KPTI only */
 } ring0[] = {
-    {"SMEP: fetch a user page", RS_RING0_FETCH_USER, DATA, PF(PF_P | PF_ID), 0, RS_FEATURE_SMEP,
-     false},
-    {"KPTI: fetch a user page", RS_RING0_FETCH_USER, DATA, PF(PF_P | PF_ID), 0, RS_FEATURE_NX,
-     true},
-    {"SMAP: read a user page, AC clear", RS_RING0_READ_USER, DATA, PF(PF_P), 0, RS_FEATURE_SMAP,
-     false},
-    {"SMAP: write a user page, AC clear", RS_RING0_WRITE_USER, DATA, PF(PF_P | PF_W), 0,
+    {"SMEP: fetch a user page", RS_RING0_FETCH_USER, DATA, VECTOR_PF, PF_P | PF_ID, 0,
+     RS_FEATURE_SMEP, false},
+    {"KPTI: fetch a user page", RS_RING0_FETCH_USER, DATA, VECTOR_PF, PF_P | PF_ID, 0,
+     RS_FEATURE_NX, true},
+    {"SMAP: read a user page, AC clear", RS_RING0_READ_USER, DATA, VECTOR_PF, PF_P, 0,
      RS_FEATURE_SMAP, false},
-    {"WP: write a user's read-only page", RS_RING0_WRITE_USER, RODATA, PF(PF_P | PF_W), 0, 0,
+    {"SMAP: write a user page, AC clear", RS_RING0_WRITE_USER, DATA, VECTOR_PF, PF_P | PF_W, 0,
+     RS_FEATURE_SMAP, false},
+    {"WP: write a user's read-only page", RS_RING0_WRITE_USER, RODATA, VECTOR_PF, PF_P | PF_W, 0, 0,
      false},
-    {"WP: write kernel text", RS_RING0_WRITE_TEXT, PLAIN, PF(PF_P | PF_W), 1, 0, false},
-    {"WP clear: write kernel text", RS_RING0_WRITE_TEXT_NO_WP, PLAIN, PASSES, 0, 0, false},
-    {"NX: fetch kernel data", RS_RING0_FETCH_DATA, PLAIN, PF(PF_P | PF_ID), 1, RS_FEATURE_NX,
+    {"WP: write kernel text", RS_RING0_WRITE_TEXT, 0, VECTOR_PF, PF_P | PF_W, 1, 0, false},
+    {"WP clear: write kernel text", RS_RING0_WRITE_TEXT_NO_WP, 0, ALLOWED, 0, 0, 0, false},
+    {"NX: fetch kernel data", RS_RING0_FETCH_DATA, 0, VECTOR_PF, PF_P | PF_ID, 1, RS_FEATURE_NX,
      false},
-    {"not mapped: read", RS_RING0_READ_NOTHING, PLAIN, PF(0), RS_STACKS_BASE, 0, false},
-    {"not mapped: write", RS_RING0_WRITE_NOTHING, PLAIN, PF(PF_W), RS_STACKS_BASE, 0, false},
-    {"not mapped: fetch", RS_RING0_FETCH_NOTHING, PLAIN, PF(PF_ID), RS_STACKS_BASE, RS_FEATURE_NX,
-     false},
-    {"not mapped: read a user address", RS_RING0_READ_USER, NOWHERE, PF(0), 0, 0, false},
-    {"canonical: read", RS_RING0_READ_NONCANONICAL, PLAIN, GP(0), 0, 0, false},
-    {"canonical: read by RBP, the stack segment", RS_RING0_STACK_NONCANONICAL, PLAIN, SS(0), 0, 0,
-     false},
-    {"canonical: jump", RS_RING0_JUMP_NONCANONICAL, PLAIN, GP(0), 0, 0, false},
-    {"canonical: wrmsr LSTAR", RS_RING0_LSTAR_NONCANONICAL, PLAIN, GP(0), 0, 0, false},
-    {"a reserved bit into CR4", RS_RING0_CR4_RESERVED, PLAIN, GP(0), 0, 0, false},
-    {"CR0.PG without PE", RS_RING0_CR0_PG_WITHOUT_PE, PLAIN, GP(0), 0, 0, false},
-    {"ltr of the busy TSS", RS_RING0_LTR_BUSY, PLAIN, GP(RS_SEL_TSS), 0, 0, false},
-    {"ss: user data, RPL 3", RS_RING0_SS_RPL3, PLAIN, GP(RS_SEL_USER_DATA & ~3), 0, 0, false},
-    {"division by zero", RS_RING0_DIVIDE, PLAIN, FAULT(VECTOR_DE), 0, 0, false},
-    {"ud2", RS_RING0_UNDEFINED, PLAIN, FAULT(VECTOR_UD), 0, 0, false},
+    {"not mapped: read", RS_RING0_READ_NOTHING, 0, VECTOR_PF, 0, RS_STACKS_BASE, 0, false},
+    {"not mapped: write", RS_RING0_WRITE_NOTHING, 0, VECTOR_PF, PF_W, RS_STACKS_BASE, 0, false},
+    {"not mapped: fetch", RS_RING0_FETCH_NOTHING, 0, VECTOR_PF, PF_ID, RS_STACKS_BASE,
+     RS_FEATURE_NX, false},
+    {"not mapped: read a user address", RS_RING0_READ_USER, NOWHERE, VECTOR_PF, 0, 0, 0, false},
+    {"canonical: read", RS_RING0_READ_NONCANONICAL, 0, VECTOR_GP, 0, 0, 0, false},
+    {"canonical: read by RBP, the stack segment", RS_RING0_STACK_NONCANONICAL, 0, VECTOR_SS, 0, 0,
+     0, false},
+    {"canonical: jump", RS_RING0_JUMP_NONCANONICAL, 0, VECTOR_GP, 0, 0, 0, false},
+    {"canonical: wrmsr LSTAR", RS_RING0_LSTAR_NONCANONICAL, 0, VECTOR_GP, 0, 0, 0, false},
+    {"a reserved bit into CR4", RS_RING0_CR4_RESERVED, 0, VECTOR_GP, 0, 0, 0, false},
+    {"CR0.PG without PE", RS_RING0_CR0_PG_WITHOUT_PE, 0, VECTOR_GP, 0, 0, 0, false},
+    {"ltr of the busy TSS", RS_RING0_LTR_BUSY, 0, VECTOR_GP, RS_SEL_TSS, 0, 0, false},
+    {"ss: user data, RPL 3", RS_RING0_SS_RPL3, 0, VECTOR_GP, RS_SEL_USER_DATA & ~3, 0, 0, false},
+    {"division by zero", RS_RING0_DIVIDE, 0, VECTOR_DE, 0, 0, 0, false},
+    {"ud2", RS_RING0_UNDEFINED, 0, VECTOR_UD, 0, 0, 0, false},
 };
 
 static struct outcome ask_ring0(const struct ring0_wall *wall, uint64_t address)
@@ -700,8 +543,8 @@ static void run_ring0(void)
 	gallery_group("Walls in ring 0");
 	for (size_t i = 0; i < ARRAY_SIZE(ring0); i++) {
 		const struct ring0_wall *wall = &ring0[i];
-		const uint64_t address = resolve(wall->target, 0);
-		struct outcome want = {wall->vector, wall->error, wall->cr2 ? wall->cr2 : address};
+		struct outcome want = {wall->vector, wall->error,
+		                       wall->cr2 ? wall->cr2 : wall->address};
 		struct outcome got;
 
 		if ((info.features & wall->needs) != wall->needs) {
@@ -714,7 +557,7 @@ static void run_ring0(void)
 		}
 		if (gallery_harmful(wall->name, want))
 			continue;
-		got = ask_ring0(wall, address);
+		got = ask_ring0(wall, wall->address);
 		if (wall->cr2 == 1)
 			want.detail = got.detail; /* the kernel's own business */
 		gallery_row(wall->name, want, got);
@@ -761,6 +604,7 @@ static const struct departure departures[] = {
     {HOST_TCG, "int 13, the #GP's gate", {VECTOR_GP, 13 * 16 + 2, 0}, IDT_ERROR},
     {HOST_TCG, "int 14, the #PF's gate", {VECTOR_GP, 14 * 16 + 2, 0}, IDT_ERROR},
     {HOST_TCG, "int 0x21, gate DPL 0", {VECTOR_GP, 0x21 * 16 + 2, 0}, IDT_ERROR},
+    {HOST_TCG, "int 0x80, gate DPL 0", {VECTOR_GP, 0x80 * 16 + 2, 0}, IDT_ERROR},
     {HOST_TCG, "int 0xff, gate DPL 0", {VECTOR_GP, 0xff * 16 + 2, 0}, IDT_ERROR},
     {HOST_TCG, "int 0x81, gate not present", {VECTOR_NP, 0x81 * 16 + 2, 0}, IDT_ERROR},
     {HOST_TCG, "int 0x90 beyond the IDT's limit", {VECTOR_GP, 0x90 * 16 + 2, 0}, IDT_ERROR},
@@ -793,7 +637,7 @@ static void run_keys(void)
 			gallery_skip(keys[i].name, "this CPU has no protection keys");
 		return;
 	}
-	run(title, keys, ARRAY_SIZE(keys));
+	gallery_run(title, keys, ARRAY_SIZE(keys));
 	try(allow_all_keys, 0);
 	set_state(RS_STATE_PKE, 0);
 }
@@ -804,14 +648,14 @@ int walls_main(int argc, char **argv)
 	(void)argv;
 	gallery_begin("walls", departures);
 	page.bytes[0] = (char)0xc3; /* RET, should anything be allowed to run it */
-	run("Privileged instructions", privileged, ARRAY_SIZE(privileged));
-	run("IOPL and the I/O permission bitmap", ports, ARRAY_SIZE(ports));
-	run("CR4.TSD and CR4.UMIP", control, ARRAY_SIZE(control));
-	run("Paging, canonical addresses, alignment", paging, ARRAY_SIZE(paging));
+	gallery_run("Privileged instructions", privileged, ARRAY_SIZE(privileged));
+	gallery_run("IOPL and the I/O permission bitmap", ports, ARRAY_SIZE(ports));
+	gallery_run("CR4.TSD and CR4.UMIP", control, ARRAY_SIZE(control));
+	gallery_run("Paging, canonical addresses, alignment", paging, ARRAY_SIZE(paging));
 	run_keys();
-	run("Ways in, abused", ways_in, ARRAY_SIZE(ways_in));
-	run("Ways out, abused", ways_out, ARRAY_SIZE(ways_out));
-	run("Segment loads at CPL 3", segments, ARRAY_SIZE(segments));
+	gallery_run("Ways in, abused", ways_in, ARRAY_SIZE(ways_in));
+	gallery_run("Ways out, abused", ways_out, ARRAY_SIZE(ways_out));
+	gallery_run("Segment loads at CPL 3", segments, ARRAY_SIZE(segments));
 	run_ring0();
 	return gallery_end();
 }

@@ -15,7 +15,7 @@ extern const char way_syscall[], way_int80[], way_sysenter[], way_callgate[], wa
 /* What the fault handler is told; of the flags it gets the arithmetic ones. */
 #define TOLD (BIT(RDI) | BIT(RSI) | BIT(RDX) | BIT(RCX))
 
-#define FAULT(text, label, hosts, ...)                                                             \
+#define WAY_OF_FAULT(text, label, hosts, ...)                                                      \
 	{                                                                                          \
 		.name = text, .code = label, .kind = WAY_FAULT, .changed = TOLD,                   \
 		.want = {__VA_ARGS__}, .unfit = hosts                                              \
@@ -83,15 +83,15 @@ const struct way ways[] = {
      RS_FEATURE_AMD,
      true,
      0},
-    FAULT("trap gate", way_trap_gate, 0, RS_VECTOR_TRAP, 0, 0),
-    FAULT("#DE", way_de, 0, VECTOR_DE, 0, 0),
-    FAULT("#DB by INT1", way_db, BIT(HOST_TCG), VECTOR_DB, 0, 0),
-    FAULT("#BP", way_bp, 0, VECTOR_BP, 0, 0),
-    FAULT("#OF", way_of, 0, VECTOR_OF, 0, 0),
-    FAULT("#UD", way_ud, 0, VECTOR_UD, 0, 0),
-    FAULT("#NP", way_np, BIT(HOST_TCG), VECTOR_NP, RS_VECTOR_ABSENT * 8 + 2, 0),
-    FAULT("#GP", way_gp, 0, VECTOR_GP, 0, 0),
-    FAULT("#PF", way_pf, 0, VECTOR_PF, PF_U, 0x10000000),
+    WAY_OF_FAULT("trap gate", way_trap_gate, 0, RS_VECTOR_TRAP, 0, 0),
+    WAY_OF_FAULT("#DE", way_de, 0, VECTOR_DE, 0, 0),
+    WAY_OF_FAULT("#DB by INT1", way_db, BIT(HOST_TCG), VECTOR_DB, 0, 0),
+    WAY_OF_FAULT("#BP", way_bp, 0, VECTOR_BP, 0, 0),
+    WAY_OF_FAULT("#OF", way_of, 0, VECTOR_OF, 0, 0),
+    WAY_OF_FAULT("#UD", way_ud, 0, VECTOR_UD, 0, 0),
+    WAY_OF_FAULT("#NP", way_np, BIT(HOST_TCG), VECTOR_NP, RS_VECTOR_ABSENT * 8 + 2, 0),
+    WAY_OF_FAULT("#GP", way_gp, 0, VECTOR_GP, 0, 0),
+    WAY_OF_FAULT("#PF", way_pf, 0, VECTOR_PF, PF_U, 0x10000000),
     {"IRETQ", way_iretq, WAY_RETURN, 0, BIT(RSP), {ALLOWED, 0, 0}, 0, 0, false, BIT(HOST_TCG)},
     {"far RET", way_lretq, WAY_RETURN, 0, BIT(RSP), {ALLOWED, 0, 0}, 0, 0, false, BIT(HOST_TCG)},
 };

@@ -163,11 +163,6 @@ void space_replace(struct space *space, uint64_t va, uint64_t pa, uint32_t right
 	    PT_OK);
 }
 
-void space_protect(struct space *space, uint64_t va, uint64_t len, uint32_t rights)
-{
-	ck_assert_int_eq(pt_protect(&space->user, va, len, rights | PT_USER, NULL), PT_OK);
-}
-
 void panic(const struct rs_regs *regs, const char *format, ...)
 {
 	(void)regs;
