@@ -73,15 +73,6 @@ static bool map_kernel_stack(struct process *process)
 	return true;
 }
 
-/* SSE as after FNINIT and with MXCSR's reset value: every exception masked (SDM volume
- * 1, 8.1.5, 10.2.3). */
-void process_init_segments(struct segments *segments)
-{
-	*segments = (struct segments){0};
-	*(uint16_t *)&segments->sse[0] = 0x37f;
-	*(uint32_t *)&segments->sse[24] = 0x1f80;
-}
-
 /* A slot of the table with a kernel stack. */
 static struct process *new_process(void)
 {
@@ -89,7 +80,7 @@ static struct process *new_process(void)
 		if (p->state != PROCESS_FREE)
 			continue;
 		*p = (struct process){.space = space_kernel(), .mark_slot = -1};
-		process_init_segments(&p->segments);
+		segments_init(&p->segments);
 		if (!map_kernel_stack(p))
 			return NULL;
 		p->pid = next_pid++;
@@ -313,19 +304,10 @@ int64_t process_wait(int64_t pid, uint32_t *status, bool no_hang)
 
 /* ---- Segments -------------------------------------------------------------------------------- */
 
-void process_drop_selectors(struct segments *segments, uint16_t first, uint16_t end)
-{
-	uint16_t *const selectors[] = {&segments->ds, &segments->es, &segments->fs, &segments->gs};
-
-	for (int i = 0; i < 4; i++)
-		if (*selectors[i] >= first && *selectors[i] < end)
-			*selectors[i] = 0;
-}
-
 void process_forget_selectors(uint16_t first, uint16_t end)
 {
 	for (struct process *p = processes; p < processes + MAX_PROCESSES; p++)
-		process_drop_selectors(&p->segments, first, end);
+		segments_drop(&p->segments, first, end);
 	/* What is gone faults when it is loaded again. */
 	schedule_check_segments();
 }

@@ -11,20 +11,12 @@
 
 #include "guest/cpu.h"
 #include "guest/memory.h"
+#include "guest/segments.h"
 #include "shared/abi.h"
 
 #define MAX_PROCESSES       64
 #define KERNEL_STACK_SIZE   8192
 #define KERNEL_STACK_STRIDE 16384 /* the lower half is the guard: never mapped */
-
-/* What of a process stays in the processor while the kernel runs, in the process's own hands:
- * changed by ring 3 without asking, moved by switch_segments (switch.S) at a context switch only.
- */
-struct segments {
-	uint8_t sse[512] __attribute__((aligned(16))); /* FXSAVE's area, SDM volume 1, 10.5 */
-	uint64_t fs_base, gs_base;
-	uint16_t ds, es, fs, gs;
-};
 
 enum process_state {
 	PROCESS_FREE,
@@ -79,11 +71,6 @@ void process_yield(void);
 struct process *process_start_thread(void (*body)(uint64_t argument), uint64_t argument);
 void process_join(struct process *thread);
 
-/* As after reset, with null selectors. */
-void process_init_segments(struct segments *segments);
-/* Selectors of descriptors [first, end) of the GDT become null, as if the process had loaded that.
- */
-void process_drop_selectors(struct segments *segments, uint16_t first, uint16_t end);
 /* These descriptors are gone: no process keeps a selector of one in DS, ES, FS or GS. */
 void process_forget_selectors(uint16_t first, uint16_t end);
 

@@ -50,7 +50,7 @@ void schedule_init(const struct rs_boot *boot)
 		    .mark_slot = -1,
 		    .idle = true,
 		};
-		process_init_segments(&idle[cpu].segments);
+		segments_init(&idle[cpu].segments);
 	}
 }
 
@@ -422,6 +422,6 @@ bool schedule_selector_fault(const struct rs_regs *regs)
 	if (regs->rip < (uint64_t)switch_segments || regs->rip >= (uint64_t)switch_segments_end)
 		return false;
 	/* RSI: what is being loaded. */
-	process_drop_selectors((struct segments *)regs->rsi, 0, UINT16_MAX);
+	segments_drop((struct segments *)regs->rsi, 0, UINT16_MAX);
 	return true;
 }
