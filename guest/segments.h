@@ -6,7 +6,8 @@
 
 #include <stdint.h>
 
-/* In the process's own hands: changed by ring 3 without asking, moved by switch_segments (switch.S) at a context switch only.
+/* In the process's own hands: changed by ring 3 without asking, moved by switch_segments (switch.S)
+ * at a context switch only.
  */
 struct segments {
 	uint8_t sse[512] __attribute__((aligned(16))); /* FXSAVE's area, SDM volume 1, 10.5 */
@@ -16,7 +17,8 @@ struct segments {
 
 /* As after reset, with null selectors. */
 void segments_init(struct segments *segments);
-/* Selectors of descriptors [first, end) of the GDT become null, as if the process had loaded that. */
+/* Selectors of descriptors [first, end) of the GDT become null, as if the process had loaded that.
+ */
 void segments_drop(struct segments *segments, uint16_t first, uint16_t end);
 
 #endif
