@@ -15,7 +15,7 @@ void flush_user_root(uint64_t user_cr3, uint64_t kernel_cr3);
 
 static struct pt kernel_tree;     /* the VMM's: boots the guest, owns the kernel half */
 static struct pt entry_template;  /* a user root's kernel half; its tables serve every process */
-static struct space kernel_space; /* the kernel tree alone: PCID 0 */
+static struct space kernel_space; /* the kernel tree alone */
 static uint64_t features;
 static uint32_t mode;
 static uint64_t last_id;
@@ -54,7 +54,7 @@ bool space_init(const struct rs_boot *boot)
 	if (features & RS_FEATURE_PCID)
 		write_cr4(read_cr4() |
 		          CR4_PCIDE); /* CR3 bits 11:0 are zero at boot, as it demands */
-	kernel_space = (struct space){.kernel = kernel_tree, .user = kernel_tree};
+	kernel_space = (struct space){.kernel = kernel_tree, .user = kernel_tree, .id = ++last_id};
 	return pt_init(&entry_template, geo, frames_pt_memory()) == PT_OK &&
 	       pt_share(&entry_template, &kernel_tree, RS_ENTRY_BASE, -RS_ENTRY_BASE, 0, NULL) ==
 	           PT_OK;
@@ -237,24 +237,29 @@ static void set_words(struct cpu *cpu, uint64_t kernel_cr3, uint64_t user_cr3)
 	call->user_cr3 = user_cr3;
 }
 
+/* Out of the way of the switch that needs no flush. */
+static __attribute__((noinline)) void take_pcid(struct pcid_pool *pool, const struct space *space)
+{
+	cpu_stats()->pcid_reused += pcid_take(pool, space->id, space->generation);
+#ifdef RS_TEST_NO_PCID_FLUSH
+	write_cr3(this_cpu()->kernel_cr3);
+#else
+	flush_roots();
+#endif
+}
+
 static void load_with_pcid(struct cpu *cpu, const struct space *space)
 {
-	struct pcid_grant grant = {0};
+	struct pcid_pool *pool = &pcids[cpu->number];
+	const uint64_t low = pcid_of(space->id) | CR3_NOFLUSH;
 
-	if (space->id)
-		grant = pcid_take(&pcids[cpu->number], space->id, space->generation);
-	set_words(cpu, space->kernel.root | grant.pcid | CR3_NOFLUSH,
-	          space->user.root | grant.pcid | PCID_USER | CR3_NOFLUSH);
-#ifdef RS_TEST_NO_PCID_FLUSH
-	grant.flush = false;
-#endif
-	if (grant.flush) {
-		cpu_stats()->pcid_reused += grant.reused;
-		flush_roots();
-	} else {
-		write_cr3(cpu->kernel_cr3);
-		cpu_stats()->cr3_switch++;
+	set_words(cpu, space->kernel.root | low, space->user.root | low | PCID_USER);
+	if (!pcid_is_good(pool, space->id, space->generation)) {
+		take_pcid(pool, space);
+		return;
 	}
+	write_cr3(cpu->kernel_cr3);
+	cpu_stats()->cr3_switch++;
 }
 
 void space_load(const struct space *space)

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PCID_COUNT 16    /* PCIDs 1 to PCID_COUNT are given; 0 is left for who needs none */
+#define PCID_COUNT 16    /* PCIDs 1 to PCID_COUNT are given; 0 is what the machine boots with */
 #define PCID_USER  0x800 /* set in the user root's PCID, next to the kernel root's without it */
 
 /* One CPU's.  All zero: nobody has any. */
@@ -30,37 +30,43 @@ struct pcid_pool {
 	} owner[PCID_COUNT];
 };
 
-struct pcid_grant {
-	uint16_t pcid;
-	bool flush; /* whatever the TLB holds under it, and under pcid | PCID_USER, must go first */
-	bool reused; /* another space had it */
-};
+/* Everywhere below: space is an id, not 0 and never given to another space later; generation that
+ * of its tables now. */
 
-static inline uint64_t pcid_index(uint64_t space)
+/* The PCID that the space runs under, 1 to PCID_COUNT. */
+static inline uint16_t pcid_of(uint64_t space)
 {
-	return space % PCID_COUNT;
+	return (uint16_t)(space % PCID_COUNT + 1);
 }
 
-/* The PCID to run `space` under, not 0.  space: not 0, and never given to another space later;
- * generation: of its tables now. */
-static inline struct pcid_grant pcid_take(struct pcid_pool *pool, uint64_t space,
-                                          uint64_t generation)
+static inline struct pcid_owner *pcid_owner(struct pcid_pool *pool, uint64_t space)
 {
-	struct pcid_owner *owner = &pool->owner[pcid_index(space)];
-	struct pcid_grant grant = {.pcid = (uint16_t)(pcid_index(space) + 1)};
+	return &pool->owner[space % PCID_COUNT];
+}
 
-	if (owner->space == space && owner->generation == generation)
-		return grant;
-	grant.flush = true;
-	grant.reused = owner->space && owner->space != space;
+/* Whether all that this CPU's TLB may hold under the space's PCIDs is true of it.  False: pcid_take
+ * is due, and a flush of pcid_of(space) and of the same with PCID_USER. */
+static inline bool pcid_is_good(struct pcid_pool *pool, uint64_t space, uint64_t generation)
+{
+	const struct pcid_owner *owner = pcid_owner(pool, space);
+
+	return owner->space == space && owner->generation == generation;
+}
+
+/* The PCID is the space's from now on.  True: another one had it. */
+static inline bool pcid_take(struct pcid_pool *pool, uint64_t space, uint64_t generation)
+{
+	struct pcid_owner *owner = pcid_owner(pool, space);
+	const bool reused = owner->space && owner->space != space;
+
 	*owner = (struct pcid_owner){space, generation};
-	return grant;
+	return reused;
 }
 
 /* This CPU, which runs `space`, has dropped what changed: what it knows is of this generation. */
 static inline void pcid_flushed(struct pcid_pool *pool, uint64_t space, uint64_t generation)
 {
-	struct pcid_owner *owner = &pool->owner[pcid_index(space)];
+	struct pcid_owner *owner = pcid_owner(pool, space);
 
 	if (owner->space == space)
 		owner->generation = generation;
