@@ -343,14 +343,27 @@ trapgate_entry:
 	jmp vector_entry
 
 /*
- * INT 0x80.
- * State: CPL 0, CR3 and GS the user's; RIP, CS, RFLAGS, RSP, SS on the RSP0 stack.
+ * INT 0x80, or an interrupt from outside with that vector, which is no system call (CVE-2024-25744): what
+ * has just been executed tells.  Only where the interrupt hits right behind an INT 0x80 that has returned is
+ * there no telling.
+ * State: CPL 0, RIP, CS, RFLAGS, RSP, SS on the RSP0 stack; CR3 and GS the user's, or, if it came from
+ * outside, of whoever was interrupted.  The first bytes of the address space are never mapped.
  */
+	.globl int80_stac, int80_look, int80_clac, int80_fault
 int80_entry:
-	cld
-	swapgs
 	push %rax
 	push %rdi
+	mov 16(%rsp), %rdi
+int80_stac:
+	.byte 0x66, 0x66, 0x90 /* STAC where SMAP is on (usercopy.c) */
+	/* A fault here finds any GS, as kernel_vector knows, and goes on at int80_fault. */
+int80_look:
+	cmpw $0x80cd, -2(%rdi)
+int80_clac:
+	.byte 0x66, 0x66, 0x90 /* CLAC, which also takes away what ring 3 brought */
+	jne external80
+	cld
+	swapgs
 	cmpl $0, %gs:CPU_PTI
 	je 1f
 	push %rsi
@@ -401,6 +414,14 @@ user_iret:
  * State: vector, error, RIP, CS, RFLAGS, RSP, SS on the RSP0 stack or, when ring 0 was interrupted,
  * on its stack; CR3 and GS of whoever was interrupted.
  */
+int80_fault:
+	or $1, %edi /* not equal: what cannot be read has not been executed */
+	jmp int80_clac
+external80:
+	pop %rdi
+	pop %rax
+	push $1 /* ERROR_EXTERNAL of trap.c */
+	push $0x80 - 256
 high_vector_entry:
 	addq $256, (%rsp)
 vector_entry:
@@ -427,6 +448,8 @@ kernel_vector:
 	cmpq $callgate_entry, 16(%rsp)
 	je paranoid
 	cmpq $trapgate_entry, 16(%rsp)
+	je paranoid
+	cmpq $int80_look, 16(%rsp)
 	je paranoid
 	cmpq $segments_load_gs, 16(%rsp)
 	je paranoid

@@ -59,13 +59,13 @@ _Noreturn void kernel_main(const struct rs_boot *boot)
 	/* Ring 3 may ask for alignment checks with RFLAGS.AC. */
 	write_cr0(read_cr0() | CR0_AM);
 	frames_init(boot);
-	usercopy_init(boot);
 	if (boot->magic != RS_BOOT_MAGIC || boot->abi != RS_ABI_VERSION)
 		panic(NULL, "boot page of another version: %u, wanted %u", (uint64_t)boot->abi,
 		      (uint64_t)RS_ABI_VERSION);
 	if (!space_init(boot))
 		panic(NULL, "no memory for the kernel's tables");
 	space_set_mode(boot->pti_mode);
+	usercopy_init(boot);
 	trace_init(boot);
 	apic_init(boot);
 	schedule_init(boot);

@@ -582,6 +582,5 @@ int64_t syscall64(const struct rs_regs *regs, uint64_t number)
 
 int64_t syscall32(const struct rs_regs *regs, uint32_t number)
 {
-	smap_close();
 	return dispatch(regs, number, table32, own32);
 }

@@ -6,6 +6,7 @@
 #include "guest/console.h"
 #include "guest/cpu.h"
 #include "guest/frames.h"
+#include "guest/patch.h"
 #include "guest/process.h"
 #include "guest/space.h"
 #include "guest/syscall.h"
@@ -103,23 +104,15 @@ int64_t traced_int80(const struct rs_regs *regs, uint32_t number)
  * INT 0x80. */
 extern const uint64_t dispatcher_calls[3];
 
-/* Points a CALL rel32 (SDM volume 2, E8) elsewhere.  Its page is read-only, the direct map's view
- * of the same frame is not; the IRETQ to the first process serialises before it is executed
- * (SDM 8.1.3). */
+/* Points a CALL rel32 (SDM volume 2, E8) elsewhere. */
 static void redirect(uint64_t call, uint64_t target)
 {
 	enum { CALL_REL32 = 0xe8, CALL_SIZE = 5 };
-	const uint64_t displacement = target - (call + CALL_SIZE);
+	const uint32_t displacement = (uint32_t)(target - (call + CALL_SIZE));
 
 	if (*(const uint8_t *)call != CALL_REL32)
 		panic(NULL, "no CALL to redirect at %x", call);
-	for (uint64_t i = 0; i < 4; i++) {
-		struct pt_walk walk;
-
-		/* A byte at a time: the instruction may lie across two pages. */
-		pt_walk(space_kernel_tree(), call + 1 + i, &walk);
-		*(uint8_t *)frame_at(walk.pa) = (uint8_t)(displacement >> 8 * i);
-	}
+	patch_text(call + 1, &displacement, sizeof(displacement));
 }
 
 void trace_init(const struct rs_boot *boot)

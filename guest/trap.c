@@ -20,6 +20,7 @@
 
 #define ARITHMETIC_FLAGS (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 #define SIGNAL_SEGV      11 /* what wait4 reports of a process that a fault ended */
+#define ERROR_EXTERNAL   1  /* entry.S: vector 0x80, and not by INT 0x80 */
 
 static const char *const names[32] = {
     [0] = "#DE divide error",
@@ -119,6 +120,8 @@ static void kernel_fault(struct rs_regs *regs, uint64_t vector, uint64_t cr2)
  * it, and nobody waits for it. */
 static void interrupt(uint64_t vector, const struct rs_regs *regs)
 {
+	if (vector == 0x80)
+		cpu_stats()->external80++;
 	if (!apic_present() || vector == VECTOR_SPURIOUS)
 		return;
 	apic_end_of_interrupt();
@@ -150,7 +153,7 @@ void trap(uint64_t vector, struct rs_regs *regs)
 	trace_fault(vector, regs, cr2);
 	if (vector == VECTOR_NMI)
 		return; /* counted; nobody here asks for more */
-	if (vector == 0x80)
+	if (vector == 0x80 && regs->error != ERROR_EXTERNAL)
 		late_int80(regs);
 	else if (vector >= 32 && !(vector == RS_VECTOR_TRAP && gallery_is_open))
 		interrupt(vector, regs);

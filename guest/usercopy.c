@@ -1,7 +1,11 @@
 #include "guest/usercopy.h"
 
 #include "guest/cpu.h"
+#include "guest/patch.h"
 #include "guest/space.h"
+
+/* entry.S: where INT 0x80's entry reads what ring 3 has executed. */
+extern const char int80_stac[], int80_look[], int80_clac[], int80_fault[];
 
 static bool smap;
 
@@ -23,6 +27,10 @@ void usercopy_init(const struct rs_boot *boot)
 	clac();
 	smap = !(boot->quirks & RS_QUIRK_NO_STAC);
 	write_cr4(smap ? read_cr4() | CR4_SMAP : read_cr4() & ~CR4_SMAP);
+	if (!smap)
+		return;
+	patch_text((uint64_t)int80_stac, "\x0f\x01\xcb", 3);
+	patch_text((uint64_t)int80_clac, "\x0f\x01\xca", 3);
 }
 
 void smap_close(void)
@@ -52,6 +60,8 @@ uint64_t usercopy_fixup(uint64_t rip)
 		return (uint64_t)usercopy_done;
 	if (rip == (uint64_t)get_user_insn)
 		return (uint64_t)get_user_fault;
+	if (rip == (uint64_t)int80_look)
+		return (uint64_t)int80_fault;
 	return 0;
 }
 

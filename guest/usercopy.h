@@ -10,7 +10,8 @@
 
 #include "shared/abi.h"
 
-/* Finds out whether STAC and CLAC work here; SMAP stays on only if they do. */
+/* Finds out whether STAC and CLAC work here; SMAP stays on only if they do, and then entry.S has
+ * them, too.  After space_init. */
 void usercopy_init(const struct rs_boot *boot);
 
 /* The range lies in the user half. */

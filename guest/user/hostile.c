@@ -640,7 +640,6 @@ int hostile_main(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	gallery_begin("hostile", departures);
-	set_state(RS_STATE_SILENT, 1);
 	stacks();
 	flags_and_registers();
 	gallery_run("Trap flag, nested task, resume flag", traps, ARRAY_SIZE(traps));

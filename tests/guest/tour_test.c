@@ -595,13 +595,25 @@ START_TEST(probe_answers)
 }
 END_TEST
 
-START_TEST(walk_agrees_with_kvm)
+/* A program of tests/kvm ran there, and all of its tests passed. */
+static void check_program_passes(int host, const char *name)
 {
-	char *out = read_text(_i, "translate", "out");
+	char *out = read_text(host, name, "out");
 
-	ck_assert_msg(status_of(_i, "translate") == 0, "%s: %s", hosts[_i].name, out);
+	ck_assert_msg(status_of(host, name) == 0, "%s: %s", hosts[host].name, out);
 	ck_assert_msg(strstr(out, "100%: Checks: "), "%s", out);
 	free(out);
+}
+
+START_TEST(interrupts_are_no_system_calls)
+{
+	check_program_passes(_i, "external80");
+}
+END_TEST
+
+START_TEST(walk_agrees_with_kvm)
+{
+	check_program_passes(_i, "translate");
 }
 END_TEST
 
@@ -752,6 +764,7 @@ static Suite *suite(bool compare)
 		tcase_add_loop_test(tc, plain_guest_runs, 0, host_count);
 		tcase_add_loop_test(tc, probe_answers, 0, host_count);
 		tcase_add_loop_test(tc, walk_agrees_with_kvm, 0, host_count);
+		tcase_add_loop_test(tc, interrupts_are_no_system_calls, 0, host_count);
 		tcase_add_loop_test(tc, cpus_work_together, 0, host_count);
 	}
 	suite_add_tcase(s, tc);

@@ -1,0 +1,143 @@
+/*
+ * Interrupts from outside with vector 0x80, by KVM_INTERRUPT, while guest.elf crosses the boundary
+ * in every way: none may be taken for a system call (CVE-2024-25744), none may change anything for
+ * who is interrupted, and each is counted.
+ *
+ * Only where an INT 0x80 has just returned could the kernel not tell: there none is sent. RS_LOUD=1
+ * shows what the guest says.
+ */
+#include <check.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "shared/x86.h"
+#include "vmm/machine.h"
+#include "vmm/run.h"
+
+#define EXIT_SKIPPED 77
+#define PERIOD_US    300
+
+static struct machine machine;
+static int loud, quiet; /* standard output without and with what the guest says */
+static volatile sig_atomic_t due;
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+	due = 1;
+	machine.cpus[0].vcpu.run->immediate_exit = 1;
+}
+
+/* Two bytes of the guest's memory by its own tables; 0 where there are none. */
+static uint16_t bytes_at(int vcpu, uint64_t va)
+{
+	struct kvm_translation at = {.linear_address = va};
+	const uint16_t *bytes;
+
+	if (ioctl(vcpu, KVM_TRANSLATE, &at) || !at.valid)
+		return 0;
+	bytes = memory_at(&machine.memory, at.physical_address, sizeof(*bytes));
+	return bytes ? *bytes : 0;
+}
+
+static bool may_send(const struct cpu *cpu)
+{
+	const uint16_t int80 = 0x80cd;
+	struct kvm_regs regs;
+
+	if (!cpu->vcpu.run->ready_for_interrupt_injection || !cpu->vcpu.run->if_flag)
+		return false;
+	ck_assert_int_eq(ioctl(cpu->vcpu.fd, KVM_GET_REGS, &regs), 0);
+	return bytes_at(cpu->vcpu.fd, regs.rip - 2) != int80;
+}
+
+/* A run of `program` with an interrupt now and then.  How many were sent. */
+static uint64_t run_with_interrupts(struct options *options, const char *program)
+{
+	const struct itimerval period = {{0, PERIOD_US}, {0, PERIOD_US}}, never = {{0, 0}, {0, 0}};
+	const struct kvm_interrupt interrupt = {.irq = 0x80};
+	char *arguments[] = {(char *)(uintptr_t)program};
+	struct cpu *cpu = &machine.cpus[0];
+	uint64_t sent = 0;
+
+	options->argv = arguments;
+	memset(&machine, 0, sizeof(machine));
+	ck_assert(machine_create(&machine, options));
+	signal(SIGALRM, on_alarm);
+	dup2(quiet, STDOUT_FILENO);
+	setitimer(ITIMER_REAL, &period, NULL);
+	cpu->started = true;
+	do {
+		cpu->vcpu.run->immediate_exit = 0;
+		if (due && may_send(cpu)) {
+			due = 0;
+			ck_assert_int_eq(ioctl(cpu->vcpu.fd, KVM_INTERRUPT, &interrupt), 0);
+			sent++;
+		}
+	} while (run_once(cpu));
+	setitimer(ITIMER_REAL, &never, NULL);
+	console_flush(&machine.console);
+	dup2(loud, STDOUT_FILENO);
+	return sent;
+}
+
+static struct options options = {
+    .mem = OPTIONS_MEM_DEFAULT,
+    .cpus = 1,
+    .no_apic = true, /* where it is in the kernel, KVM_INTERRUPT is not for it */
+    .stats = STATS_NONE,
+    .guest = "guest.elf",
+    .argc = 1,
+};
+
+static const char *const programs[] = {"crossings", "hostile"};
+
+START_TEST(none_is_a_system_call)
+{
+	const uint64_t sent = run_with_interrupts(&options, programs[_i]);
+	const struct rs_stats *stats = machine.boot.stats[0];
+
+	ck_assert_int_eq(machine.outcome.reason, END_EXITED);
+	ck_assert_uint_eq(machine.outcome.guest_status, 0);
+	fprintf(stderr, "%s: %lu interrupts with vector 0x80\n", programs[_i], (unsigned long)sent);
+	ck_assert_uint_gt(sent, 0);
+	/* The last one may have come too late. */
+	ck_assert_msg(stats->external80 == sent || stats->external80 + 1 == sent,
+	              "%lu sent, %lu counted", (unsigned long)sent,
+	              (unsigned long)stats->external80);
+	ck_assert_uint_eq(stats->vectors[0x80], stats->int80 + stats->external80);
+	machine_destroy(&machine);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("external80");
+	TCase *tests = tcase_create("external80");
+	SRunner *runner;
+	int failed;
+
+	if (access("/dev/kvm", W_OK)) {
+		printf("no usable /dev/kvm here\n");
+		return EXIT_SKIPPED;
+	}
+	quiet = getenv("RS_LOUD") ? STDERR_FILENO : open("/dev/null", O_WRONLY);
+	loud = dup(STDOUT_FILENO);
+	tcase_set_timeout(tests, 0);
+	tcase_add_loop_test(tests, none_is_a_system_call, 0,
+	                    sizeof(programs) / sizeof(programs[0]));
+	suite_add_tcase(suite, tests);
+	runner = srunner_create(suite);
+	srunner_set_fork_status(runner, CK_NOFORK);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
