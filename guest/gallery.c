@@ -21,65 +21,61 @@ bool gallery_is_open;
 
 /* ---- Descriptors ----------------------------------------------------------------------------- */
 
+/* The words themselves (SDM volume 3, 3.4.5, 5.8.3, 6.14.1): what shared/desc.c can encode is more
+ * than is needed here. */
+#define TYPE(type) ((uint64_t)(type) << 40)
+#define DPL(dpl)   ((uint64_t)(dpl) << 45)
+#define PRESENT    X86_BIT(47)
+#define FLAT       (UINT64_C(0xffff) | X86_BIT(44) | UINT64_C(0xf) << 48 | X86_BIT(55)) /* 4 GiB */
+#define CODE64     X86_BIT(53)
+#define BIG        X86_BIT(54)
+#define BASE(base) (((uint64_t)(base)&0xffffff) << 16 | ((uint64_t)(base) >> 24) << 56)
+
 static const struct {
 	uint16_t selector;
-	struct desc_segment segment;
+	uint64_t descriptor;
 } segments[] = {
-    {RS_SEL_ABSENT_DATA, {.type = DESC_DATA_RW, .dpl = 3, .big = true}},
-    {RS_SEL_CONFORMING, {.type = DESC_CODE_CONFORMING_RX, .present = true, .code64 = true}},
-    {RS_SEL_EXECUTE_ONLY, {.type = DESC_CODE_X, .dpl = 3, .present = true, .code64 = true}},
-    {RS_SEL_READ_ONLY, {.type = DESC_DATA_RO, .dpl = 3, .present = true, .big = true}},
-    {RS_SEL_RING1_CODE, {.type = DESC_CODE_RX, .dpl = 1, .present = true, .code64 = true}},
-    {RS_SEL_RING1_DATA, {.type = DESC_DATA_RW, .dpl = 1, .present = true, .big = true}},
-    {RS_SEL_RING2_CODE, {.type = DESC_CODE_RX, .dpl = 2, .present = true, .code64 = true}},
-    {RS_SEL_RING2_DATA, {.type = DESC_DATA_RW, .dpl = 2, .present = true, .big = true}},
-    {RS_SEL_ABSENT_CODE, {.type = DESC_CODE_RX, .dpl = 3, .code64 = true}},
-    {RS_SEL_BASED,
-     {.base = RS_BASED, .type = DESC_DATA_RW, .dpl = 3, .present = true, .big = true}},
+    {RS_SEL_ABSENT_DATA, FLAT | TYPE(DESC_DATA_RW) | DPL(3) | BIG},
+    {RS_SEL_CONFORMING, FLAT | TYPE(DESC_CODE_CONFORMING_RX) | PRESENT | CODE64},
+    {RS_SEL_EXECUTE_ONLY, FLAT | TYPE(DESC_CODE_X) | DPL(3) | PRESENT | CODE64},
+    {RS_SEL_READ_ONLY, FLAT | TYPE(DESC_DATA_RO) | DPL(3) | PRESENT | BIG},
+    {RS_SEL_RING1_CODE, FLAT | TYPE(DESC_CODE_RX) | DPL(1) | PRESENT | CODE64},
+    {RS_SEL_RING1_DATA, FLAT | TYPE(DESC_DATA_RW) | DPL(1) | PRESENT | BIG},
+    {RS_SEL_RING2_CODE, FLAT | TYPE(DESC_CODE_RX) | DPL(2) | PRESENT | CODE64},
+    {RS_SEL_RING2_DATA, FLAT | TYPE(DESC_DATA_RW) | DPL(2) | PRESENT | BIG},
+    {RS_SEL_ABSENT_CODE, FLAT | TYPE(DESC_CODE_RX) | DPL(3) | CODE64},
+    {RS_SEL_BASED, FLAT | BASE(RS_BASED) | TYPE(DESC_DATA_RW) | DPL(3) | PRESENT | BIG},
 };
 
 static const struct {
 	uint16_t selector;
-	uint8_t dpl;
-	bool present;
+	uint64_t bits;
 } call_gates[] = {
-    {RS_SEL_GATE, 3, true},
-    {RS_SEL_GATE_DPL0, 0, true},
-    {RS_SEL_GATE_ABSENT, 3, false},
+    {RS_SEL_GATE, TYPE(DESC_CALL_GATE) | DPL(3) | PRESENT},
+    {RS_SEL_GATE_DPL0, TYPE(DESC_CALL_GATE) | DPL(0) | PRESENT},
+    {RS_SEL_GATE_ABSENT, TYPE(DESC_CALL_GATE) | DPL(3)},
 };
 
-static void write_gdt(void)
+static void write_gate(uint64_t *gate, const char *offset, uint64_t bits)
 {
-	uint64_t *gdt = (uint64_t *)(RS_ENTRY_CPU(this_cpu()->number) + RS_ENTRY_GDT);
-
-	for (size_t i = 0; i < ARRAY_SIZE(segments); i++) {
-		struct desc_segment segment = segments[i].segment;
-
-		segment.limit = 0xffffffff;
-		desc_segment_encode(&segment, &gdt[selector_index(segments[i].selector)]);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(call_gates); i++) {
-		const struct desc_gate gate = {
-		    .offset = (uint64_t)callgate_entry,
-		    .selector = RS_SEL_KERNEL_CODE,
-		    .type = DESC_CALL_GATE,
-		    .dpl = call_gates[i].dpl,
-		    .present = call_gates[i].present,
-		};
-
-		desc_gate_encode(&gate, &gdt[selector_index(call_gates[i].selector)]);
-	}
+	gate[0] = ((uint64_t)offset & 0xffff) | (uint64_t)RS_SEL_KERNEL_CODE << 16 | bits |
+	          ((uint64_t)offset >> 16 & 0xffff) << 48;
+	gate[1] = (uint64_t)offset >> 32;
 }
 
-static void clear_gdt(void)
+static void write_gdt(bool open)
 {
 	uint64_t *gdt = (uint64_t *)(RS_ENTRY_CPU(this_cpu()->number) + RS_ENTRY_GDT);
 
 	for (size_t i = 0; i < ARRAY_SIZE(segments); i++)
-		gdt[selector_index(segments[i].selector)] = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(call_gates); i++)
-		gdt[selector_index(call_gates[i].selector)] =
-		    gdt[selector_index(call_gates[i].selector) + 1] = 0;
+		gdt[selector_index(segments[i].selector)] = open ? segments[i].descriptor : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(call_gates); i++) {
+		uint64_t *gate = &gdt[selector_index(call_gates[i].selector)];
+
+		write_gate(gate, callgate_entry, call_gates[i].bits);
+		if (!open)
+			gate[0] = gate[1] = 0;
+	}
 }
 
 /* The IDT is mapped read-only where LIDT says it is; the direct map writes. */
@@ -91,38 +87,23 @@ static uint64_t *idt_gate(unsigned vector)
 	return (uint64_t *)frame_at(walk.pa) + 2 * vector;
 }
 
-static struct desc_gate read_gate(unsigned vector)
+_Static_assert(RS_VECTOR_TRAP == RS_VECTOR_ABSENT + 1, "their gates are changed together");
+
+static void write_idt(bool open)
 {
-	struct desc_gate gate;
+	static uint64_t saved[4];
+	uint64_t *gates = idt_gate(RS_VECTOR_ABSENT);
 
-	desc_gate_decode(idt_gate(vector), &gate);
-	return gate;
-}
+	for (int i = 0; i < 4; i++) {
+		const uint64_t now = gates[i];
 
-static void set_gate(unsigned vector, struct desc_gate gate)
-{
-	desc_gate_encode(&gate, idt_gate(vector));
-}
-
-static void write_idt(void)
-{
-	static struct desc_gate saved[2];
-	struct desc_gate absent, trap;
-
-	if (gallery_is_open) {
-		set_gate(RS_VECTOR_ABSENT, saved[0]);
-		set_gate(RS_VECTOR_TRAP, saved[1]);
-		return;
+		gates[i] = saved[i];
+		saved[i] = now;
 	}
-	saved[0] = absent = read_gate(RS_VECTOR_ABSENT);
-	saved[1] = trap = read_gate(RS_VECTOR_TRAP);
-	absent.present = false;
-	absent.dpl = 3;
-	trap.type = DESC_TRAP_GATE;
-	trap.dpl = 3;
-	trap.offset = (uint64_t)trapgate_entry;
-	set_gate(RS_VECTOR_ABSENT, absent);
-	set_gate(RS_VECTOR_TRAP, trap);
+	if (!open)
+		return;
+	write_gate(&gates[0], trapgate_entry, TYPE(DESC_INTERRUPT_GATE) | DPL(3));
+	write_gate(&gates[2], trapgate_entry, TYPE(DESC_TRAP_GATE) | DPL(3) | PRESENT);
 }
 
 void gallery_open(bool open)
@@ -142,11 +123,8 @@ void gallery_open(bool open)
 	if (!open)
 		for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
 			gallery_state(usual[i].state, usual[i].value);
-	write_idt();
-	if (open)
-		write_gdt();
-	else
-		clear_gdt();
+	write_idt(open);
+	write_gdt(open);
 	gallery_is_open = open;
 	if (!open)
 		process_forget_selectors(RS_SEL_ABSENT_DATA & ~3, RS_GDT_ENTRIES * 8);
@@ -315,10 +293,9 @@ static bool set_sysenter_cs(uint64_t on)
 
 static bool set_dpl(unsigned vector, uint64_t dpl)
 {
-	struct desc_gate gate = read_gate(vector);
+	uint64_t *gate = idt_gate(vector);
 
-	gate.dpl = dpl & 3;
-	set_gate(vector, gate);
+	*gate = (*gate & ~DPL(3)) | DPL(dpl & 3);
 	return true;
 }
 
