@@ -20,9 +20,9 @@ struct vcpu {
 /* A struct vcpu that vcpu_destroy accepts. */
 #define VCPU_NONE ((struct vcpu){.fd = -1})
 
-/* Makes vCPU `number` of the VM with the CPUID table of *kvm, but for the APIC id in it, which becomes
- * `number`; it can run, also without having been sent INIT and SIPI.  False after a message;
- * vcpu_destroy is due in both cases. */
+/* Makes vCPU `number` of the VM with the CPUID table of *kvm, but for the APIC id in it, which
+ * becomes `number`; it can run, also without having been sent INIT and SIPI.  False after a
+ * message; vcpu_destroy is due in both cases. */
 bool vcpu_create(struct vcpu *vcpu, struct kvm *kvm, unsigned number);
 void vcpu_destroy(struct vcpu *vcpu);
 
