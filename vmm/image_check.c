@@ -214,7 +214,8 @@ static bool check_note(const struct image *image)
 	if (note->cpu_entry && !check_note_address(image, "cpu_entry", note->cpu_entry, 1))
 		return false;
 	if (note->wants & ~RS_WANTS_APIC)
-		return image_refuse(image, where, "wants is 0x%" PRIx64 ": this VMM knows 0x%" PRIx64,
+		return image_refuse(image, where,
+		                    "wants is 0x%" PRIx64 ": this VMM knows 0x%" PRIx64,
 		                    note->wants, RS_WANTS_APIC);
 	if (note->syscall_mask >> 32)
 		return image_refuse(

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/debug/debugger.h"
 #include "vmm/message.h"
 #include "vmm/trace/recorder.h"
 #include "vmm/start.h"
@@ -20,11 +19,9 @@ static bool check_cpus(const struct image *image, const struct options *options)
 	                                  : "has no " RS_NOTE_NAME " note");
 }
 
-/* The debugger's plants are HLTs, which have to be exits; KVM's own local APIC keeps them. */
 static bool wants_apic(const struct image *image, const struct options *options)
 {
-	return image->noted && image->note.wants & RS_WANTS_APIC && !options->no_apic &&
-	       !debugger_wanted(options);
+	return image->noted && image->note.wants & RS_WANTS_APIC && !options->no_apic;
 }
 
 /*

@@ -29,13 +29,15 @@ struct panic {
 struct recorder; /* vmm/trace/recorder.h */
 
 /* One CPU of the machine, and what happened on it.  CPU 0 runs in the main thread, each other one
- * in a thread of its own from RS_CALL_START_CPU on. */
+ * in a thread of its own from RS_CALL_START_CPU on; but under a debugger all are in the main one.
+ */
 struct cpu {
 	struct machine *machine;
 	unsigned number;
 	struct vcpu vcpu;
 	struct stats stats;
-	pthread_t thread; /* of a started one but CPU 0 */
+	bool has_thread; /* of its own: */
+	pthread_t thread;
 	bool started;
 	bool halted; /* for ever: nothing can wake it */
 

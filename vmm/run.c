@@ -92,17 +92,30 @@ bool run_once(struct cpu *cpu)
 	return go_on;
 }
 
+void run_cpus(struct machine *machine)
+{
+	struct cpu *first = &machine->cpus[0];
+
+	if (!threads_take_over(machine)) {
+		machine_lock(machine);
+		machine_end(machine, END_VMM_FAILED);
+		stop_all();
+		machine_unlock(machine);
+		return;
+	}
+	while (!first->halted && run_once(first)) {
+	}
+}
+
 void run_guest(struct machine *machine)
 {
 	struct cpu *first = &machine->cpus[0];
 
 	first->started = true;
-	if (debugger_wanted(machine->options)) {
+	if (debugger_wanted(machine->options))
 		debugger_run(machine);
-	} else {
-		while (run_once(first)) {
-		}
-	}
+	else
+		run_cpus(machine);
 	stats_stop(&first->stats);
 	threads_join(machine);
 

@@ -9,6 +9,9 @@
 /* One KVM_RUN, and the service of what it came back with.  False: the run is over, or this CPU has
  * halted for ever while others go on. */
 bool run_once(struct cpu *cpu);
+/* Lets it run, from the main thread: CPU 0 here and the others that were started in their threads,
+ * until the run is over or CPU 0 has halted for ever. */
+void run_cpus(struct machine *machine);
 /* Runs the guest until it ends, dies, or is stopped; machine->outcome says which.  No CPU runs any
  * more then, console output is flushed and the statistics are stopped. */
 void run_guest(struct machine *machine);

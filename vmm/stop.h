@@ -34,7 +34,7 @@ void stop_mask(sigset_t *mask);
 void stop_add(unsigned cpu, struct kvm_run *run, pthread_t thread);
 /* For the thread itself, before it ends. */
 void stop_remove(unsigned cpu);
-/* Makes KVM_RUN, and whatever else waits, return on all CPUs: the run is over. */
+/* Makes KVM_RUN, and whatever else waits, return on all CPUs.  For signal handlers too. */
 void stop_all(void);
 
 #endif

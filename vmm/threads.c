@@ -37,19 +37,42 @@ static int create(struct cpu *cpu)
 	return error;
 }
 
-bool threads_start(struct cpu *cpu)
+static bool give_thread(struct cpu *cpu)
 {
-	int error;
+	const int error = create(cpu);
 
-	if (!stats_start(&cpu->stats))
-		return message_error("no memory for the statistics: %s", strerror(errno));
-	error = create(cpu);
 	if (error)
 		return message_error("cannot start a thread for CPU %u: %s", cpu->number,
 		                     strerror(error));
-	cpu->started = true;
+	cpu->has_thread = true;
 	stop_add(cpu->number, cpu->vcpu.run, cpu->thread);
 	return true;
+}
+
+bool threads_start(struct cpu *cpu)
+{
+	if (!stats_start(&cpu->stats))
+		return message_error("no memory for the statistics: %s", strerror(errno));
+	cpu->started = true;
+	if (!cpu->machine->debug)
+		return give_thread(cpu);
+	stop_add(cpu->number, cpu->vcpu.run, pthread_self());
+	return true;
+}
+
+bool threads_take_over(struct machine *machine)
+{
+	bool good = true;
+
+	machine_lock(machine);
+	for (unsigned i = 1; i < machine->boot.cpus && good; i++) {
+		struct cpu *cpu = &machine->cpus[i];
+
+		if (cpu->started && !cpu->halted)
+			good = give_thread(cpu);
+	}
+	machine_unlock(machine);
+	return good;
 }
 
 static bool is_over(const struct machine *machine)
@@ -80,7 +103,7 @@ static struct cpu *next(struct machine *machine, const bool *joined)
 
 	machine_lock(machine);
 	for (unsigned i = 1; i < machine->boot.cpus && !found; i++) {
-		if (machine->cpus[i].started && !joined[i])
+		if (machine->cpus[i].has_thread && !joined[i])
 			found = &machine->cpus[i];
 	}
 	machine_unlock(machine);
@@ -96,5 +119,11 @@ void threads_join(struct machine *machine)
 	while ((cpu = next(machine, joined)) != NULL) {
 		join(cpu);
 		joined[cpu->number] = true;
+	}
+	for (unsigned i = 1; i < machine->boot.cpus; i++) {
+		struct cpu *other = &machine->cpus[i];
+
+		if (other->started && !other->has_thread)
+			stats_stop(&other->stats);
 	}
 }

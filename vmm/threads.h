@@ -1,5 +1,5 @@
 /* The CPUs but the first: each runs in a thread of its own, which exists from RS_CALL_START_CPU to
- * the end of the run. */
+ * the end of the run.  While a debugger drives them they have none. */
 #ifndef VMM_THREADS_H
 #define VMM_THREADS_H
 
@@ -9,7 +9,11 @@
 
 /* Lets a CPU, not started before, run.  Under the machine's lock.  False after a message. */
 bool threads_start(struct cpu *cpu);
-/* For the main thread, without the lock: waits until all of them have ended. */
+/* When the debugger has let go: threads for those that were started meanwhile.  False after a
+ * message. */
+bool threads_take_over(struct machine *machine);
+/* For the main thread, without the lock: waits until all of them have ended, and stops the
+ * statistics of those that had no thread. */
 void threads_join(struct machine *machine);
 
 #endif

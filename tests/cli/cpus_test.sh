@@ -63,11 +63,6 @@ vmm --cpus 2 single.elf -- count
 expect "--cpus 2 with a note that names no entry" 125 '--cpus 2: .*for one CPU \(cpu_entry is 0\)'
 vmm --quiet single.elf -- count
 expect "... which runs with one CPU" 0
-for option in "--gdb 0" "--inspect all" "--anatomy syscall"; do
-	# shellcheck disable=SC2086
-	vmm --cpus 2 $option "$smp"
-	expect "--cpus 2 $option" 2 '--cpus 2: --gdb, --inspect and --anatomy'
-done
 vmm --mem 1536K --cpus 8 "$smp" -- count
 expect "eight CPUs do not fit into 1.5 MiB" 125 'no room in guest RAM'
 
@@ -143,6 +138,71 @@ vmm --cpus 2 --pti on --quiet --map --audit "$BUILD/guest.elf" -- tour 5
 expect "--audit looks at what each CPU runs on" 0 '' '^Audit at the end, CPU 1  .* 0 broken'
 grep -Eq '^Audit at the end, CPU 0  .* 0 broken' out && [ "$(grep -c 'entry stack, CPU [01]$' out)" = 2 ] &&
 	pass "--map and --audit know all CPUs' places" || fail "--map and --audit know all CPUs' places" "$(grep ^Audit out)"
+
+# ---- Under a debugger
+
+vmm --cpus 2 --quiet --pti on --anatomy syscall "$BUILD/guest.elf" -- tour 3
+expect "--anatomy with two CPUs" 0 '' 'instructions in ring 0'
+vmm --cpus 2 --quiet --inspect vector=14 --inspect-format json --inspect-file stops "$BUILD/guest.elf" -- tour 3
+expect "--inspect with two CPUs" 0
+python3 - > out 2>&1 <<- 'PYTHON'
+	import json
+	stops = [json.loads(line) for line in open("stops")]
+	assert len(stops) > 5 and all(s["cpu"] in (0, 1) and s["kind"] == "vector" for s in stops), stops
+PYTHON
+[ -s out ] && fail "... and which of them stopped" "$(cat out)" || pass "... and which of them stopped"
+
+# session OPTIONS GUEST ARGUMENT GDB-COMMANDS...: gdb's words are in out, vmm's in err; its status is vmm's
+session() {
+	local options=$1 guest=$2 word=$3 commands=() command pid
+	shift 3
+	for command in "$@"; do commands+=(-ex "$command"); done
+	rm -f socket
+	# shellcheck disable=SC2086
+	timeout --kill-after=2 120 "$VMM" $options --quiet --gdb ./socket "$guest" -- $word > guest.out 2> err < /dev/null &
+	pid=$!
+	for _ in {1..100}; do [ -S socket ] && break; sleep 0.1; done
+	timeout 110 gdb -nx -batch -ex 'set pagination off' -ex 'target remote ./socket' "${commands[@]}" "$guest" > out 2>&1
+	wait $pid
+	status=$?
+}
+shows() { # NAME REGEX...
+	local name=$1 regex
+	shift
+	for regex in "$@"; do
+		grep -Eq -- "$regex" out && continue
+		fail "$name" "not shown: $regex" "$(tail -n 30 out)"
+		return
+	done
+	pass "$name"
+}
+if command -v gdb > /dev/null; then
+	session "--cpus 3" "$smp" count 'break do_count' continue 'info threads' continue continue 'info threads' \
+		'thread 1' 'print/x $rsp' 'thread 3' 'print/x $rsp' continue
+	expect "gdb: the guest runs to its end" 0
+	shows "gdb: info threads" '1 +Thread 1 \(vCPU 0, ring 0, CR3 0x[0-9a-f]+\) do_count \(cpu=(cpu@entry=)?0\)' '2 +Thread 2 \(vCPU 1' \
+		'^\* 3 +Thread 3 \(vCPU 2.*do_count \(cpu=(cpu@entry=)?2\)|^\* 2 +Thread 2 \(vCPU 1.*do_count \(cpu=(cpu@entry=)?1\)'
+	shows "gdb: each thread stops at a breakpoint" 'Thread 1 hit Breakpoint 1' 'Thread 2 hit Breakpoint 1' 'Thread 3 hit Breakpoint 1'
+	shows "gdb: each thread has its registers" '= 0xffffffffa0006' '= 0xffffffffa0046'
+	session "--cpus 2" "$smp" ready 'break say_name' continue 'break spin' continue 'set scheduler-locking on' 'thread 2' \
+		'print $other = $pc' 'thread 1' stepi stepi stepi 'thread 2' 'print $pc == $other' kill
+	shows "gdb: one thread steps, the others stand still" '= 1$'
+	expect "gdb: kill ends all CPUs" 137
+	session "--cpus 2" "$smp" panic continue 'info threads' 'thread 1' 'print $rip' continue
+	expect "gdb: a CPU that dies" 126
+	shows "... is the one that gdb looks at" 'Thread 2 received signal SIGABRT' '^\* 2 +Thread 2 '
+	session "--cpus 2" "$BUILD/guest.elf" "tour 3" 'break user_loop_syscall' continue bt stepi stepi 'watch next_pid' \
+		'delete 1' 'delete 2' detach
+	expect "gdb: after detach both CPUs run on" 0
+	grep -q 'Cycles per crossing' guest.out && pass "... to the guest's own end" || fail "... to the guest's own end"
+	shows "gdb: a breakpoint in ring 3" 'hit Breakpoint 1' '#1 .*run_turns'
+	session "--cpus 2" "$BUILD/guest.elf" "tour 3" 'watch next_pid' continue continue continue kill
+	shows "gdb: a watchpoint, whichever CPU writes" 'Old value = 2' 'New value = 3' 'Old value = 3'
+	session "--cpus 2 --timeout 3" "$smp" spin continue 'info threads'
+	expect "gdb: a time-out ends all CPUs" 124 'CPU 1 was in ring 0'
+else
+	echo "ok $((++count)) - gdb # SKIP no gdb here (tools/install-deps test)"
+fi
 
 # ---- Never a hang: ends that meet other ends, again and again
 

@@ -188,6 +188,9 @@ static bool follow(struct follower *f)
 		if (debug_step(debug).why != DEBUG_STEPPED || !debug_know(debug))
 			return false;
 		tell(f, &insn, &regs, &sregs);
+		/* The crossing may wait for another CPU. */
+		if (debug_let_others(debug).why != DEBUG_STEPPED)
+			return false;
 		if (!add_row(f, &insn))
 			return f->anatomy.cut;
 	} while (debug_cpl(debug) != 3);
@@ -397,11 +400,9 @@ void anatomy_run(struct machine *machine)
 		lines_free(&f->lines);
 		free(f);
 	}
-	if (done && machine->outcome.reason == END_RUNNING) {
-		while (run_once(&machine->cpus[0])) {
-		}
-	} else if (!done && (machine->outcome.reason == END_RUNNING ||
-	                     machine->outcome.reason == END_EXITED)) {
+	if (done && machine->outcome.reason == END_RUNNING)
+		run_cpus(machine);
+	else if (!done &&
+	         (machine->outcome.reason == END_RUNNING || machine->outcome.reason == END_EXITED))
 		machine_end(machine, END_VMM_FAILED);
-	}
 }

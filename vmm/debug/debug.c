@@ -12,7 +12,7 @@
 
 bool debug_know(struct debug *debug)
 {
-	const struct vcpu *vcpu = &debug->machine->cpus[0].vcpu;
+	const struct vcpu *vcpu = &debug->cpu->vcpu;
 
 	if (debug->known)
 		return true;
@@ -26,7 +26,7 @@ bool debug_know(struct debug *debug)
 
 bool debug_forget(struct debug *debug)
 {
-	const struct vcpu *vcpu = &debug->machine->cpus[0].vcpu;
+	const struct vcpu *vcpu = &debug->cpu->vcpu;
 	bool changed = debug->changed;
 
 	debug->known = debug->changed = false;
@@ -49,7 +49,7 @@ unsigned debug_cpl(const struct debug *debug)
 bool debug_msr(const struct debug *debug, uint32_t index, uint64_t *value)
 {
 	struct kvm_msr_entry entry = {.index = index};
-	bool known = kvm_msrs(debug->machine->cpus[0].vcpu.fd, KVM_GET_MSRS, &entry, 1) == 1;
+	bool known = kvm_msrs(debug->cpu->vcpu.fd, KVM_GET_MSRS, &entry, 1) == 1;
 
 	*value = entry.data;
 	return known;
@@ -59,7 +59,7 @@ bool debug_set_msr(const struct debug *debug, uint32_t index, uint64_t value)
 {
 	struct kvm_msr_entry entry = {.index = index, .data = value};
 
-	return kvm_msrs(debug->machine->cpus[0].vcpu.fd, KVM_SET_MSRS, &entry, 1) == 1;
+	return kvm_msrs(debug->cpu->vcpu.fd, KVM_SET_MSRS, &entry, 1) == 1;
 }
 
 /* ---- Memory -------------------------------------------------------------------------------- */
@@ -462,15 +462,22 @@ static bool build_fence(struct debug *debug)
 	       (!note->sysenter_entry || add_fence(debug, note->sysenter_entry));
 }
 
+/* The first registers may still wait in kvm_run for the first KVM_RUN. */
+static bool take_first_regs(const struct cpu *cpu)
+{
+	cpu->vcpu.run->kvm_dirty_regs = 0;
+	return vcpu_set_regs(&cpu->vcpu, &cpu->last.regs);
+}
+
 bool debug_attach(struct debug *debug, struct machine *machine)
 {
-	*debug = (struct debug){.machine = machine};
-	/* The first registers may still wait in kvm_run for the first KVM_RUN. */
-	debug->regs = machine->cpus[0].last.regs;
-	machine->cpus[0].vcpu.run->kvm_dirty_regs = 0;
-	if (!vcpu_set_regs(&machine->cpus[0].vcpu, &debug->regs) || !debug_know(debug))
-		return false;
-	if (machine->image.noted && !build_fence(debug))
+	*debug = (struct debug){.machine = machine, .cpu = &machine->cpus[0]};
+	for (unsigned i = 0; i < machine->boot.cpus; i++) {
+		if (!take_first_regs(&machine->cpus[i]))
+			return false;
+	}
+	if (!debug_know(debug) || (machine->image.noted && !build_fence(debug)) ||
+	    !debug_turns_open(debug))
 		return false;
 	machine->debug = debug;
 	return true;
@@ -478,13 +485,10 @@ bool debug_attach(struct debug *debug, struct machine *machine)
 
 bool debug_detach(struct debug *debug)
 {
-	const struct kvm_guest_debug off = {0};
-
 	while (debug->point_count)
 		debug_unplant(&debug->points[--debug->point_count].plant);
 	debug->watch_count = 0;
 	debug->machine->debug = NULL;
-	return debug_forget(debug) &&
-	       (!debug->stepping_on || KVM_IOCTL(debug->machine->cpus[0].vcpu.fd, KVM_SET_GUEST_DEBUG,
-	                                         (void *)(uintptr_t)&off) == 0);
+	debug_turns_close(debug);
+	return debug_let_go(debug);
 }

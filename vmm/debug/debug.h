@@ -30,6 +30,7 @@
 #define VMM_DEBUG_H
 
 #include <signal.h>
+#include <time.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -85,7 +86,16 @@ struct debug_stop {
 struct debug {
 	struct machine *machine;
 
-	/* The vCPU's registers while it is stopped.  Whoever changes them sets `changed`. */
+	/* The CPU that all of this is about: the one that stopped last, or was selected since. */
+	struct cpu *cpu;
+	unsigned running; /* bitmap: the CPUs that debug_continue and debug_let_others run */
+	bool has_clock;   /* for their turns; with one CPU there is none */
+	timer_t clock;
+	bool in_turn;
+	uint64_t turn_until; /* CLOCK_MONOTONIC, nanoseconds */
+	uint64_t others_at;  /* CLOCK_MONOTONIC, nanoseconds: when debug_let_others does so next */
+
+	/* Its registers while it is stopped.  Whoever changes them sets `changed`. */
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 	bool known, changed;
@@ -113,20 +123,28 @@ struct debug {
 	uint64_t steps; /* instructions run one at a time so far */
 };
 
-/* Takes over the machine's vCPU, which has not run yet.  The struct is all zero before, and stays
- * where it is until debug_detach.  False after a message. */
+/* Takes over the machine's vCPUs, which have not run yet; CPU 0 is selected.  The struct is all
+ * zero before, and stays where it is until debug_detach.  False after a message. */
 bool debug_attach(struct debug *debug, struct machine *machine);
 /* Takes everything back: the guest runs on as if nothing had been. */
 bool debug_detach(struct debug *debug);
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
-/* Runs until something in enum debug_why but DEBUG_STEPPED.  A point at RIP does not count. */
+/* Runs until something in enum debug_why but DEBUG_STEPPED happens on one of the CPUs that may run,
+ * which is then selected.  A point at RIP of the CPU that was selected before does not count. */
 struct debug_stop debug_continue(struct debug *debug);
-/* One instruction, at any CPL.  One that faults or enters ring 0 ends at the entry. */
+/* One instruction of the CPU selected, at any CPL.  One that faults or enters ring 0 ends at the
+ * entry.  The other CPUs stand still. */
 struct debug_stop debug_step(struct debug *debug);
+/* Between steps, so that what another CPU has to do for this one gets done: lets the others that
+ * may run do so for a while, if some time has passed since the last time.  DEBUG_STEPPED: the CPU
+ * selected is the same; else another one has something to stop for. */
+struct debug_stop debug_let_others(struct debug *debug);
+/* Selects another CPU, started or not.  False after a message. */
+bool debug_select(struct debug *debug, struct cpu *cpu);
 
-/* For the run loop: whether the exit in machine->cpus[0].vcpu.run is the debugger's and has been served. */
+/* For the run loop: whether the exit of the CPU selected is the debugger's and has been served. */
 bool debug_takes_exit(struct debug *debug);
 
 /* ---- Looking --------------------------------------------------------------------------------- */

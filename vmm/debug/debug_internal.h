@@ -22,4 +22,32 @@ bool debug_rewind(struct debug *debug, const struct debug_frame *frame);
 /* Whether anything in the watched memory differs from what it was; brings `old` up to date. */
 struct debug_watch *debug_check_watches(struct debug *debug);
 
+/* Leaves the CPU selected as if nobody had ever looked at it: registers written, no step, its own
+ * DR6.  False after a message. */
+bool debug_let_go(struct debug *debug);
+/* One go of the CPU selected: free, or stepped where it must be.  DEBUG_STEPPED: nothing to stop
+ * for. first: a point at RIP does not count. */
+struct debug_stop debug_go(struct debug *debug, bool first);
+
+/* ---- Turns (debug_turns.c) ------------------------------------------------------------------- */
+
+bool debug_turns_open(struct debug *debug);
+void debug_turns_close(struct debug *debug);
+
+enum debug_turn {
+	DEBUG_TURN_OWN,    /* the CPU selected goes on */
+	DEBUG_TURN_OTHER,  /* another one was selected */
+	DEBUG_TURN_NOBODY, /* none of those that may run can */
+	DEBUG_TURN_FAILED, /* after a message */
+};
+/* Around a KVM_RUN that may last: ends it when the turn is over.  A step is never cut short, since
+ * an exception that is on its way could be lost by it. */
+void debug_clock_on(struct debug *debug);
+void debug_clock_off(struct debug *debug);
+/* Before each go: whose it is. */
+enum debug_turn debug_take_turn(struct debug *debug);
+bool debug_turn_is_over(const struct debug *debug);
+/* After the last one. */
+void debug_turn_end(struct debug *debug);
+
 #endif

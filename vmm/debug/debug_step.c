@@ -170,8 +170,8 @@ static bool set_stepping(struct debug *debug, bool on)
 	if (!on && !debug->stepping_on)
 		return true;
 	debug->stepping_on = on;
-	return KVM_IOCTL(debug->machine->cpus[0].vcpu.fd, KVM_SET_GUEST_DEBUG,
-	                 (void *)(uintptr_t)&control) == 0;
+	return KVM_IOCTL(debug->cpu->vcpu.fd, KVM_SET_GUEST_DEBUG, (void *)(uintptr_t)&control) ==
+	       0;
 }
 
 /* What a signal handler has set, but for a request to end the run: that is nobody's to forget. */
@@ -196,13 +196,13 @@ static bool has_plant(const struct debug *debug, uint64_t va)
 /* Lets KVM finish the instruction of an exit, without entering the guest. */
 static bool finish_instruction(struct debug *debug)
 {
-	struct kvm_run *run = debug->machine->cpus[0].vcpu.run;
+	struct kvm_run *run = debug->cpu->vcpu.run;
 	int result, error;
 
 	if (!set_stepping(debug, false))
 		return false;
 	__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	result = vcpu_run(&debug->machine->cpus[0].vcpu);
+	result = vcpu_run(&debug->cpu->vcpu);
 	error = errno;
 	clear_immediate_exit(run);
 	debug->known = false;
@@ -216,7 +216,7 @@ static bool finish_instruction(struct debug *debug)
  */
 static bool is_plant(struct debug *debug)
 {
-	struct kvm_run *run = debug->machine->cpus[0].vcpu.run;
+	struct kvm_run *run = debug->cpu->vcpu.run;
 	const __typeof__(run->io) io = run->io;
 	uint8_t *data = (uint8_t *)run + io.data_offset, byte;
 
@@ -246,14 +246,14 @@ static void stop_stepping(struct debug *debug)
 	} else if (debug->mode == DEBUG_MODE_STEP3 && !debug->own_tf && debug_know(debug)) {
 		debug->regs.rflags &= ~RFLAGS_TF;
 		debug->changed = false;
-		vcpu_set_regs(&debug->machine->cpus[0].vcpu, &debug->regs);
+		vcpu_set_regs(&debug->cpu->vcpu, &debug->regs);
 		debug->known = false;
 	}
 }
 
 bool debug_takes_exit(struct debug *debug)
 {
-	switch (debug->machine->cpus[0].vcpu.run->exit_reason) {
+	switch (debug->cpu->vcpu.run->exit_reason) {
 	case KVM_EXIT_DEBUG:
 		debug->event = DEBUG_EVENT_STEP;
 		return true;
@@ -274,13 +274,12 @@ bool debug_takes_exit(struct debug *debug)
 /* The instruction of an exit that has been served: KVM completes it on the next entry. */
 static bool complete(struct debug *debug)
 {
-	struct machine *machine = debug->machine;
-	struct kvm_run *run = machine->cpus[0].vcpu.run;
+	struct kvm_run *run = debug->cpu->vcpu.run;
 	bool alive;
 
 	__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	debug->known = false;
-	alive = run_once(&machine->cpus[0]);
+	alive = run_once(debug->cpu);
 	clear_immediate_exit(run);
 	return alive;
 }
@@ -290,7 +289,7 @@ static bool run_to_event(struct debug *debug)
 {
 	debug->event = DEBUG_EVENT_NONE;
 	debug->known = false;
-	if (!run_once(&debug->machine->cpus[0]))
+	if (!run_once(debug->cpu))
 		return false;
 	if (debug->event != DEBUG_EVENT_EXIT)
 		return true;
@@ -310,7 +309,7 @@ static void keep_dr6(struct debug *debug)
 
 	if (debug->dr6_known)
 		return;
-	debug->dr6_known = ioctl(debug->machine->cpus[0].vcpu.fd, KVM_GET_DEBUGREGS, &registers) == 0;
+	debug->dr6_known = ioctl(debug->cpu->vcpu.fd, KVM_GET_DEBUGREGS, &registers) == 0;
 	debug->dr6 = registers.dr6;
 }
 
@@ -321,11 +320,11 @@ static void put_dr6_back(struct debug *debug)
 	if (!debug->dr6_known)
 		return;
 	debug->dr6_known = false;
-	if (ioctl(debug->machine->cpus[0].vcpu.fd, KVM_GET_DEBUGREGS, &registers) < 0 ||
+	if (ioctl(debug->cpu->vcpu.fd, KVM_GET_DEBUGREGS, &registers) < 0 ||
 	    registers.dr6 == debug->dr6)
 		return;
 	registers.dr6 = debug->dr6;
-	ioctl(debug->machine->cpus[0].vcpu.fd, KVM_SET_DEBUGREGS, &registers);
+	ioctl(debug->cpu->vcpu.fd, KVM_SET_DEBUGREGS, &registers);
 }
 
 /* ---- One instruction ---------------------------------------------------------------------------
@@ -363,7 +362,19 @@ static void clear_syscall_tf(struct debug *debug)
 	debug->changed = true;
 }
 
-/* Until the one instruction is done or has ended at an entry.  False: the run is over. */
+static bool interrupted(const struct debug *debug)
+{
+	return debug->attention && *debug->attention;
+}
+
+/* Whether the CPU waits in HLT, and somebody will not wait for it. */
+static bool waits_in_vain(const struct debug *debug)
+{
+	return interrupted(debug) && vcpu_is_halted(&debug->cpu->vcpu);
+}
+
+/* Until the one instruction is done or has ended at an entry; or not, while the CPU halts.  False:
+ * the run is over. */
 static bool run_one(struct debug *debug, uint64_t from)
 {
 	for (int tries = 0; tries < TRIES_MAX; tries++) {
@@ -376,17 +387,22 @@ static bool run_one(struct debug *debug, uint64_t from)
 			return false;
 		if (debug->regs.rip != from)
 			return true;
-		clear_immediate_exit(debug->machine->cpus[0].vcpu.run);
+		clear_immediate_exit(debug->cpu->vcpu.run);
+		if (waits_in_vain(debug))
+			return true;
 		if (debug->mode == DEBUG_MODE_STEP0 && !set_stepping(debug, true))
 			return false;
 	}
 	return true;
 }
 
+/* run_once said no. */
 static struct debug_stop over(const struct debug *debug)
 {
-	return stop_because(debug->machine->outcome.reason == END_RUNNING ? DEBUG_FAILED
-	                                                                  : DEBUG_ENDED);
+	if (debug->machine->outcome.reason != END_RUNNING)
+		return stop_because(DEBUG_ENDED);
+	/* Halted for ever, but others go on. */
+	return stop_because(debug->cpu->halted ? DEBUG_STEPPED : DEBUG_FAILED);
 }
 
 static struct debug_stop step_ring0(struct debug *debug, enum special special)
@@ -551,6 +567,66 @@ static bool goes_to_target(const struct debug *debug, enum special special)
 	       (special == SPECIAL_IRET || special == SPECIAL_SYSRET || special == SPECIAL_GROUP);
 }
 
+/* ---- To the next entry -------------------------------------------------------------------------
+ */
+
+/* At #BP's stub: a point of ring 3, taken back to; or the guest's own INT3. */
+static bool is_point3(struct debug *debug)
+{
+	struct debug_frame frame;
+	const struct debug_point *point;
+
+	if (debug_entry(debug, debug->regs.rip) != VECTOR_BP ||
+	    !debug_frame(debug, VECTOR_BP, &frame) || !(frame.cs & 3))
+		return false;
+	point = debug_find_point(debug, frame.rip - 1);
+	if (!point || point->plant.planted != OPCODE_INT3)
+		return false;
+	frame.rip--;
+	return debug_rewind(debug, &frame);
+}
+
+/* At full speed until it enters ring 0. */
+static struct debug_stop run_to_entry(struct debug *debug)
+{
+	struct debug_plant *lifted = lift(debug);
+	bool alive;
+
+	put_dr6_back(debug);
+	debug->mode = DEBUG_MODE_STEP3;
+	debug->own_tf = true;
+	fence_up(debug);
+	debug_clock_on(debug);
+	alive = set_stepping(debug, false) && debug_forget(debug) && run_to_event(debug);
+	debug_clock_off(debug);
+	if (alive)
+		alive = debug_know(debug);
+	fence_down(debug);
+	replant(debug, lifted);
+	debug->mode = DEBUG_MODE_FREE;
+	if (!alive)
+		return over(debug);
+	if (debug->event == DEBUG_EVENT_NONE)
+		clear_immediate_exit(debug->cpu->vcpu.run);
+	if (debug->event == DEBUG_EVENT_PLANT)
+		is_point3(debug);
+	return stop_because(DEBUG_STEPPED);
+}
+
+/* Whether this CPU is in HLT or about to be, and others have turns too: one of them may have to
+ * send what it waits for. */
+static bool is_at_hlt(const struct debug *debug)
+{
+	enum { OPCODE_HLT = 0xf4 };
+	uint8_t code[2] = {0};
+
+	if (!debug->has_clock)
+		return false;
+	debug_read(debug, debug->regs.rip - 1, code, sizeof(code));
+	return code[1] == OPCODE_HLT ||
+	       (code[0] == OPCODE_HLT && vcpu_is_halted(&debug->cpu->vcpu));
+}
+
 struct debug_stop debug_step(struct debug *debug)
 {
 	struct debug_stop stop;
@@ -562,7 +638,9 @@ struct debug_stop debug_step(struct debug *debug)
 		return stop_because(DEBUG_NO_RING3);
 	special = special_at(debug, debug->regs.rip);
 	debug->steps++;
-	if (goes_to_target(debug, special)) {
+	if (is_at_hlt(debug)) {
+		stop = run_to_entry(debug);
+	} else if (goes_to_target(debug, special)) {
 		put_dr6_back(debug);
 		stop = step_to_target(debug, special);
 	} else if (debug_cpl(debug) == 3) {
@@ -582,27 +660,6 @@ struct debug_stop debug_step(struct debug *debug)
 /* ---- Freely ------------------------------------------------------------------------------------
  */
 
-static bool interrupted(const struct debug *debug)
-{
-	return debug->attention && *debug->attention;
-}
-
-/* At #BP's stub: a point of ring 3, taken back to; or the guest's own INT3. */
-static bool is_point3(struct debug *debug)
-{
-	struct debug_frame frame;
-	const struct debug_point *point;
-
-	if (debug_entry(debug, debug->regs.rip) != VECTOR_BP ||
-	    !debug_frame(debug, VECTOR_BP, &frame) || !(frame.cs & 3))
-		return false;
-	point = debug_find_point(debug, frame.rip - 1);
-	if (!point || point->plant.planted != OPCODE_INT3)
-		return false;
-	frame.rip--;
-	return debug_rewind(debug, &frame);
-}
-
 /* Whether to stop where the guest is now. */
 static bool stops_here(struct debug *debug)
 {
@@ -612,13 +669,18 @@ static bool stops_here(struct debug *debug)
 /* One KVM_RUN of the guest at full speed. */
 static struct debug_stop run_freely(struct debug *debug)
 {
+	bool alive;
+
 	put_dr6_back(debug);
 	if (!set_stepping(debug, false) || !debug_forget(debug))
 		return stop_because(DEBUG_FAILED);
-	if (!run_to_event(debug))
+	debug_clock_on(debug);
+	alive = run_to_event(debug);
+	debug_clock_off(debug);
+	if (!alive)
 		return over(debug);
 	if (debug->event == DEBUG_EVENT_NONE)
-		clear_immediate_exit(debug->machine->cpus[0].vcpu.run);
+		clear_immediate_exit(debug->cpu->vcpu.run);
 	if (debug->event == DEBUG_EVENT_EXIT && debug->stop_at_exits)
 		return stop_because(DEBUG_EXIT);
 	if (debug->event == DEBUG_EVENT_PLANT) {
@@ -638,29 +700,6 @@ static bool only_kernel_watches(const struct debug *debug)
 	return true;
 }
 
-/* Ring 3 at full speed until it enters ring 0. */
-static struct debug_stop run_ring3(struct debug *debug)
-{
-	bool alive;
-
-	put_dr6_back(debug);
-	debug->mode = DEBUG_MODE_STEP3;
-	debug->own_tf = true;
-	fence_up(debug);
-	alive = set_stepping(debug, false) && debug_forget(debug) && run_to_event(debug);
-	if (alive)
-		alive = debug_know(debug);
-	fence_down(debug);
-	debug->mode = DEBUG_MODE_FREE;
-	if (!alive)
-		return over(debug);
-	if (debug->event == DEBUG_EVENT_NONE)
-		clear_immediate_exit(debug->machine->cpus[0].vcpu.run);
-	if (debug->event == DEBUG_EVENT_PLANT)
-		is_point3(debug);
-	return stop_because(DEBUG_STEPPED);
-}
-
 /* A native SYSCALL whose fault at LSTAR has not come yet, on a KVM that leaves CPL at 3: a place
  * that no instruction of the guest is at. */
 static bool is_half_syscall(const struct debug *debug)
@@ -668,36 +707,71 @@ static bool is_half_syscall(const struct debug *debug)
 	return debug_cpl(debug) == 3 && debug_entry(debug, debug->regs.rip) == DEBUG_ENTRY_SYSCALL;
 }
 
+struct debug_stop debug_go(struct debug *debug, bool first)
+{
+	const struct debug_point *here;
+
+	if (!debug_know(debug))
+		return stop_because(DEBUG_FAILED);
+	here = debug_find_point(debug, debug->regs.rip);
+	if (!first && here && here->uses)
+		return stop_because(DEBUG_POINT);
+	if (!debug->watch_count && !here)
+		return run_freely(debug);
+	if (debug->watch_count && !here && debug_cpl(debug) == 3 && only_kernel_watches(debug) &&
+	    debug->fence_count)
+		return run_to_entry(debug);
+	return debug_step(debug);
+}
+
+/* Somebody wants the guest to stop. */
+static struct debug_stop stop_interrupted(struct debug *debug)
+{
+	if (!debug_know(debug))
+		return stop_because(DEBUG_FAILED);
+	if (is_half_syscall(debug))
+		debug_step(debug);
+	return stop_because(DEBUG_INTERRUPTED);
+}
+
 /* Signals may keep coming: each of them ends one KVM_RUN. */
-struct debug_stop debug_continue(struct debug *debug)
+static struct debug_stop run_on(struct debug *debug)
 {
 	bool first = true;
 
 	for (;;) {
 		struct debug_stop stop;
-		struct debug_point *here;
 
-		if (!debug_know(debug))
+		switch (debug_take_turn(debug)) {
+		case DEBUG_TURN_OWN:
+			break;
+		case DEBUG_TURN_OTHER:
+			first = false;
+			break;
+		case DEBUG_TURN_NOBODY:
+			return stop_interrupted(debug);
+		case DEBUG_TURN_FAILED:
 			return stop_because(DEBUG_FAILED);
-		here = debug_find_point(debug, debug->regs.rip);
-		if (!first && here && here->uses)
-			return stop_because(DEBUG_POINT);
-		if (!debug->watch_count && !here)
-			stop = run_freely(debug);
-		else if (debug->watch_count && !here && debug_cpl(debug) == 3 &&
-		         only_kernel_watches(debug) && debug->fence_count)
-			stop = run_ring3(debug);
-		else
-			stop = debug_step(debug);
+		}
+		stop = debug_go(debug, first);
 		first = false;
 		if (stop.why != DEBUG_STEPPED)
 			return stop;
-		if (interrupted(debug)) {
-			if (!debug_know(debug))
-				return stop_because(DEBUG_FAILED);
-			if (is_half_syscall(debug))
-				debug_step(debug);
-			return stop_because(DEBUG_INTERRUPTED);
-		}
+		if (interrupted(debug))
+			return stop_interrupted(debug);
 	}
+}
+
+struct debug_stop debug_continue(struct debug *debug)
+{
+	const struct debug_stop stop = run_on(debug);
+
+	debug_turn_end(debug);
+	return stop;
+}
+
+bool debug_let_go(struct debug *debug)
+{
+	put_dr6_back(debug);
+	return set_stepping(debug, false) && debug_forget(debug);
 }

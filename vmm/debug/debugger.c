@@ -20,10 +20,6 @@ bool debugger_check(const struct options *options)
 		return message_error(
 		    "--gdb, --inspect and --anatomy: each wants to be the one that "
 		    "stops the guest; give one of them");
-	if (debugger_wanted(options) && options->cpus > 1)
-		return message_error("--cpus %u: --gdb, --inspect and --anatomy stop and step a "
-		                     "machine with one CPU only: leave it out",
-		                     options->cpus);
 	if (options->inspect &&
 	    !inspect_when_parse(&when, options->inspect, problem, sizeof(problem)))
 		return message_error("--inspect: %s", problem);

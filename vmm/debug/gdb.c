@@ -17,7 +17,7 @@
 #include "vmm/run.h"
 #include "vmm/stop.h"
 
-enum { PLANTS_MAX = DEBUG_POINTS_MAX, THREAD = 1, TRAP = 5 /* SIGTRAP, gdb's numbers */ };
+enum { PLANTS_MAX = DEBUG_POINTS_MAX, TRAP = 5 /* SIGTRAP, gdb's numbers */ };
 
 struct gdb {
 	struct machine *machine;
@@ -33,6 +33,7 @@ struct gdb {
 		bool hardware;
 	} plants[PLANTS_MAX];
 	size_t plant_count;
+	struct cpu *stopped_cpu; /* what runs on without a word about threads */
 	bool no_ack, swbreak, hwbreak;
 	bool dead;        /* the guest has died: it can be looked at, and will not run */
 	bool finished;    /* nothing more is to be asked of gdb */
@@ -73,10 +74,27 @@ static const char *point_word(const struct gdb *gdb, uint64_t va)
 	return "";
 }
 
+/* To gdb each CPU that was started is a thread; 0 is no thread's number. */
+static unsigned thread_of(const struct cpu *cpu)
+{
+	return 1 + cpu->number;
+}
+
+/* NULL: there is no such thread. */
+static struct cpu *cpu_of(const struct gdb *gdb, uint64_t thread)
+{
+	struct machine *machine = gdb->machine;
+
+	if (thread < 1 || thread > machine->boot.cpus || !machine->cpus[thread - 1].started)
+		return NULL;
+	return &machine->cpus[thread - 1];
+}
+
 static void set_stop(struct gdb *gdb, int signal, const char *more)
 {
-	snprintf(gdb->stopped, sizeof(gdb->stopped), "T%02xthread:%x;%s", (unsigned)signal, THREAD,
-	         more);
+	gdb->stopped_cpu = gdb->debug.cpu;
+	snprintf(gdb->stopped, sizeof(gdb->stopped), "T%02xthread:%x;%s", (unsigned)signal,
+	         thread_of(gdb->debug.cpu), more);
 }
 
 /* The guest will not run any more: how it ended, or first a chance to look at what it died of. */
@@ -87,7 +105,8 @@ static void set_end(struct gdb *gdb)
 
 	if (died && !gdb->dead) {
 		gdb->dead = true;
-		gdb->debug.known = false;
+		gdb->debug.known = gdb->debug.changed = false;
+		gdb->debug.cpu = machine_last_cpu(gdb->machine);
 		set_stop(gdb, outcome->reason == END_PANIC ? SIGABRT : SIGSEGV, "");
 		return;
 	}
@@ -182,6 +201,8 @@ static struct debug_stop run_until_stop(struct gdb *gdb, bool step, uint64_t sta
 				stop.why = DEBUG_POINT;
 			else if (debug->regs.rip - start >= end - start)
 				break;
+			else
+				stop = debug_let_others(debug);
 		}
 	} while (stop.why == DEBUG_INTERRUPTED || stop.why == DEBUG_STEPPED);
 	return stop;
@@ -202,35 +223,78 @@ static void resume(struct gdb *gdb, bool step, uint64_t start, uint64_t end)
 /* c, C, s, S, with an address that gdb never gives and we do not know. */
 static void do_resume(struct gdb *gdb, const char *packet)
 {
+	gdb->debug.running = ~0U;
+	if (!debug_select(&gdb->debug, gdb->stopped_cpu)) {
+		reply_ok(gdb, false);
+		return;
+	}
 	resume(gdb, *packet == 's' || *packet == 'S', 0, 0);
 }
 
-/* vCont;ACTION[:THREAD]...: there is one thread, so the first action is its. */
+/* What vCont wants: of each CPU the first action that names it or all. */
+struct wanted {
+	unsigned running; /* bitmap: those with any action */
+	struct cpu *step; /* the one to be stepped; NULL: none */
+	uint64_t start, end;
+};
+
+/* ";ACTION[:THREAD]", one of them. */
+static bool parse_action(struct gdb *gdb, const char **packet, struct wanted *wanted)
+{
+	const char action = *(*packet)++;
+	uint64_t start = 0, end = 0, signal, thread = 0;
+	unsigned named = 0;
+	bool all = true;
+
+	if (action == 'r' && (!gdb_parse_number(packet, &start) || !gdb_parse_text(packet, ",") ||
+	                      !gdb_parse_number(packet, &end)))
+		return false;
+	if ((action == 'C' || action == 'S') && !gdb_parse_number(packet, &signal))
+		return false;
+	if (gdb_parse_text(packet, ":") && !gdb_parse_text(packet, "-1")) {
+		if (!gdb_parse_number(packet, &thread))
+			return false;
+		all = thread == 0;
+	}
+	for (unsigned i = 0; i < gdb->machine->boot.cpus; i++) {
+		if (all || thread == i + 1)
+			named |= 1U << i;
+	}
+	named &= ~wanted->running;
+	wanted->running |= named;
+	if (action == 'c' || action == 'C')
+		return true;
+	if (!strchr("sSr", action))
+		return false;
+	/* One at a time: gdb steps no more either. */
+	for (unsigned i = 0; i < gdb->machine->boot.cpus && !wanted->step; i++) {
+		if (named >> i & 1 && gdb->machine->cpus[i].started)
+			wanted->step = &gdb->machine->cpus[i];
+	}
+	wanted->start = start;
+	wanted->end = end;
+	return wanted->step || !named;
+}
+
+/* vCont;ACTION[:THREAD][;ACTION[:THREAD]]... */
 static void do_vcont(struct gdb *gdb, const char *packet)
 {
-	uint64_t start = 0, end = 0;
-	char action = *packet++;
+	struct wanted wanted = {0};
+	struct cpu *cpu = gdb->stopped_cpu;
 
-	switch (action) {
-	case 'c':
-	case 'C':
-		resume(gdb, false, 0, 0);
-		break;
-	case 's':
-	case 'S':
-		resume(gdb, true, 0, 0);
-		break;
-	case 'r':
-		if (!gdb_parse_number(&packet, &start) || !gdb_parse_text(&packet, ",") ||
-		    !gdb_parse_number(&packet, &end))
+	do {
+		if (!parse_action(gdb, &packet, &wanted)) {
 			reply_ok(gdb, false);
-		else
-			resume(gdb, true, start, end);
-		break;
-	default:
+			return;
+		}
+	} while (gdb_parse_text(&packet, ";"));
+	if (wanted.step)
+		cpu = wanted.step;
+	gdb->debug.running = wanted.running;
+	if (*packet || !debug_select(&gdb->debug, cpu))
 		reply_ok(gdb, false);
-		break;
-	}
+	else
+		resume(gdb, wanted.step, wanted.start, wanted.end);
 }
 
 /* ---- Registers
@@ -238,7 +302,7 @@ static void do_vcont(struct gdb *gdb, const char *packet)
 
 static bool registers_read(struct gdb *gdb, struct gdb_registers *registers)
 {
-	const struct vcpu *vcpu = &gdb->machine->cpus[0].vcpu;
+	const struct vcpu *vcpu = &gdb->debug.cpu->vcpu;
 
 	if (!debug_know(&gdb->debug) || KVM_IOCTL(vcpu->fd, KVM_GET_FPU, &registers->fpu) < 0)
 		return false;
@@ -250,7 +314,7 @@ static bool registers_read(struct gdb *gdb, struct gdb_registers *registers)
 static bool registers_write(struct gdb *gdb, const struct gdb_registers *old,
                             struct gdb_registers *new)
 {
-	const struct vcpu *vcpu = &gdb->machine->cpus[0].vcpu;
+	const struct vcpu *vcpu = &gdb->debug.cpu->vcpu;
 
 	if (memcmp(&old->fpu, &new->fpu, sizeof(old->fpu)) != 0 &&
 	    ioctl(vcpu->fd, KVM_SET_FPU, &new->fpu) < 0)
@@ -520,15 +584,58 @@ static void do_monitor(struct gdb *gdb, const char *packet)
 	reply_ok(gdb, out);
 }
 
-static void do_thread_info(struct gdb *gdb, const char *packet)
+/* Hg: the thread that registers and memory are asked of.  Hc, for c and s, which gdb does not use
+ * where there is vCont. */
+static void do_select(struct gdb *gdb, const char *packet)
 {
-	const char *ring =
-	    debug_know(&gdb->debug) && debug_cpl(&gdb->debug) == 3 ? "ring 3" : "ring 0";
-	char text[64];
+	uint64_t thread = 0;
+	struct cpu *cpu = gdb->debug.cpu;
+	const bool general = packet[1] == 'g';
+
+	packet += 2;
+	if (!gdb_parse_text(&packet, "-1") && gdb_parse_number(&packet, &thread) && thread)
+		cpu = cpu_of(gdb, thread);
+	if (general)
+		reply_ok(gdb, cpu && debug_select(&gdb->debug, cpu));
+	else
+		reply_ok(gdb, cpu);
+}
+
+static void do_thread_list(struct gdb *gdb, const char *packet)
+{
+	const char *separator = "m";
 
 	(void)packet;
-	snprintf(text, sizeof(text), "vCPU 0, %s, CR3 0x%llx", ring, gdb->debug.sregs.cr3);
+	for (unsigned i = 0; i < gdb->machine->boot.cpus; i++) {
+		if (!gdb->machine->cpus[i].started)
+			continue;
+		gdb_reply_format(&gdb->reply, "%s%x", separator, i + 1);
+		separator = ",";
+	}
+}
+
+static void do_current_thread(struct gdb *gdb, const char *packet)
+{
+	(void)packet;
+	gdb_reply_format(&gdb->reply, "QC%x", thread_of(gdb->debug.cpu));
+}
+
+static void do_thread_info(struct gdb *gdb, const char *packet)
+{
+	struct cpu *selected = gdb->debug.cpu, *cpu;
+	uint64_t thread;
+	char text[80];
+
+	cpu = gdb_parse_number(&packet, &thread) ? cpu_of(gdb, thread) : NULL;
+	if (!cpu || !debug_select(&gdb->debug, cpu) || !debug_know(&gdb->debug)) {
+		reply_ok(gdb, false);
+		return;
+	}
+	snprintf(text, sizeof(text), "vCPU %u, ring %u, CR3 0x%llx%s", cpu->number,
+	         debug_cpl(&gdb->debug), gdb->debug.sregs.cr3,
+	         cpu->halted || vcpu_is_halted(&cpu->vcpu) ? ", halted" : "");
 	gdb_reply_hex(&gdb->reply, text, strlen(text));
+	debug_select(&gdb->debug, selected);
 }
 
 static void do_no_ack(struct gdb *gdb, const char *packet)
@@ -540,8 +647,10 @@ static void do_no_ack(struct gdb *gdb, const char *packet)
 
 static void do_thread_alive(struct gdb *gdb, const char *packet)
 {
-	(void)packet;
-	reply_ok(gdb, true);
+	uint64_t thread;
+
+	packet++;
+	reply_ok(gdb, gdb_parse_number(&packet, &thread) && cpu_of(gdb, thread));
 }
 
 static void do_why(struct gdb *gdb, const char *packet)
@@ -576,14 +685,14 @@ static const struct command {
     {"qXfer:features:read:target.xml:", do_features, true, NULL},
     {"qSupported", do_supported, true, NULL},
     {"QStartNoAckMode", do_no_ack, true, NULL},
-    {"qfThreadInfo", NULL, false, "m1"},
+    {"qfThreadInfo", do_thread_list, false, NULL},
     {"qsThreadInfo", NULL, false, "l"},
     {"qThreadExtraInfo,", do_thread_info, true, NULL},
     {"qAttached", NULL, false, "1"},
     {"qOffsets", NULL, false, "Text=0;Data=0;Bss=0"},
     {"qSymbol", NULL, false, "OK"},
     {"qRcmd,", do_monitor, true, NULL},
-    {"qC", NULL, false, "QC1"},
+    {"qC", do_current_thread, false, NULL},
     {"vCont?", NULL, false, "vCont;c;C;s;S;r"},
     {"vCont;", do_vcont, true, NULL},
     {"vKill", do_kill, false, NULL},
@@ -601,7 +710,7 @@ static const struct command {
     {"S", do_resume, false, NULL},
     {"Z", do_point, false, NULL},
     {"z", do_point, false, NULL},
-    {"H", NULL, false, "OK"},
+    {"H", do_select, false, NULL},
     {"T", do_thread_alive, false, NULL},
     {"D", do_detach, false, NULL},
     {"k", do_kill, false, NULL},
@@ -699,8 +808,7 @@ void gdb_run(struct machine *machine, const char *address)
 		return;
 	}
 	gdb->machine = machine;
-	if (gdb_line_open(&gdb->line, address, machine->image.path, machine->cpus[0].vcpu.run,
-	                  machine->options->quiet) &&
+	if (gdb_line_open(&gdb->line, address, machine->image.path, machine->options->quiet) &&
 	    debug_attach(&gdb->debug, machine))
 		run_session(gdb);
 	else if (stop_requested())
@@ -710,9 +818,8 @@ void gdb_run(struct machine *machine, const char *address)
 	gdb_line_close(&gdb->line);
 	free(gdb);
 	/* A signal for gdb may have left it set; one that ends the run is looked at again. */
-	machine->cpus[0].vcpu.run->immediate_exit = stop_requested() ? 1 : 0;
-	if (machine->outcome.reason == END_RUNNING) {
-		while (run_once(&machine->cpus[0])) {
-		}
-	}
+	for (unsigned i = 0; i < machine->boot.cpus; i++)
+		machine->cpus[i].vcpu.run->immediate_exit = stop_requested() ? 1 : 0;
+	if (machine->outcome.reason == END_RUNNING)
+		run_cpus(machine);
 }

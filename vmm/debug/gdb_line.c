@@ -22,13 +22,12 @@
 
 /* A signal handler has no other way to what it needs. */
 volatile sig_atomic_t gdb_line_attention;
-static struct kvm_run *running;
 
 static void on_input(int signal)
 {
 	(void)signal;
 	gdb_line_attention = 1;
-	__atomic_store_n(&running->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	stop_all();
 }
 
 /* ---- Addresses ---------------------------------------------------------------------------------
@@ -185,18 +184,16 @@ static bool wait_for(int fd)
 	return false;
 }
 
-static bool watch_input(int fd, struct kvm_run *run)
+static bool watch_input(int fd)
 {
 	const struct sigaction action = {.sa_handler = on_input};
 	const struct f_owner_ex owner = {.type = F_OWNER_TID, .pid = (pid_t)syscall(SYS_gettid)};
 
-	running = run;
 	return sigaction(SIGIO, &action, NULL) == 0 && fcntl(fd, F_SETOWN_EX, &owner) == 0 &&
 	       fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK) == 0;
 }
 
-bool gdb_line_open(struct gdb_line *line, const char *address, const char *guest,
-                   struct kvm_run *run, bool quiet)
+bool gdb_line_open(struct gdb_line *line, const char *address, const char *guest, bool quiet)
 {
 	const int on = 1;
 	union socket_address where = {0};
@@ -222,7 +219,7 @@ bool gdb_line_open(struct gdb_line *line, const char *address, const char *guest
 	/* Packets are small, and each waits for its answer. */
 	if (where.any.sa_family != AF_UNIX)
 		setsockopt(line->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	return watch_input(line->fd, run) ||
+	return watch_input(line->fd) ||
 	       message_error("--gdb %s: no signal for input: %s", address, strerror(errno));
 }
 

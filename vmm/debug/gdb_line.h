@@ -8,8 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <linux/kvm.h>
-
 struct gdb_line {
 	int fd;           /* -1: none */
 	const char *path; /* of a UNIX socket, to be removed; NULL: none */
@@ -18,10 +16,9 @@ struct gdb_line {
 };
 
 /* Listens at `address` (vmm/debug/gdb.h), says so on stderr unless `quiet`, and waits for one
- * connection. Input then sets *gdb_line_attention and run->immediate_exit.  False after a message,
- * or when a request to stop the VMM came first. */
-bool gdb_line_open(struct gdb_line *line, const char *address, const char *guest,
-                   struct kvm_run *run, bool quiet);
+ * connection. Input then sets *gdb_line_attention and makes KVM_RUN return (stop_all).  False after
+ * a message, or when a request to stop the VMM came first. */
+bool gdb_line_open(struct gdb_line *line, const char *address, const char *guest, bool quiet);
 void gdb_line_close(struct gdb_line *line);
 
 extern volatile sig_atomic_t gdb_line_attention;

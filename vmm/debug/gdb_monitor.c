@@ -51,15 +51,27 @@ static void count_group(FILE *out, enum counter_group group, const struct rs_sta
 	}
 }
 
+/* Of all CPUs. */
+static uint64_t exits(const struct machine *machine, uint32_t reason)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < machine->boot.cpus; i++) {
+		if (machine->cpus[i].started)
+			sum += machine->cpus[i].stats.reasons[reason].count;
+	}
+	return sum;
+}
+
 static void do_stats(FILE *out, struct debug *debug, const char *argument)
 {
 	const struct machine *machine = debug->machine;
 	const struct rs_stats guest = boot_counts(&machine->boot);
 
 	(void)argument;
-	fputs("Returns from KVM_RUN (the debugger's own are HLT, DEBUG and EINTR):\n", out);
+	fputs("Returns from KVM_RUN (the debugger's own are IO, DEBUG and EINTR):\n", out);
 	for (uint32_t i = 0; i < STATS_REASONS; i++)
-		count(out, stats_reason_name(i), machine->cpus[0].stats.reasons[i].count);
+		count(out, stats_reason_name(i), exits(machine, i));
 	fprintf(out, "  %12" PRIu64 "  instructions run one at a time\n", debug->steps);
 	if (!machine->image.noted)
 		return;

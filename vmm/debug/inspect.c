@@ -237,8 +237,10 @@ void inspect_print(FILE *out, const struct inspect_state *state,
 {
 	char text[160];
 
-	fprintf(out, "Stop %" PRIu64 " after %" PRIu64 " exits: %s\n", state->number, state->exits,
-	        state->why);
+	fprintf(out, "Stop %" PRIu64 " after %" PRIu64 " exits", state->number, state->exits);
+	if (state->several)
+		fprintf(out, ", CPU %u", state->cpu);
+	fprintf(out, ": %s\n", state->why);
 	fprintf(out, "  ring %u at %016llx%s: %s\n", inspect_cpl(state), state->regs.rip,
 	        symbols_text(symbols, state->regs.rip, text, sizeof(text)),
 	        *state->instruction ? state->instruction : "(not readable)");
@@ -325,6 +327,7 @@ json_t *inspect_json(const struct inspect_state *state, const struct inspect_sta
 	}
 	json_object_set_new(object, "stop", json_integer((json_int_t)state->number));
 	json_object_set_new(object, "exits", json_integer((json_int_t)state->exits));
+	json_object_set_new(object, "cpu", json_integer(state->cpu));
 	json_object_set_new(object, "kind", json_string(state->kind));
 	json_object_set_new(object, "why", json_string(state->why));
 	json_object_set_new(object, "cpl", json_integer(inspect_cpl(state)));

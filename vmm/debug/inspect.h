@@ -40,6 +40,8 @@ struct inspect_state {
 	char instruction[192]; /* the one at RIP, disassembled; "" when it cannot be read */
 	uint64_t number;       /* of this stop, from 1 */
 	uint64_t exits;        /* returns from KVM_RUN so far */
+	unsigned cpu;          /* where it stopped ... */
+	bool several;          /* ... if there is more than one */
 	char kind[16];         /* "vector", "syscall", ...: the WHEN that it answers */
 	char why[224];         /* the reason in words */
 };

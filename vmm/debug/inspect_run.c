@@ -17,7 +17,7 @@ enum { MAX_OFFSET = 1 << 20 }; /* behind a symbol that is decoded from its start
 bool inspect_take(struct debug *debug, struct debug_code *code, const struct symbols *symbols,
                   struct inspect_state *state)
 {
-	const struct vcpu *vcpu = &debug->machine->cpus[0].vcpu;
+	const struct vcpu *vcpu = &debug->cpu->vcpu;
 	struct debug_instruction insn;
 	uint8_t bytes[15];
 	size_t size;
@@ -25,6 +25,8 @@ bool inspect_take(struct debug *debug, struct debug_code *code, const struct sym
 	*state = (struct inspect_state){0};
 	if (!debug_know(debug) || KVM_IOCTL(vcpu->fd, KVM_GET_VCPU_EVENTS, &state->events) < 0)
 		return false;
+	state->cpu = debug->cpu->number;
+	state->several = debug->machine->boot.cpus > 1;
 	state->regs = debug->regs;
 	state->sregs = debug->sregs;
 	for (unsigned i = 0; i < INSPECT_MSRS; i++) {
@@ -153,7 +155,10 @@ struct inspection {
 	uint64_t matches; /* stops that were asked for, shown or not */
 	uint64_t shown;
 	bool failed, done;
-	struct inspect_state last;
+	struct {
+		bool shown;
+		struct inspect_state state;
+	} last[RS_MAX_CPUS]; /* of each CPU */
 };
 
 static bool plant(struct inspection *in, uint64_t va)
@@ -274,8 +279,9 @@ static bool plant_all(struct inspection *in)
 /* One stop that was asked for: shown, unless first or every=N say otherwise. */
 static void show(struct inspection *in, const char *kind, const char *why)
 {
+	const unsigned cpu = in->debug.cpu->number;
+	const struct inspect_state *previous = in->last[cpu].shown ? &in->last[cpu].state : NULL;
 	struct inspect_state state;
-	const struct inspect_state *previous = in->shown ? &in->last : NULL;
 
 	if (in->done || in->matches++ % in->when.every)
 		return;
@@ -296,13 +302,15 @@ static void show(struct inspection *in, const char *kind, const char *why)
 		inspect_print(in->out, &state, previous, &in->symbols);
 	}
 	in->shown++;
-	in->last = state;
+	in->last[cpu].state = state;
+	in->last[cpu].shown = true;
 	in->done = in->when.first;
 }
 
-static void exit_text(const struct machine *machine, char *buf, size_t size)
+static void exit_text(const struct cpu *cpu, char *buf, size_t size)
 {
-	const struct kvm_run *run = machine->cpus[0].vcpu.run;
+	const struct machine *machine = cpu->machine;
+	const struct kvm_run *run = cpu->vcpu.run;
 	const char *name = stats_reason_name(machine->outcome.exit_reason);
 
 	switch (machine->outcome.exit_reason) {
@@ -330,7 +338,7 @@ static void at_exit(struct inspection *in)
 	if (!in->when.exits[reason < STATS_REASONS ? reason : STATS_OTHER] &&
 	    in->when.count != in->exits)
 		return;
-	exit_text(in->machine, why, sizeof(why));
+	exit_text(in->debug.cpu, why, sizeof(why));
 	show(in, "exit", why);
 }
 
@@ -494,8 +502,6 @@ void inspect_run(struct machine *machine)
 	debug_code_close(in->code);
 	symbols_free(&in->symbols);
 	free(in);
-	if (machine->outcome.reason == END_RUNNING) {
-		while (run_once(&machine->cpus[0])) {
-		}
-	}
+	if (machine->outcome.reason == END_RUNNING)
+		run_cpus(machine);
 }

@@ -113,7 +113,7 @@ static void say(unsigned cpu, uint64_t stream, const char *text)
 	cpu_call(cpu, RS_CALL_WRITE, stream, length);
 }
 
-static void say_name(unsigned cpu, uint64_t stream)
+__attribute__((noinline)) static void say_name(unsigned cpu, uint64_t stream)
 {
 	char text[] = "CPU 0 counts\n";
 
@@ -125,7 +125,7 @@ static inline void relax(void)
 {
 	__asm__ volatile("pause" : : : "memory");
 }
-static _Noreturn void spin(void)
+__attribute__((noinline)) static _Noreturn void spin(void)
 {
 	for (;;)
 		relax();
@@ -211,7 +211,8 @@ static void sleep_until(volatile unsigned *counter)
 /* ---- What each CPU does
  * -------------------------------------------------------------------------- */
 
-static void do_count(unsigned cpu)
+/* Never inlined: somebody may want to stop here. */
+__attribute__((noinline)) static void do_count(unsigned cpu)
 {
 	volatile struct rs_stats *stats =
 	    (volatile struct rs_stats *)(RS_KERNEL_CPU(cpu) + RS_KERNEL_STATS);
