@@ -89,14 +89,14 @@ is() { # NAME GOT WANTED
 # ---- Ring 0 ------------------------------------------------------------------------------------------
 
 session "crash none" 'info registers rip cs cr0 cr4 efer fs_base gs_base' 'stepi' 'x/i $pc' \
-	'break kernel_main' 'continue' 'backtrace 1' 'next' 'hbreak process_init' 'continue' 'step' \
+	'break kernel_main' 'continue' 'backtrace 1' 'next' 'info symbol $pc' 'hbreak process_init' 'continue' 'step' \
 	'finish' 'finish' 'info threads' 'kill'
 shows "waits before the first instruction" 'rip +0x[0-9a-f]+ +0x[0-9a-f]+ <kernel_start>'
 shows "control registers with their bits" 'cr0 .*PE .*PG' 'efer .*LME LMA' 'gs_base +0xffffffffd0000000'
 shows "break, hbreak, continue" 'Breakpoint 1, kernel_main' 'Breakpoint 2, process_init'
 shows "backtrace shows the caller" '#0 +kernel_main \(boot='
-shows "next, step and finish" 'boot->magic|open_mark_port' 'Breakpoint 2' 'new_process \(' 'in process_init|process_init \(' \
-	'kernel_main \(.*process_start_first'
+shows "next, step and finish" 'kernel_main \+ [1-9][0-9]* in section' 'Breakpoint 2' 'new_process \(' 'in process_init|process_init \(' \
+	'kernel_main \('
 shows "info threads" 'Thread 1 .*vCPU 0, ring 0'
 is "kill ends the guest" "$status" 137
 
@@ -105,7 +105,7 @@ is "kill ends the guest" "$status" 137
 session "crash none" 'break user_syscall' 'continue' 'backtrace 2' 'info registers cs ss' \
 	'display/i $pc' 'stepi 30' 'info registers cs' 'delete' 'break syscall64' 'continue' 'backtrace' \
 	'info registers xmm0 mxcsr' 'detach'
-shows "a breakpoint in ring 3" 'Breakpoint 1, syscall \(' '#1 ' 'cs +0x2b' 'ss +0x23'
+shows "a breakpoint in ring 3" 'Breakpoint 1, (user_)?syscall \(' '#1 ' 'cs +0x2b' 'ss +0x23'
 shows "stepping enters ring 0" 'Breakpoint 1' 'cs +0x8 '
 shows "backtrace in ring 0 up to the entry" 'Breakpoint 2, syscall64 \(' '#1 .*(syscall_entry|quirk_syscall)'
 shows "SSE registers" 'xmm0 +\{' 'mxcsr +0x'

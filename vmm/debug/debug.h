@@ -33,6 +33,7 @@
 #define VMM_DEBUG_H
 
 #include <signal.h>
+#include <time.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
