@@ -125,7 +125,7 @@ static void arm_timer(void)
 }
 
 /* Somebody is ready: the current process has a slice from now on, if it has none yet. */
-static inline void begin_slice(void)
+static inline __attribute__((always_inline)) void begin_slice(void)
 {
 	if (slices.max_ns && !slices.running[this_cpu()->number] && ready.first)
 		arm_timer();
@@ -161,7 +161,7 @@ static void wake_idle_cpu(void)
 		apic_send(cpu, VECTOR_WAKE);
 }
 
-static void enqueue(struct process *process)
+static inline __attribute__((always_inline)) void enqueue(struct process *process)
 {
 	process->state = PROCESS_READY;
 	process->next = NULL;
@@ -180,7 +180,7 @@ void schedule_ready(struct process *process)
 	wake_idle_cpu();
 }
 
-static struct process *take_ready(void)
+static inline __attribute__((always_inline)) struct process *take_ready(void)
 {
 	const uint32_t cpu = this_cpu()->number;
 	struct process *process = ready.first;
