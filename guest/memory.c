@@ -5,6 +5,7 @@
 #include "guest/console.h"
 #include "guest/errno.h"
 #include "guest/frames.h"
+#include "guest/smp.h"
 #include "guest/string.h"
 
 #define STACK_TOP  (RS_USER_END - 16 * PAGE_SIZE)
@@ -427,10 +428,22 @@ static bool apply(struct change *change)
 	return true;
 }
 
+static bool change_range_locked(struct memory *memory, int kind, uint64_t va, uint64_t end,
+                                uint32_t rights)
+{
+	return apply(&(struct change){memory, kind, rights, va, end, 0, 0});
+}
+
+/* Of a memory's areas nobody knows but its process; frames and tables are everybody's. */
 static bool change_range(struct memory *memory, int kind, uint64_t va, uint64_t end,
                          uint32_t rights)
 {
-	return apply(&(struct change){memory, kind, rights, va, end, 0, 0});
+	bool good;
+
+	kernel_lock();
+	good = change_range_locked(memory, kind, va, end, rights);
+	kernel_unlock();
+	return good;
 }
 
 /* ---- System calls ---------------------------------------------------------------------------- */
@@ -657,7 +670,8 @@ bool memory_map_image(struct memory *memory, const struct rs_boot *boot)
 		if (segment->user && !add_area(memory, &area, NULL))
 			return false;
 	}
-	return change_range(memory, MAP, STACK_TOP - STACK_SIZE, STACK_TOP, PT_USER | PT_WRITE);
+	return change_range_locked(memory, MAP, STACK_TOP - STACK_SIZE, STACK_TOP,
+	                           PT_USER | PT_WRITE);
 }
 
 uint64_t memory_push_arguments(const struct memory *memory, const struct rs_boot *boot)

@@ -36,6 +36,8 @@ struct memory {
 	uint64_t brk; /* end of the heap */
 };
 
+/* The kernel's lock is held (guest/smp.h) in these. */
+
 /* Empty.  False: no memory, and nothing is left. */
 bool memory_create(struct memory *memory);
 /* Gives back every page and every table.  The space must be loaded on no CPU. */
@@ -51,6 +53,8 @@ uint64_t memory_push_arguments(const struct memory *memory, const struct rs_boot
 /* All of the parent's memory into an empty child.  False: no memory; what is there until then goes
  * with memory_destroy. */
 bool memory_copy(struct memory *child, const struct memory *parent);
+
+/* ... and not in these: they take it. */
 
 /* Moves the end of the heap to `wanted`, where memory and the heap's bounds allow it.  Returns
  * where it is then. */

@@ -70,15 +70,10 @@ SYSCALL_DEFINE3(read, uint32_t, fd, uint64_t, buffer, uint64_t, count)
 static int64_t map_memory(uint64_t va, uint64_t len, uint64_t prot, uint64_t flags, uint32_t fd,
                           bool i386)
 {
-	int64_t result;
-
 	/* The three that there are cannot be mapped. */
 	if (!(flags & MAP_ANONYMOUS))
 		return fd <= 2 ? -ENODEV : -EBADF;
-	kernel_lock();
-	result = memory_mmap(&process_current()->memory, va, len, prot, flags, i386);
-	kernel_unlock();
-	return result;
+	return memory_mmap(&process_current()->memory, va, len, prot, flags, i386);
 }
 
 static int64_t sys64_mmap(const struct rs_regs *regs)
@@ -111,22 +106,12 @@ static int64_t sys32_mmap(const struct rs_regs *regs)
 
 SYSCALL_DEFINE3(mprotect, uint64_t, va, uint64_t, len, uint64_t, prot)
 {
-	int64_t result;
-
-	kernel_lock();
-	result = memory_mprotect(&process_current()->memory, va, len, prot);
-	kernel_unlock();
-	return result;
+	return memory_mprotect(&process_current()->memory, va, len, prot);
 }
 
 SYSCALL_DEFINE2(munmap, uint64_t, va, uint64_t, len)
 {
-	int64_t result;
-
-	kernel_lock();
-	result = memory_munmap(&process_current()->memory, va, len);
-	kernel_unlock();
-	return result;
+	return memory_munmap(&process_current()->memory, va, len);
 }
 
 SYSCALL_DEFINE0(getpid)
@@ -150,12 +135,7 @@ SYSCALL_DEFINE0(sched_yield)
 /* As Linux's, not the C library's: returns the break, which on failure is the one before. */
 SYSCALL_DEFINE1(brk, uint64_t, wanted)
 {
-	int64_t result;
-
-	kernel_lock();
-	result = (int64_t)memory_brk(&process_current()->memory, wanted);
-	kernel_unlock();
-	return result;
+	return (int64_t)memory_brk(&process_current()->memory, wanted);
 }
 
 SYSCALL_DEFINE0(fork)

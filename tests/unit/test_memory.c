@@ -163,6 +163,16 @@ void space_replace(struct space *space, uint64_t va, uint64_t pa, uint32_t right
 	    PT_OK);
 }
 
+uint32_t smp_cpus = 1;
+
+void smp_lock_contended(void)
+{
+}
+
+void smp_unlock_contended(void)
+{
+}
+
 void panic(const struct rs_regs *regs, const char *format, ...)
 {
 	(void)regs;
