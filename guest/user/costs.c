@@ -303,26 +303,15 @@ static void measure_rates(struct costs *costs)
 	}
 }
 
-static void read_at(void *address)
-{
-	*(const volatile uint8_t *)address;
-}
-
-/* Memory to read: what brk gives, or else this program's own pages, which are few. */
+/* Memory to read, as much of it as there is. */
 static const volatile uint8_t *get_memory(uint64_t *pages)
 {
-	const uint64_t image = 0x400000;
-	long start = raw_syscall(SYS_brk, 0L);
-	struct fault fault;
+	const long start = raw_syscall(SYS_brk, 0L);
 
-	*pages = HEAP_PAGES;
-	if (start > 0 && raw_syscall(SYS_brk, start + (long)(HEAP_PAGES * PAGE_SIZE)) > start)
-		return (const volatile uint8_t *)start;
-	*pages = 0;
-	while (*pages < HEAP_PAGES &&
-	       !catch_fault(read_at, (void *)(image + *pages * PAGE_SIZE), &fault))
-		++*pages;
-	return (const volatile uint8_t *)image;
+	for (*pages = HEAP_PAGES; *pages; *pages /= 2)
+		if (raw_syscall(SYS_brk, start + (long)(*pages * PAGE_SIZE)) > start)
+			break;
+	return (const volatile uint8_t *)start;
 }
 
 static void measure_sets(struct costs *costs)

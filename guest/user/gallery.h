@@ -63,6 +63,7 @@ struct departure {
 
 extern struct rs_info info;
 extern enum host_kind host;
+extern bool gallery_brief; /* print the totals, and of the rows those that differ only */
 
 /* ---- The run --------------------------------------------------------------------------------- */
 

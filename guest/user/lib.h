@@ -56,12 +56,6 @@ void set_text(char *field, size_t size, const char *text);
 /* The decimal number a string begins with; 0 when there is none. */
 uint64_t number(const char *text);
 
-struct fault {
-	uint64_t vector, error, cr2, rip;
-};
-/* Calls attempt(arg).  True: it faulted, and how; what it was doing is abandoned. */
-bool catch_fault(void (*attempt)(void *arg), void *arg, struct fault *fault);
-
 static inline uint64_t rdtsc(void)
 {
 	uint32_t low, high;

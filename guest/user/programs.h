@@ -14,6 +14,8 @@ int walls_main(int argc, char **argv);
 int hostile_main(int argc, char **argv);
 int crossings_main(int argc, char **argv);
 int memory_main(int argc, char **argv);
+int syscalls_main(int argc, char **argv);
+int cat_main(int argc, char **argv);
 int processes_main(int argc, char **argv); /* [CROSSINGS [FORKS]] */
 
 #endif

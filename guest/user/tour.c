@@ -3,6 +3,7 @@
  * crossing costs in each KPTI mode.
  */
 #include "guest/user/cross.h"
+#include "guest/user/gallery.h"
 #include "guest/user/lib.h"
 #include "guest/user/programs.h"
 #include "guest/user/record.h"
@@ -10,8 +11,6 @@
 #define ROUNDS 5 /* the best of so many parts is reported */
 
 static uint64_t turns; /* crossings measured of each kind in each mode */
-
-static struct rs_info info;
 
 static void section(const char *title)
 {
@@ -105,7 +104,7 @@ static void anatomy(void)
 /* ---- Isolation ----------------------------------------------------------------------------------
  */
 
-static void read_at(void *address)
+static void read_at(uint64_t address)
 {
 	*(volatile const char *)address;
 }
@@ -118,14 +117,15 @@ static const char *const mode_names[] = {
 
 static void try_kernel_read(const char *what, uint64_t address)
 {
-	struct fault fault = {0};
+	const struct outcome got = try(read_at, address);
 
-	if (catch_fault(read_at, (void *)address, &fault))
-		printf("    ring 3 reads %s %016x: %s error code %u, %s\n", what, address,
-		       fault.vector == VECTOR_PF ? "#PF" : "another fault", fault.error,
-		       fault.error & PF_P ? "mapped, but not for ring 3" : "not mapped at all");
+	printf("    ring 3 reads %s %016x: ", what, address);
+	if (got.vector == ALLOWED)
+		printf("ALLOWED\n");
 	else
-		printf("    ring 3 reads %s %016x: ALLOWED\n", what, address);
+		printf("%s error code %u, %s\n", got.vector == VECTOR_PF ? "#PF" : "another fault",
+		       (uint64_t)got.error,
+		       got.error & PF_P ? "mapped, but not for ring 3" : "not mapped at all");
 }
 
 static void isolation(void)
@@ -134,6 +134,7 @@ static void isolation(void)
 	struct rs_page_counts counts;
 
 	section("What ring 3 can see of the kernel");
+	try_handle();
 	syscall(RS_SYS_COUNT_PAGES, &counts);
 	for (int i = 0; i < 2; i++) {
 		syscall(RS_SYS_PTI_MODE, (long)modes[i]);
@@ -144,6 +145,7 @@ static void isolation(void)
 		try_kernel_read("kernel text", RS_KERNEL_TEXT);
 		try_kernel_read("entry text ", RS_ENTRY_BASE);
 	}
+	syscall(RS_SYS_FAULT_HANDLER, 0L);
 	syscall(RS_SYS_PTI_MODE, (long)info.pti_mode);
 }
 
@@ -187,7 +189,7 @@ static void processes(void)
 	wait_for_child();
 	flush();
 	if (syscall(SYS_fork) == 0) {
-		read_at((void *)RS_KERNEL_TEXT);
+		read_at(RS_KERNEL_TEXT);
 		exit(0);
 	}
 	wait_for_child();
@@ -336,11 +338,24 @@ static void costs(void)
 		printf("  This CPU has no PCID.\n");
 }
 
+/* ---- The galleries --------------------------------------------------------------------------- */
+
+static int galleries(void)
+{
+	section(
+	    "Every wall, state and way, row by row (--program walls, hostile, crossings, memory "
+	    "show them)");
+	gallery_brief = true;
+	return check_main(0, NULL);
+}
+
 #define TURNS 2000 /* unless the argument says otherwise */
 
 int tour_main(int argc, char **argv)
 {
 	static const char *const start_modes[] = {"off", "on, with PCID", "on, without PCID"};
+
+	int status = 0;
 
 	turns = argc > 1 ? number(argv[1]) : TURNS;
 	if (turns < 2 * ROUNDS)
@@ -352,6 +367,8 @@ int tour_main(int argc, char **argv)
 	isolation();
 	processes();
 	costs();
+	if (argc < 2)
+		status = galleries();
 	flush();
-	return 0;
+	return status;
 }
