@@ -76,28 +76,26 @@ static int64_t map_memory(uint64_t va, uint64_t len, uint64_t prot, uint64_t fla
 	return memory_mmap(&process_current()->memory, va, len, prot, flags, i386);
 }
 
-static int64_t sys64_mmap(const struct rs_regs *regs)
+SYSCALL_DEFINE6(mmap, uint64_t, va, uint64_t, len, uint64_t, prot, uint64_t, flags, uint32_t, fd,
+                uint64_t, offset)
 {
-	if (regs->r9 % PAGE_SIZE)
-		return -EINVAL;
-	return map_memory(regs->rdi, regs->rsi, regs->rdx, regs->r10, (uint32_t)regs->r8, false);
+	return offset % PAGE_SIZE ? -EINVAL : map_memory(va, len, prot, flags, fd, false);
 }
 
-/* The offset, in pages, means nothing to anonymous memory. */
-static int64_t sys32_mmap2(const struct rs_regs *regs)
+/* i386.  The offset, in pages, means nothing to anonymous memory. */
+SYSCALL_DEFINE5(mmap2, uint64_t, va, uint64_t, len, uint64_t, prot, uint64_t, flags, uint32_t, fd)
 {
-	return map_memory((uint32_t)regs->rbx, (uint32_t)regs->rcx, (uint32_t)regs->rdx,
-	                  (uint32_t)regs->rsi, (uint32_t)regs->rdi, true);
+	return map_memory(va, len, prot, flags, fd, true);
 }
 
 /* The old way of i386: the arguments lie in memory. */
-static int64_t sys32_mmap(const struct rs_regs *regs)
+SYSCALL_DEFINE1(old_mmap, uint64_t, buffer)
 {
 	struct {
 		uint32_t va, len, prot, flags, fd, offset;
 	} arg;
 
-	if (!copy_from_user(&arg, (uint32_t)regs->rbx, sizeof(arg)))
+	if (!copy_from_user(&arg, buffer, sizeof(arg)))
 		return -EFAULT;
 	if (arg.offset % PAGE_SIZE)
 		return -EINVAL;
@@ -176,20 +174,18 @@ static int64_t sleep_for(int64_t seconds, int64_t nanoseconds)
 
 /* Nothing interrupts a sleep, so what remains of it is never told.  The two tables differ in their
  * struct timespec. */
-static int64_t sys64_nanosleep(const struct rs_regs *regs)
+SYSCALL_DEFINE1(nanosleep, uint64_t, buffer)
 {
 	int64_t time[2];
 
-	return copy_from_user(time, regs->rdi, sizeof(time)) ? sleep_for(time[0], time[1])
-	                                                     : -EFAULT;
+	return copy_from_user(time, buffer, sizeof(time)) ? sleep_for(time[0], time[1]) : -EFAULT;
 }
 
-static int64_t sys32_nanosleep(const struct rs_regs *regs)
+SYSCALL_DEFINE1(nanosleep_i386, uint64_t, buffer)
 {
 	int32_t time[2];
 
-	return copy_from_user(time, (uint32_t)regs->rbx, sizeof(time)) ? sleep_for(time[0], time[1])
-	                                                               : -EFAULT;
+	return copy_from_user(time, buffer, sizeof(time)) ? sleep_for(time[0], time[1]) : -EFAULT;
 }
 
 /* ---- Ringscope's (guest/uapi.h) ----------------------------------------------------------------
@@ -437,12 +433,12 @@ SYSCALL_DEFINE2(kernel_page, uint32_t, act, uint64_t, value)
 	X(20, getpid, getpid)                                                                      \
 	X(45, brk, brk)                                                                            \
 	X(64, getppid, getppid)                                                                    \
-	X(90, mmap, mmap)                                                                          \
+	X(90, mmap, old_mmap)                                                                      \
 	X(91, munmap, munmap)                                                                      \
 	X(114, wait4, wait4)                                                                       \
 	X(125, mprotect, mprotect)                                                                 \
 	X(158, sched_yield, sched_yield)                                                           \
-	X(162, nanosleep, nanosleep)                                                               \
+	X(162, nanosleep, nanosleep_i386)                                                          \
 	X(192, mmap2, mmap2)                                                                       \
 	X(252, exit_group, exit)
 
@@ -498,6 +494,8 @@ static int64_t no_such_call(const struct rs_regs *regs)
 	return -ENOSYS;
 }
 
+static syscall_fn widened;
+
 #define TABLE_SIZE 256
 
 /* Every number that is not listed is no_such_call's; the designated entries override the range. */
@@ -508,25 +506,32 @@ static int64_t no_such_call(const struct rs_regs *regs)
 #pragma GCC diagnostic ignored "-Winitializer-overrides"
 #endif
 static syscall_fn *const table64[TABLE_SIZE] = {[0 ... TABLE_SIZE - 1] = no_such_call,
-#define X(number, name, function) [number] = sys64_##function,
+#define X(number, name, function) [number] = call_##function,
                                                 SYSCALLS64(X)
 #undef X
 };
 
 static syscall_fn *const table32[TABLE_SIZE] = {[0 ... TABLE_SIZE - 1] = no_such_call,
-#define X(number, name, function) [number] = sys32_##function,
+#define X(number, name, function)                                                                  \
+	[number] = SYSCALL_ARGUMENTS_##function ? widened : call_##function,
                                                 SYSCALLS32(X)
 #undef X
 };
 
+static syscall_fn *const widened32[TABLE_SIZE] = {[0 ... TABLE_SIZE - 1] = no_such_call,
+#define X(number, name, function) [number] = call_##function,
+                                                  SYSCALLS32(X)
+#undef X
+};
+
 static syscall_fn *const own64[RS_SYS_COUNT] = {[0 ... RS_SYS_COUNT - 1] = no_such_call,
-#define X(number, name) [number - RS_SYS_BASE] = sys64_##name,
+#define X(number, name) [number - RS_SYS_BASE] = call_##name,
                                                 OWN_SYSCALLS(X)
 #undef X
 };
 
 static syscall_fn *const own32[RS_SYS_COUNT] = {[0 ... RS_SYS_COUNT - 1] = no_such_call,
-#define X(number, name) [number - RS_SYS_BASE] = sys32_##name,
+#define X(number, name) [number - RS_SYS_BASE] = SYSCALL_ARGUMENTS_##name ? widened : call_##name,
                                                 OWN_SYSCALLS(X)
 #undef X
 };
@@ -553,6 +558,22 @@ static inline __attribute__((always_inline)) int64_t dispatch(const struct rs_re
 	if (number < RS_SYS_COUNT)
 		return own[bounded(number, RS_SYS_COUNT)](regs);
 	return -ENOSYS;
+}
+
+/* An i386 call that has arguments.  Its number, which the dispatcher knew, is still in RAX. */
+static int64_t widened(const struct rs_regs *regs)
+{
+	const uint64_t number = (uint32_t)regs->rax & ~(uint32_t)RS_SYSENTER_COMPAT;
+	const struct rs_regs wide = {
+	    .rdi = (uint32_t)regs->rbx,
+	    .rsi = (uint32_t)regs->rcx,
+	    .rdx = (uint32_t)regs->rdx,
+	    .r10 = (uint32_t)regs->rsi,
+	    .r8 = (uint32_t)regs->rdi,
+	    .r9 = (uint32_t)regs->rbp,
+	};
+
+	return dispatch(&wide, number, widened32, own64);
 }
 
 int64_t syscall64(const struct rs_regs *regs, uint64_t number)
