@@ -259,6 +259,73 @@ START_TEST(the_tss_has_its_stacks_and_denies_every_port)
 }
 END_TEST
 
+/* ---- Several CPUs -------------------------------------------------------------------------- */
+
+START_TEST(each_cpu_has_pages_of_its_own)
+{
+	static bool used[PAGES];
+	struct pt_walk walk;
+
+	memset(used, 0, sizeof(used));
+	options.cpus = 3;
+	build();
+	for (unsigned cpu = 0; cpu < 3; cpu++) {
+		const uint64_t *gdt = virtual(RS_ENTRY_CPU(cpu) + RS_ENTRY_GDT);
+		const struct desc_tss *tss = virtual(RS_ENTRY_CPU(cpu) + RS_ENTRY_TSS);
+		struct desc_segment segment;
+
+		desc_segment_decode(&gdt[selector_index(RS_SEL_TSS)], &segment);
+		ck_assert_uint_eq(segment.base, RS_ENTRY_CPU(cpu) + RS_ENTRY_TSS);
+		ck_assert_uint_eq(desc_tss_rsp(tss, 0), RS_ENTRY_CPU(cpu) + RS_ENTRY_STACK_TOP);
+		for (unsigned i = 1; i <= 7; i++)
+			ck_assert_uint_eq(desc_tss_ist(tss, i), RS_ENTRY_CPU(cpu) + RS_IST_TOP(i));
+		ck_assert_ptr_eq(boot.call[cpu], virtual(RS_KERNEL_CPU(cpu) + RS_KERNEL_CALL));
+		ck_assert_ptr_eq(boot.stats[cpu], virtual(RS_KERNEL_CPU(cpu) + RS_KERNEL_STATS));
+		/* The same offsets are mapped as of CPU 0, each to a frame of its own. */
+		for (uint64_t at = 0; at < RS_CPU_STRIDE; at += PAGE_SIZE) {
+			for (unsigned kernel = 0; kernel < 2; kernel++) {
+				bool first;
+
+				pt_walk(&boot.kernel,
+				        (kernel ? RS_KERNEL_CPU(0) : RS_ENTRY_CPU(0)) + at, &walk);
+				first = walk.mapped;
+				pt_walk(&boot.kernel,
+				        (kernel ? RS_KERNEL_CPU(cpu) : RS_ENTRY_CPU(cpu)) + at,
+				        &walk);
+				ck_assert_int_eq(walk.mapped, first);
+				if (!first)
+					continue;
+				ck_assert(!used[walk.pa / PAGE_SIZE]);
+				used[walk.pa / PAGE_SIZE] = true;
+			}
+		}
+	}
+	pt_walk(&boot.kernel, RS_ENTRY_CPU(3) + RS_ENTRY_GDT, &walk);
+	ck_assert(!walk.mapped);
+	boot_publish(&boot, &image, &host, &options, RS_PTI_OFF);
+	ck_assert_uint_eq(boot.page->cpus, 3);
+}
+END_TEST
+
+START_TEST(the_counters_of_all_cpus_add_up)
+{
+	struct rs_stats sum;
+
+	options.cpus = 8;
+	build();
+	for (unsigned cpu = 0; cpu < 8; cpu++) {
+		boot.stats[cpu]->vectors[0] = 1;
+		boot.stats[cpu]->syscall64 = UINT64_C(1) << (8 * cpu);
+		boot.stats[cpu]->external80 = cpu;
+	}
+	sum = boot_counts(&boot);
+	ck_assert_uint_eq(sum.vectors[0], 8);
+	ck_assert_uint_eq(sum.vectors[255], 0);
+	ck_assert_uint_eq(sum.syscall64, 0x0101010101010101);
+	ck_assert_uint_eq(sum.external80, 28);
+}
+END_TEST
+
 /* ---- The boot page ------------------------------------------------------------------------- */
 
 START_TEST(the_boot_page_tells_the_guest_all)
@@ -322,6 +389,8 @@ Suite *boot_suite(void)
 	tcase_add_test(tcase, the_idt_is_what_the_note_says);
 	tcase_add_test(tcase, the_gdt_has_the_selectors_of_the_contract);
 	tcase_add_test(tcase, the_tss_has_its_stacks_and_denies_every_port);
+	tcase_add_test(tcase, each_cpu_has_pages_of_its_own);
+	tcase_add_test(tcase, the_counters_of_all_cpus_add_up);
 	tcase_add_test(tcase, the_boot_page_tells_the_guest_all);
 	tcase_add_test(tcase, without_a_note_the_image_is_the_kernels);
 	suite_add_tcase(suite, tcase);

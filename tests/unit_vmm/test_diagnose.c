@@ -330,6 +330,28 @@ START_TEST(a_panic)
 }
 END_TEST
 
+START_TEST(the_other_cpus)
+{
+	struct diagnose_cpu others[] = {
+	    {.number = 0, .started = true, .known = true, .regs.rip = KERNEL + CODE + 2},
+	    {.number = 2, .started = true, .known = true, .halted = true, .sregs.ss.dpl = 3},
+	    {.number = 3},
+	    {.number = 4, .started = true},
+	};
+
+	check_silent("on CPU");
+	check_silent("other CPUs");
+	input.cpu = 1;
+	input.others = others;
+	input.other_count = 4;
+	check_says("the guest died on CPU 1: triple fault");
+	check_says("\nThe other CPUs\n  CPU 0  ring 0  RIP ffffffff80008002");
+	check_says("\n  CPU 2  halted, ring 3  RIP 0000000000000000");
+	check_says("\n  CPU 3  was not started\n");
+	check_says("\n  CPU 4  cannot be asked\n");
+}
+END_TEST
+
 START_TEST(the_last_exits)
 {
 	stats.ring = (struct exit_ring){0};
@@ -548,6 +570,7 @@ Suite *diagnose_suite(void)
 	tcase_add_test(tests, a_failed_emulation);
 	tcase_add_test(tests, other_ends);
 	tcase_add_test(tests, a_panic);
+	tcase_add_test(tests, the_other_cpus);
 	tcase_add_test(tests, the_last_exits);
 	tcase_add_test(tests, color_only_when_told);
 	tcase_add_test(tests, nothing_is_known);

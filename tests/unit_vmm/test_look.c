@@ -60,6 +60,41 @@ START_TEST(roots_that_fit)
 }
 END_TEST
 
+/* Another CPU's roots are in its call page, which is found by the tables; one without is believed
+ * to have what CR3 has. */
+START_TEST(roots_of_another_cpu)
+{
+	const struct kvm_regs regs = {.rip = 77};
+	struct kvm_sregs sregs = m->moment.sregs;
+	struct look_moment other;
+
+	begin();
+	ck_assert_str_eq(look.when, "now");
+	m->moment.cpus = 2;
+	m->moment.cpu = 1;
+	begin();
+	ck_assert_str_eq(look.when, "now, CPU 1");
+	sregs.cr3 = m->user.root | 0x801;
+	m->boot.call[0]->kernel_cr3 = m->kernel.root | 1;
+	m->boot.call[0]->user_cr3 = m->user.root | 0x801;
+	other = look_moment_of(&m->moment, 0, &regs, &sregs);
+	ck_assert_uint_eq(other.cpu, 0);
+	ck_assert_uint_eq(other.regs.rip, 77);
+	ck_assert_uint_eq(other.sregs.cr3, sregs.cr3);
+	ck_assert_uint_eq(other.kernel_cr3, m->kernel.root | 1);
+	ck_assert_uint_eq(other.user_cr3, m->user.root | 0x801);
+	look_init(&look, &other);
+	ck_assert_str_eq(look.when, "now, CPU 0");
+	ck_assert(look.two_roots && !look.distrust);
+	/* The VMM of this machine has built no pages for a second CPU. */
+	other = look_moment_of(&m->moment, 1, &regs, &sregs);
+	ck_assert(other.kernel_cr3 == 0 && other.user_cr3 == 0);
+	m->moment.boot_root = LOOK_RAM - PAGE_SIZE;
+	other = look_moment_of(&m->moment, 0, &regs, &sregs);
+	ck_assert(other.kernel_cr3 == 0 && other.user_cr3 == 0);
+}
+END_TEST
+
 static const struct {
 	uint64_t kernel, user; /* 1: the true one */
 	bool stale, two, distrust;
@@ -603,6 +638,7 @@ Suite *look_suite(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, roots_that_fit);
+	tcase_add_test(tests, roots_of_another_cpu);
 	tcase_add_loop_test(tests, words_of_the_guest, 0, sizeof(words) / sizeof(words[0]));
 	tcase_add_loop_test(tests, address_words, 0, sizeof(addresses) / sizeof(addresses[0]));
 	tcase_add_test(tests, walk_words);
