@@ -163,7 +163,7 @@ static void try_rings(void)
 
 			join(name, sizeof(name), prefixes[ring], row->name);
 			/* Without KPTI the kernel is there, and this ring reads it. */
-			if (row->hidden && raw_syscall(RS_SYS_PTI_MODE, -1L) == RS_PTI_OFF)
+			if (row->hidden && gallery_mode == RS_PTI_OFF)
 				want.vector = VECTOR_UD;
 			if ((info.features & row->needs) != row->needs)
 				gallery_skip(name, "this CPU lacks it");

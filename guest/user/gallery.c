@@ -15,6 +15,7 @@ extern const char try_caught[];
 
 struct rs_info info;
 bool gallery_brief;
+uint32_t gallery_mode;
 enum host_kind host;
 
 static const struct departure *departures;
@@ -193,6 +194,7 @@ static void show(uint32_t verdict, const char *name, struct outcome want, struct
 
 	totals[verdict]++;
 	last.verdict = verdict;
+	last.mode = gallery_mode;
 	tell(&last.want, want);
 	tell(&last.got, got);
 	set_text(last.name, sizeof(last.name), name);
@@ -295,7 +297,7 @@ void gallery_run(const char *title, const struct row *rows, size_t count)
 
 		if (row->traits & ROW_POINTER)
 			want.detail = *(const uint64_t *)row->arg;
-		if (row->traits & ROW_HIDDEN && info.pti_mode != RS_PTI_OFF)
+		if (row->traits & ROW_HIDDEN && gallery_mode != RS_PTI_OFF)
 			want.error &= ~(uint32_t)PF_P;
 		if (why_not) {
 			gallery_skip(row->name, why_not);
@@ -328,16 +330,16 @@ void gallery_group(const char *title)
 	    [RS_PTI_NOPCID] = ", KPTI without PCID",
 	};
 
-	join(last.group, sizeof(last.group), title, each_mode ? suffixes[last.mode] : "");
+	set_text(last.group, sizeof(last.group), title);
 	if (!gallery_brief)
-		printf("\n%s\n", last.group);
+		printf("\n%s%s\n", title, each_mode ? suffixes[gallery_mode] : "");
 }
 
 void gallery_in_each_mode(void (*body)(void))
 {
 	each_mode = true;
-	for (last.mode = RS_PTI_OFF; last.mode <= RS_PTI_NOPCID; last.mode++) {
-		if (raw_syscall(RS_SYS_PTI_MODE, (long)last.mode) >= 0) {
+	for (gallery_mode = RS_PTI_OFF; gallery_mode <= RS_PTI_NOPCID; gallery_mode++) {
+		if (raw_syscall(RS_SYS_PTI_MODE, (long)gallery_mode) >= 0) {
 			body();
 			continue;
 		}
@@ -345,7 +347,7 @@ void gallery_in_each_mode(void (*body)(void))
 		gallery_skip("every row", "this CPU has no PCID");
 	}
 	raw_syscall(RS_SYS_PTI_MODE, (long)info.pti_mode);
-	last.mode = info.pti_mode;
+	gallery_mode = info.pti_mode;
 	each_mode = false;
 }
 
@@ -353,7 +355,6 @@ void gallery_in_each_mode(void (*body)(void))
 
 void gallery_begin(const char *program, const struct departure *declared)
 {
-	static const char modes[3][8] = {"off", "pcid", "nopcid"};
 	volatile uint64_t *based;
 
 	departures = declared;
@@ -369,14 +370,13 @@ void gallery_begin(const char *program, const struct departure *declared)
 	host = find_host();
 	set_state(RS_STATE_SILENT, 1);
 	neighbour_begin();
-	last.mode = info.pti_mode;
+	gallery_mode = info.pti_mode;
 	set_text(last.program, sizeof(last.program), program);
 	set_text(last.host, sizeof(last.host), hosts[host].name);
 	for (int i = 0; i < 4; i++)
 		totals[i] = 0;
 	if (!gallery_brief)
-		printf("%s, KPTI %s\nThis host: %s\n", program, modes[info.pti_mode],
-		       hosts[host].symptom);
+		printf("%s\nThis host: %s\n", program, hosts[host].symptom);
 }
 
 int gallery_end(void)

@@ -63,7 +63,8 @@ struct departure {
 
 extern struct rs_info info;
 extern enum host_kind host;
-extern bool gallery_brief; /* print the totals, and of the rows those that differ only */
+extern uint32_t gallery_mode; /* RS_PTI_*, in force */
+extern bool gallery_brief;    /* print the totals, and of the rows those that differ only */
 
 /* ---- The run --------------------------------------------------------------------------------- */
 

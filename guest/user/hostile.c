@@ -128,7 +128,7 @@ static uint64_t go_all(const struct spoiled *s)
 
 static void go_spoiled(void)
 {
-	gallery_group("Stack pointers, flags, registers, bases, every way in");
+	gallery_group("Odd stacks, flags, registers, every way in");
 	for (const struct spoiled *s = spoiled; s < spoiled + ARRAY_SIZE(spoiled); s++) {
 		if (s->spoil == spoil_bases && !way_has_bases())
 			gallery_skip(s->name, "ring 3 cannot set bases here");
@@ -392,8 +392,8 @@ static void user_root(void)
 		         ranges[i].rights != want.rights;
 	}
 	gallery_group("What a user root maps of the kernel half");
-	gallery_value("the entry area, as it is declared, for supervisors", 0, wrong);
-	gallery_value("and nothing else", ARRAY_SIZE(common) + ARRAY_SIZE(cpu_ranges) * info.cpus,
+	gallery_value("the entry area, as declared, for supervisors", 0, wrong);
+	gallery_value("nothing else", ARRAY_SIZE(common) + ARRAY_SIZE(cpu_ranges) * info.cpus,
 	              count);
 }
 
@@ -458,7 +458,7 @@ static void segments(void)
 	gallery_value("SS takes the flat 32-bit data segments and no other", 0, other_stacks());
 	gallery_value("a switch keeps odd selectors and bases", 0,
 	              yield_with(RS_SEL_READ_ONLY, RS_SEL_USER_CODE, RS_SEL_BASED, 0));
-	gallery_value("... conforming code, RPL 0, a based GS", 0,
+	gallery_value("a switch keeps conforming code, RPL 0, a based GS", 0,
 	              yield_with(RS_SEL_CONFORMING, RS_SEL_USER_DATA & ~3, 0, RS_SEL_BASED));
 	neighbour_end(); /* it has them loaded, too */
 	way_fill(&ways[0]);
@@ -509,9 +509,9 @@ static void faults(void)
 	gallery_row("a fault handler that faults, 1000 deep", (struct outcome){VECTOR_PF, PF_U, 0},
 	            recursions == 1000 ? got : outcome_wrong(recursions));
 	frame("int 14: RIP at the instruction", frame_int14, (uint64_t)frame_int14);
-	gallery_value("... and RF in the saved flags", RFLAGS_RF, fault_rf());
+	gallery_value("int 14: RF is set in the saved flags", RFLAGS_RF, fault_rf());
 	frame("int3: RIP behind it", frame_int3, (uint64_t)frame_int3_after);
-	gallery_value("... and no RF", 0, fault_rf());
+	gallery_value("int3: RF is clear in the saved flags", 0, fault_rf());
 	frame("int3 with a prefix: RIP behind it", frame_rex_int3, (uint64_t)frame_rex_int3_after);
 }
 
@@ -579,17 +579,14 @@ static const struct departure departures[] = {
      "IRET reads the stack as a supervisor, which SMAP stops"},
     {HOST_TCG, "watched MOV SS*", {NOT_TRIED, 0, 0}, WATCH},
     {HOST_TCG, "watched POP SS*", {NOT_TRIED, 0, 0}, WATCH},
-    {HOST_TCG, "... and RF in the saved flags", {WRONG, 0, 0}, "RF is saved as it was"},
+    {HOST_TCG, "int 14: RF is set in the saved flags", {WRONG, 0, 0}, "RF is saved as it was"},
     {HOST_TCG, "to SS not present", {VECTOR_NP, RS_SEL_ABSENT_DATA & ~3, 0}, "#NP for #SS"},
     {HOST_COUNTER, "to SS not present", {VECTOR_NP, RS_SEL_ABSENT_DATA & ~3, 0}, "#NP for #SS"},
     {0, NULL, {0, 0, 0}, NULL},
 };
 
-int hostile_main(int argc, char **argv)
+static void all(void)
 {
-	(void)argc;
-	(void)argv;
-	gallery_begin("hostile", departures);
 	go_spoiled();
 	gallery_run("Trap flag, nested task, resume flag", traps, ARRAY_SIZE(traps));
 	gallery_run("MOV SS shadows", shadows, ARRAY_SIZE(shadows));
@@ -603,5 +600,13 @@ int hostile_main(int argc, char **argv)
 	segments();
 	kernel_flags();
 	faults();
+}
+
+int hostile_main(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	gallery_begin("hostile", departures);
+	gallery_in_each_mode(all);
 	return gallery_end();
 }

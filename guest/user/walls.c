@@ -551,7 +551,7 @@ static void run_ring0(void)
 			gallery_skip(wall->name, "this CPU lacks it");
 			continue;
 		}
-		if (wall->pti && info.pti_mode == RS_PTI_OFF) {
+		if (wall->pti && gallery_mode == RS_PTI_OFF) {
 			gallery_skip(wall->name, "KPTI is off");
 			continue;
 		}
@@ -642,12 +642,8 @@ static void run_keys(void)
 	set_state(RS_STATE_PKE, 0);
 }
 
-int walls_main(int argc, char **argv)
+static void all(void)
 {
-	(void)argc;
-	(void)argv;
-	gallery_begin("walls", departures);
-	page.bytes[0] = (char)0xc3; /* RET, should anything be allowed to run it */
 	gallery_run("Privileged instructions", privileged, ARRAY_SIZE(privileged));
 	gallery_run("IOPL and the I/O permission bitmap", ports, ARRAY_SIZE(ports));
 	gallery_run("CR4.TSD and CR4.UMIP", control, ARRAY_SIZE(control));
@@ -657,5 +653,14 @@ int walls_main(int argc, char **argv)
 	gallery_run("Ways out, abused", ways_out, ARRAY_SIZE(ways_out));
 	gallery_run("Segment loads at CPL 3", segments, ARRAY_SIZE(segments));
 	run_ring0();
+}
+
+int walls_main(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	gallery_begin("walls", departures);
+	page.bytes[0] = (char)0xc3; /* RET, should anything be allowed to run it */
+	gallery_in_each_mode(all);
 	return gallery_end();
 }

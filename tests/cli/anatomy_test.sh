@@ -28,7 +28,7 @@ anatomy() { # CROSSING FILE [OPTIONS...]
 	local crossing=$1 file=$2
 	shift 2
 	timeout --kill-after=2 200 "$VMM" --quiet --timeout 180 --anatomy "$crossing" --inspect-file "$file" \
-		"$@" "$guest" > "$work/out" 2> "$work/err" < /dev/null
+		"$@" "$guest" -- tour 200 > "$work/out" 2> "$work/err" < /dev/null
 }
 
 if ! { : < /dev/kvm; } 2> /dev/null; then
@@ -87,7 +87,7 @@ done
 
 crossings() { python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))["crossings"], sort_keys=True))' "$1"; }
 anatomy fork "$work/fork.txt" --pti on --stats json --stats-file "$work/followed.json"
-timeout 100 "$VMM" --quiet --pti on --stats json --stats-file "$work/plain.json" "$guest" > /dev/null 2>&1
+timeout 100 "$VMM" --quiet --pti on --stats json --stats-file "$work/plain.json" "$guest" -- tour 200 > /dev/null 2>&1
 is "counters of the tour are the same" "$(crossings "$work/followed.json")" "$(crossings "$work/plain.json")"
 is "text has 100 columns" "$(awk 'length > 100' "$work/fork.txt" | wc -l)" 0
 is "a long way through C is folded" "$(grep -c 'instructions of C in' "$work/fork.txt" | sed 's/[1-9].*/some/')" some

@@ -151,8 +151,8 @@ end_vmm
 # ---- The guest sees nothing of it ------------------------------------------------------------------------
 
 crossings() { python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))["crossings"], sort_keys=True))' "$1"; }
-timeout 90 "$VMM" --quiet --stats json --stats-file "$work/plain.json" "$guest" > "$work/plain.out" 2>&1
-start_vmm --stats json --stats-file "$work/gdb.json"
+timeout 90 "$VMM" --quiet --stats json --stats-file "$work/plain.json" "$guest" -- tour 200 > "$work/plain.out" 2>&1
+start_vmm --stats json --stats-file "$work/gdb.json" -- tour 200
 run_gdb 'break user_mark_syscall' 'continue' 'stepi 40' 'break user_wait_for_child' 'continue' 'stepi 300' \
 	'delete' 'detach'
 end_vmm

@@ -193,8 +193,8 @@ print(json.dumps([report["crossings"], report["cr3"]], sort_keys=True))' "$1"
 vmm --stats-file plain.json --stats json "$guest" -- check
 verdict "the same crossings with and without looking" \
 	"$([ "$(crossings plain.json)" = "$(crossings looked.json)" ] && echo 1)"
-vmm --stats-file plain.json --stats json "$guest"
-vmm --stats-file marked.json --stats json --at mark=3 --map --audit --core never "$guest"
+vmm --stats-file plain.json --stats json "$guest" -- tour 200
+vmm --stats-file marked.json --stats json --at mark=3 --map --audit --core never "$guest" -- tour 200
 expect "--at mark=3" 0 '' '^Audit at mark 3  '
 verdict "... and when looking on the way" \
 	"$([ "$(crossings plain.json)" = "$(crossings marked.json)" ] && echo 1)"

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# System calls that a command line can see: standard input by read, the tables by the program syscalls,
+# the galleries at the end of the tour.
+#
+#   tests/cli/calls_test.sh       VMM and BUILD say where vmm and guest.elf are
+#
+# TAP-like: "ok N - name", "not ok N - name" with details behind it, "# SKIP reason".
+set -u
+cd "$(dirname "$0")/../.." || exit 125
+BUILD=$(realpath "${BUILD:-build}") || exit 125
+VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
+guest=$BUILD/guest.elf
+work=$(mktemp -d "${TMPDIR:-/tmp}/calls_test.XXXXXX") || exit 125
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 125
+
+count=0 failed=0
+is() { # NAME GOT WANTED
+	if [ "$2" = "$3" ]; then
+		echo "ok $((++count)) - $1"
+	else
+		echo "not ok $((++count)) - $1"
+		echo "#   got $2, wanted $3" | head -c 600
+		failed=$((failed + 1))
+	fi
+}
+vmm() { timeout --kill-after=2 100 "$VMM" --quiet "$@" "$guest"; }
+
+if ! { : < /dev/kvm; } 2> /dev/null; then
+	echo "ok 1 - calls # SKIP no usable /dev/kvm"
+	exit 0
+fi
+
+# ---- Standard input -------------------------------------------------------------------------------------
+
+head -c 100000 /dev/urandom > bytes
+vmm --program cat < bytes > copy
+is "read and write: any bytes, more than a call carries" "$? $(cmp bytes copy && echo same)" "0 same"
+is "read ends with the input" "$(vmm --program cat < /dev/null; echo $?)" 0
+answered() { for _ in $(seq 600); do grep -q one echo && return; sleep 0.1; done; false; }
+{ printf 'one\n'; answered && printf 'two'; } | vmm --program cat > echo
+is "read gives what there is and does not wait for more" "$(cat echo)" "$(printf 'one\ntwo')"
+is "read of what is closed" "$(vmm --program cat <&-; echo $?)" 1
+is "what a guest does not read is left" "$( (vmm --program syscalls > /dev/null; cat) <<< 'left')" left
+
+# ---- The tables -------------------------------------------------------------------------------------------
+
+vmm --program syscalls > table
+line() { sed -n "s/^$1  *//p" table | tr -s ' '; }
+is "fork has Linux's numbers" "$(line fork)" "57 2"
+is "so has mmap, whose arguments i386 has in memory" "$(line mmap)" "9 90"
+is "and mmap2, which is i386's alone" "$(line mmap2)" "- 192"
+is "each number is given once" \
+	"$(for f in 2 3; do tail -n +2 table | tr -s ' ' | cut -d ' ' -f $f | grep -v -- - | sort | uniq -d; done)" ""
+if [ -r /usr/include/x86_64-linux-gnu/asm/unistd_64.h ] && [ -r /usr/include/x86_64-linux-gnu/asm/unistd_32.h ]; then
+	numbers() { # WIDTH COLUMN: names and numbers, as the C library's headers have them and as the kernel
+		tail -n +2 table | tr -s ' ' | cut -d ' ' -f 1,"$2" | grep -v -e '^rs_' -e ' -$' | while read -r name number; do
+			grep -qx "#define __NR_$name $number" "/usr/include/x86_64-linux-gnu/asm/unistd_$1.h" || echo "$name $number"
+		done
+	}
+	is "64-bit numbers are those of Linux's header" "$(numbers 64 2)" ""
+	is "i386 numbers are those of Linux's header" "$(numbers 32 3)" ""
+else
+	echo "ok $((++count)) - numbers of Linux's headers # SKIP they are not installed"
+fi
+
+# ---- The tour runs all galleries -----------------------------------------------------------------------------
+
+vmm --stats json --stats-file tour.json > tour
+is "the tour succeeds" "$?" 0
+is "and says how the galleries went" "$(grep -c '; 0 differ, ' tour)" 4
+is "their rows are in the report" "$(python3 -c '
+import json
+escapes = json.load(open("tour.json"))["escapes"]
+print(escapes["differs"], *sorted({row["program"] for row in escapes["rows"]}))')" "0 crossings hostile memory walls"
+
+echo "1..$count"
+[ "$failed" = 0 ]
