@@ -347,12 +347,10 @@ void gallery_in_each_mode(void (*body)(void))
 
 /* ---- Beginning and end ----------------------------------------------------------------------- */
 
-void gallery_begin(const char *program, const struct departure *declared)
+void gallery_enter(void)
 {
-	static const char modes[3][8] = {"off", "pcid", "nopcid"};
 	volatile uint64_t *based;
 
-	departures = declared;
 	raw_syscall(RS_SYS_INFO, (long)&info);
 	raw_syscall(RS_SYS_INFO, (long)&info); /* the first one was counted by now */
 	raw_syscall(RS_SYS_GALLERY, 1L);
@@ -363,6 +361,14 @@ void gallery_begin(const char *program, const struct departure *declared)
 	based[1] = WAY_BASED_WORD1;
 	try_handle();
 	host = find_host();
+}
+
+void gallery_begin(const char *program, const struct departure *declared)
+{
+	static const char modes[3][8] = {"off", "pcid", "nopcid"};
+
+	departures = declared;
+	gallery_enter();
 	set_state(RS_STATE_SILENT, 1);
 	neighbour_begin();
 	last.mode = info.pti_mode;

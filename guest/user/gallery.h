@@ -66,6 +66,8 @@ extern enum host_kind host;
 
 /* ---- The run --------------------------------------------------------------------------------- */
 
+/* Fills info and host, opens the kernel's gallery, lets faults arrive in try. */
+void gallery_enter(void);
 /* Finds out about the host, opens the kernel's gallery, prints the head.  The departures end with a
  * name that is NULL. */
 void gallery_begin(const char *program, const struct departure *departures);

@@ -13,7 +13,7 @@ static const struct {
     {"tour", tour_main},           {"check", check_main},         {"crash", crash_main},
     {"counts", counts_main},       {"costs", costs_main},         {"walls", walls_main},
     {"hostile", hostile_main},     {"crossings", crossings_main}, {"memory", memory_main},
-    {"processes", processes_main},
+    {"processes", processes_main}, {"torture", torture_main},
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 

@@ -15,5 +15,6 @@ int hostile_main(int argc, char **argv);
 int crossings_main(int argc, char **argv);
 int memory_main(int argc, char **argv);
 int processes_main(int argc, char **argv); /* [CROSSINGS [FORKS]] */
+int torture_main(int argc, char **argv); /* for ./vmm --torture */
 
 #endif
