@@ -8,7 +8,6 @@
 #include "guest/process.h"
 #include "guest/recover.h"
 #include "guest/space.h"
-#include "guest/usercopy.h"
 #include "shared/desc.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -129,15 +128,6 @@ void gallery_open(bool open)
 	gallery_is_open = open;
 	if (!open)
 		process_forget_selectors(RS_SEL_ABSENT_DATA & ~3, RS_GDT_ENTRIES * 8);
-}
-
-bool gallery_trap(uint64_t vector, const struct rs_regs *regs)
-{
-	const uint16_t int_n = 0xcd | RS_VECTOR_TRAP << 8; /* as two bytes in memory read */
-	uint16_t opcode;
-
-	return vector == RS_VECTOR_TRAP && is_open && (regs->cs & 3) &&
-	       get_user16(regs->rip - 2, &opcode) && opcode == int_n;
 }
 
 /* ---- Attempts of ring 0 ---------------------------------------------------------------------- */

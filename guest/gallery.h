@@ -21,10 +21,6 @@ extern bool gallery_is_open;
  * state.  Saved and live selectors that name what is taken out become null.  Idempotent. */
 void gallery_open(bool open);
 
-/* Whether this entry was by the trap gate of the gallery: not by an external interrupt with its
- * vector, which is nobody's fault. */
-bool gallery_trap(uint64_t vector, const struct rs_regs *regs);
-
 /* One attempt in ring 0.  0: went through; 1: faulted, *fault says how; -EINVAL, -EPERM. */
 int64_t gallery_ring0(uint32_t kind, uint64_t address, struct rs_fault *fault);
 

@@ -333,14 +333,15 @@ struct rs_torture_crossing {
 	uint32_t mode;   /* RS_PTI_* in force */
 	uint32_t flags;  /* RS_TORTURE_* below */
 	uint64_t stand;  /* not 0: ring 3 only comes by here, with every register filled, and it
-	                  * is the VMM that makes the crossing: by an event at this instruction */
+	                  * is the VMM that makes the crossing: by events at this instruction */
+	uint64_t vectors[2]; /* ... of these vectors, the first and the last */
 	char lacks[64];  /* not empty: there is no such crossing here, and why */
 	char alone[128]; /* ... symbols of kernel text that no other crossing reaches, blanks
 	                  * between them */
 };
 
 /* Bits of rs_torture_crossing.flags. */
-#define RS_TORTURE_CHANGING X86_BIT(0) /* rounds leave other numbers in memory (pids) */
+#define RS_TORTURE_CHANGING X86_BIT(0) /* each round has other numbers (pids, PCIDs) */
 #define RS_TORTURE_LONG     X86_BIT(1) /* and take long: hit only what is new in them */
 
 struct rs_torture_difference {

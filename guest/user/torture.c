@@ -18,7 +18,8 @@
 #define CALL_CHANGES (BIT(RAX) | BIT(RCX) | BIT(R11))
 #define TOLD         (BIT(RDI) | BIT(RSI) | BIT(RDX) | BIT(RCX))
 
-#define NOWHERE 0x10000000 /* mapped in no process */
+#define NOWHERE         0x10000000 /* mapped in no process */
+#define PAGE_OF_ITS_OWN 0x30000000 /* nothing is mapped next to it */
 
 /* ways.S, torture.S */
 extern const char way_syscall[], torture_stand[];
@@ -184,7 +185,6 @@ static void lacks(const char *name, const char *why, const char *alone, uint32_t
 static const struct {
 	const char *way, *alone;
 } entries[] = {
-    {"INT 0x80", "int80_entry"},
     {"SYSENTER, SYSEXIT", "sysenter_entry sysenter_compat"},
     {"SYSENTER from 32-bit code", "sysenter_compat"},
     {"call gate, far RET", "callgate_entry"},
@@ -226,7 +226,7 @@ static void go_ways(uint32_t mode)
 		return;
 	lacks("SYSCALL, taken by the processor", "this KVM makes it a page fault",
 	      "syscall_entry slow_exit", mode);
-	lacks("INT n, taken by the processor", "this KVM makes it #UD", "int80_entry trapgate_entry",
+	lacks("INT n, taken by the processor", "this KVM makes it #UD", "int80_clac trapgate_entry",
 	      mode);
 }
 
@@ -322,13 +322,33 @@ static void go_flush(uint32_t mode)
 
 /* ---- What comes from outside ------------------------------------------------------------------- */
 
-static void go_events(uint32_t mode)
+static void go_stand(const char *name, const void *stand, uint64_t first, uint64_t last,
+                     uint32_t mode)
 {
-	fill("ring 3, interrupted");
-	crossing.code = torture_stand;
+	fill(name);
+	crossing.code = stand;
 	crossing.may = 0;
-	crossing.about.stand = (uint64_t)torture_stand;
+	crossing.about.stand = (uint64_t)stand;
+	crossing.about.vectors[0] = first;
+	crossing.about.vectors[1] = last;
 	go_rounds(mode);
+}
+
+/* The kernel looks for INT 0x80 in the bytes before, which are not there. */
+static void go_page_start(uint32_t mode)
+{
+	static const uint8_t nop_jmp[] = {0x90, 0xff, 0x25, 0, 0, 0, 0}; /* through the next word */
+	uint8_t *page = (uint8_t *)PAGE_OF_ITS_OWN;
+
+	raw_syscall(SYS_mmap, (long)page, (long)PAGE_SIZE, PROT_READ + PROT_WRITE + 0L,
+	            MAP_PRIVATE + MAP_ANONYMOUS + MAP_FIXED + 0L, -1L, 0L);
+	for (size_t i = 0; i < sizeof(nop_jmp); i++)
+		page[i] = nop_jmp[i];
+	for (size_t i = 0; i < 8; i++)
+		page[sizeof(nop_jmp) + i] = (uint8_t)((uint64_t)way_resume >> 8 * i);
+	raw_syscall(SYS_mprotect, (long)page, (long)PAGE_SIZE, PROT_READ + PROT_EXEC + 0L);
+	go_stand("interrupt 0x80, at a page's start", page, 0x80, 0x80, mode);
+	raw_syscall(SYS_munmap, (long)page, (long)PAGE_SIZE);
 }
 
 /* ---- All ------------------------------------------------------------------------------------- */
@@ -342,7 +362,8 @@ static void go_all(uint32_t mode)
 	go_yield(mode);
 	go_fork(mode);
 	go_flush(mode);
-	go_events(mode);
+	go_stand("ring 3, interrupted", torture_stand, 0, 255, mode);
+	go_page_start(mode);
 }
 
 int torture_main(int argc, char **argv)

@@ -28,6 +28,11 @@ bool debugger_check(const struct options *options)
 		return false;
 	if (options->torture && !torture_check(options->torture))
 		return false;
+	if (options->torture && options->cpus > 1)
+		return message_error(
+		    "--torture: the rounds of one CPU only can be all the same; leave "
+		    "out --cpus %u",
+		    options->cpus);
 	if (options->torture_crossing && !options->torture)
 		return message_error("--torture-crossing: says which crossing --torture is for, "
 		                     "and that is not given");

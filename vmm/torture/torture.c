@@ -154,6 +154,8 @@ static void begin_crossing(struct torture *t)
 	clean(crossing->name, sizeof(crossing->name));
 	clean(crossing->lacks, sizeof(crossing->lacks));
 	clean(crossing->alone, sizeof(crossing->alone));
+	if (crossing->vectors[1] >= t->machine->image.note.vector_count)
+		crossing->vectors[1] = t->machine->image.note.vector_count - 1;
 	if (*crossing->lacks)
 		add_lack(t, crossing);
 	torture_answer(t, !*crossing->lacks && is_wanted(t, crossing));

@@ -9,6 +9,7 @@ enum { FAILURES_A_ROW = 4 }; /* more of one crossing tell nothing new */
 static const struct torture_event nmi = {TORTURE_NMI, VECTOR_NMI};
 static const struct torture_event step = {TORTURE_STEP, VECTOR_DB};
 static const struct torture_event irq = {TORTURE_IRQ, TORTURE_VECTOR};
+static const struct torture_event irq80 = {TORTURE_IRQ, 0x80};
 static const struct torture_event fault = {TORTURE_HAND, TORTURE_VECTOR};
 
 static struct torture_event event_of_run(const struct torture *t)
@@ -157,10 +158,10 @@ static bool go_into(struct torture *t, struct torture_row *row, const struct tor
  * same ones before it. */
 static bool is_new(struct torture *t, const struct torture_plan *plan)
 {
-	uint32_t context = torture_step_context(step_at(t, plan, plan->events - 1));
+	uint32_t context = torture_step_context(step_at(t, plan, plan->events - 1)) << 2 | plan->events;
 
 	for (unsigned n = 0; n < plan->events; n++)
-		context = context << 3 | (plan->event[n].kind + 1);
+		context = context << 4 | plan->event[n].kind << 1 | (plan->event[n].vector == 0x80);
 	for (size_t i = 0; i < t->context_count; i++) {
 		if (t->contexts[i] == context)
 			return false;
@@ -198,7 +199,7 @@ static bool go_deeper(struct torture *t, struct torture_row *row, const struct t
 /* At each step of the plan's path. */
 static bool go_deep(struct torture *t, struct torture_row *row, const struct torture_plan *plan)
 {
-	static const struct torture_event *const events[] = {&nmi, &step, &irq, &fault};
+	static const struct torture_event *const events[] = {&nmi, &step, &irq, &irq80, &fault};
 	size_t first, end;
 
 	/* In the handling of an event what can go wrong is that the next NMI comes too early. */
@@ -245,7 +246,8 @@ static struct torture_event event_of_vector(struct torture *t, unsigned vector)
 static bool go_vector(struct torture *t, struct torture_row *row, unsigned vector)
 {
 	const struct torture_event event = event_of_vector(t, vector);
-	const bool returns = event.kind == TORTURE_NMI || event.kind == TORTURE_IRQ;
+	/* An exception leads to the fault handler; a look for INT 0x80 may fault. */
+	const bool changes = vector == 0x80 || (event.kind != TORTURE_NMI && event.kind != TORTURE_IRQ);
 	/* What most of them have of their own is their stub. */
 	const bool stub_only = event.kind == TORTURE_HAND ||
 	                       (event.kind == TORTURE_IRQ && vector != TORTURE_VECTOR && vector != 0x80);
@@ -253,8 +255,7 @@ static bool go_vector(struct torture *t, struct torture_row *row, unsigned vecto
 
 	if (stub_only && t->crossing.mode != t->first_mode)
 		return true;
-	/* An exception leads to the fault handler: to another outcome. */
-	if (!returns) {
+	if (changes) {
 		plan.learn = true;
 		if (!go(t, row, &plan))
 			return false;
@@ -267,8 +268,8 @@ static bool go_vector(struct torture *t, struct torture_row *row, unsigned vecto
 	if (!go_into(t, row, &plan, stub_only))
 		return false;
 	/* Back to the outcome of nothing. */
-	return returns || (go(t, row, &(struct torture_plan){.learn = true}) &&
-	                   go(t, row, &(struct torture_plan){.measure = true}));
+	return !changes || (go(t, row, &(struct torture_plan){.learn = true}) &&
+	                    go(t, row, &(struct torture_plan){.measure = true}));
 }
 
 /* ---- All --------------------------------------------------------------------------------------- */
@@ -291,8 +292,8 @@ static void go_all(struct torture *t, struct torture_row *row)
 
 	if (!begin(t, row))
 		return;
-	for (unsigned v = 0; t->crossing.stand && v < t->machine->image.note.vector_count; v++) {
-		if (!go_vector(t, row, v))
+	for (uint64_t v = t->crossing.vectors[0]; t->crossing.stand && v <= t->crossing.vectors[1]; v++) {
+		if (!go_vector(t, row, (unsigned)v))
 			return;
 	}
 	if (t->crossing.stand || !go(t, row, &(struct torture_plan){.record = TORTURE_RECORD_ALL}))

@@ -52,7 +52,7 @@ void torture_differ(struct torture_differences *to, const char *name, uint64_t g
 /* Of the stopped vCPU.  False: something cannot be read. */
 bool torture_state_take(struct debug *debug, struct torture_state *state, bool all);
 /* Adds what differs, but for the counts; general registers and the stack only with `same_numbers`:
- * there are rounds that leave others. */
+ * there are rounds that get other process numbers, PCIDs, ... each time. */
 void torture_state_compare(const struct torture_state *got, const struct torture_state *want,
                            bool same_numbers, struct torture_differences *to);
 
@@ -71,6 +71,6 @@ void torture_counts_add(struct torture_counts *counts, unsigned vector, bool rin
 void torture_counts_adjust(struct torture_counts *counts, const struct torture_counts *want,
                            const struct torture_counts *got);
 void torture_counts_compare(const struct torture_counts *got, const struct torture_counts *want,
-                            struct torture_differences *to);
+                            bool same_numbers, struct torture_differences *to);
 
 #endif
