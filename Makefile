@@ -17,7 +17,7 @@ HOST_CFLAGS := -std=gnu17 -O2 -g -ffunction-sections -fdata-sections -I. -DRS_VE
 LINK ?= -static -Wl,-z,norelro -Wl,--gc-sections
 # A linker writes a file here and there, and the page cache keeps it in small pieces: starting it would take
 # 6 % longer than starting a copy.
-WRITE_WHOLE = cp $@.tmp $@ && rm $@.tmp
+WRITE_WHOLE = cp $@.tmp $@.whole && mv -f $@.whole $@ && rm $@.tmp
 VMM_LIBS := -ldw -lelf -lz -lcapstone -ljansson
 CHECK_LIBS := -lcheck -lsubunit -lm -lrt -lpthread
 

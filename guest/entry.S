@@ -13,6 +13,10 @@
 #include "guest/uapi.h"
 #include "offsets.h"
 
+/* Where a CPU's IST stacks lie in its entry area. */
+#define IST_FIRST (RS_IST_TOP(1) - RS_IST_SIZE)
+#define IST_SIZE  (RS_IST_TOP(7) - IST_FIRST)
+
 	.section .entry.text, "ax", @progbits
 
 /* The rest of struct rs_regs below the RDI slot. */
@@ -75,7 +79,7 @@
 	incq %gs:STATS_CR3_ENTRY
 .endm
 
-/* In: a stack with RSI, RDI, error, RIP, CS, RFLAGS, RSP, SS on it, the kernel root in CR3.
+/* In: the entry stack with RSI, RDI, error, RIP, CS, RFLAGS, RSP, SS on it, the kernel root in CR3.
  * Out: the same but RSI on the process's kernel stack, and RSI as the user had it. */
 .macro MOVE_FRAME_TO_KERNEL_STACK
 	mov %rsp, %rsi
@@ -90,7 +94,22 @@
 	mov (%rsi), %rsi
 .endm
 
+/* The same from an IST stack.  RSP stays there until all is copied: as long as it does, what interrupts
+ * this returns without IRETQ (return_by_ret), and an NMI that would take the stack waits. */
+.macro MOVE_FRAME_OFF_IST
+	mov %gs:CPU_KERNEL_STACK, %rsi
+	.irp word, 56, 48, 40, 32, 24, 16, 8, 0
+	pushq \word(%rsp)
+	popq \word - 64(%rsi)
+	.endr
+	lea -64(%rsi), %rsp
+	pop %rsi
+.endm
+
 /*
+ * The entries up to callgate_entry run with a stack pointer that is not ours for a while: ring 3's, or no
+ * address at all.  See return_by_ret.
+ *
  * SYSCALL from 64-bit code.
  * State: CPL 0, CR3 and GS the user's, RSP the user's and not to be trusted, RCX = user RIP,
  * R11 = user RFLAGS, IF TF DF NT AC cleared by FMASK.
@@ -235,6 +254,7 @@ sysenter_entry:
 	swapgs
 	popfq
 	sti /* in force behind the next instruction */
+.Lsysexit:
 	sysexitq
 2:	incq %gs:STATS_CR3_EXIT
 	popq %gs:CPU_USER_RSP
@@ -245,6 +265,7 @@ sysenter_entry:
 	swapgs
 	popfq
 	sti
+.Lsysexit_pti:
 	sysexitq
 
 sysenter_compat:
@@ -267,6 +288,7 @@ sysenter_compat:
  * Leaves by far RET.
  */
 	.globl callgate_entry
+.Lforeign_stacks_end:
 callgate_entry:
 	cli
 	swapgs
@@ -329,6 +351,7 @@ callgate_entry:
 	swapgs
 	popfq
 	sti
+.Lfar_ret:
 	lretq
 
 /*
@@ -444,10 +467,17 @@ vector_entry:
 kernel_vector:
 	cmpq $user_iret, 16(%rsp)
 	je iret_fault
-	/* CPL 0 with the user's GS: before CLI, or a selector that GS refuses. */
+	/* CPL 0 with the user's GS: before CLI; behind STI, whose shadow is gone when an NMI has returned
+	 * into it; a selector that GS refuses. */
 	cmpq $callgate_entry, 16(%rsp)
 	je paranoid
 	cmpq $trapgate_entry, 16(%rsp)
+	je paranoid
+	cmpq $.Lfar_ret, 16(%rsp)
+	je paranoid
+	cmpq $.Lsysexit, 16(%rsp)
+	je paranoid
+	cmpq $.Lsysexit_pti, 16(%rsp)
 	je paranoid
 	cmpq $int80_look, 16(%rsp)
 	je paranoid
@@ -460,6 +490,12 @@ kernel_vector:
 	CLEAR_REGS
 	mov %rsp, %rsi
 	call trap
+	/* On an IST stack it may be an NMI's handling that was interrupted. */
+	mov %rsp, %rax
+	sub %gs:CPU_SELF, %rax
+	sub $IST_FIRST, %rax
+	cmp $IST_SIZE, %rax
+	jb return_by_ret
 	POP_REGS
 	pop %rdi
 	add $8, %rsp
@@ -514,7 +550,7 @@ ist_entry:
 	cmpl $0, %gs:CPU_PTI
 	je 1f
 	ENTER_KERNEL_ROOT
-1:	MOVE_FRAME_TO_KERNEL_STACK
+1:	MOVE_FRAME_OFF_IST
 	PUSH_REGS
 	CLEAR_REGS
 	mov %rsp, %rsi
@@ -546,7 +582,8 @@ paranoid:
 	je 4f
 	mov %gs:CPU_KERNEL_CR3, %rax
 	mov %rax, %cr3
-4:	mov %rsp, %rsi
+4:	mov %edi, %r14d
+	mov %rsp, %rsi
 	call trap
 	cmpl $0, %gs:CPU_PTI
 	je 5f
@@ -555,10 +592,44 @@ paranoid:
 5:	test %ebx, %ebx
 	jnz 6f
 	swapgs
-6:	POP_REGS
+6:	cmp $VECTOR_NMI, %r14d
+	jne paranoid_return
+7:	POP_REGS
 	pop %rdi
 	add $8, %rsp
 	iretq
+paranoid_return:
+	mov REGS_RSP(%rsp), %rax
+	sub %r13, %rax
+	sub $IST_FIRST, %rax
+	cmp $IST_SIZE, %rax
+	jae 7b
+	mov REGS_RIP(%rsp), %rax
+	sub $RS_ENTRY_BASE, %rax
+	cmp $.Lforeign_stacks_end - syscall_entry, %rax
+	jb 7b
+	/* fall through */
+
+/*
+ * Back to the handling of an NMI, or to what may be part of it.  IRETQ would unblock NMIs (SDM 6.7.1): the
+ * next one would come at once, and its frame would lie on the first one's.  Such code runs on an IST stack,
+ * which is ours to write below RSP; but RSP alone does not tell it, since ring 3 may have put that address
+ * there before SYSCALL.
+ * In: struct rs_regs on a stack that CR3 maps; CR3 and GS are those to return to.
+ */
+return_by_ret:
+	mov REGS_RSP(%rsp), %rax
+	mov REGS_RIP(%rsp), %rcx
+	mov REGS_RFLAGS(%rsp), %rdx
+	sub $16, %rax
+	mov %rdx, (%rax)
+	mov %rcx, 8(%rax)
+	mov %rax, REGS_ERROR(%rsp)
+	POP_REGS
+	pop %rdi
+	pop %rsp
+	popfq
+	ret
 
 /*
  * flush_user_root(user_cr3, kernel_cr3): empties the TLB of the user root's PCID, by loading that root

@@ -15,6 +15,7 @@ void offsets(void)
 {
 	EMIT(EXIT_FAST, EXIT_FAST);
 	EMIT(EXIT_FAST_PTI, EXIT_FAST_PTI);
+	EMIT(CPU_SELF, offsetof(struct cpu, self));
 	EMIT(CPU_USER_RSP, offsetof(struct cpu, user_rsp));
 	EMIT(CPU_KERNEL_CR3, offsetof(struct cpu, kernel_cr3));
 	EMIT(CPU_USER_CR3, offsetof(struct cpu, user_cr3));
@@ -41,8 +42,10 @@ void offsets(void)
 	EMIT(REGS_RAX, offsetof(struct rs_regs, rax));
 	EMIT(REGS_RDX, offsetof(struct rs_regs, rdx));
 	EMIT(REGS_RDI, offsetof(struct rs_regs, rdi));
+	EMIT(REGS_ERROR, offsetof(struct rs_regs, error));
 	EMIT(REGS_RIP, offsetof(struct rs_regs, rip));
 	EMIT(REGS_CS, offsetof(struct rs_regs, cs));
+	EMIT(REGS_RFLAGS, offsetof(struct rs_regs, rflags));
 	EMIT(REGS_RSP, offsetof(struct rs_regs, rsp));
 	EMIT(REGS_SS, offsetof(struct rs_regs, ss));
 	EMIT(SEGMENTS_SSE, offsetof(struct segments, sse));

@@ -14,8 +14,8 @@
 #include "guest/uapi.h"
 #include "guest/usercopy.h"
 
-/* entry.S */
-extern const char entry_text_end[];
+/* entry.S and switch.S */
+extern const char entry_text_end[], switch_stacks[], switch_segments_end[];
 
 #define SLEEP_MAX_SECONDS 1000000000 /* the sum in nanoseconds fits in 64 bits */
 
@@ -302,6 +302,22 @@ SYSCALL_DEFINE2(escape, uint64_t, buffer, uint32_t, count)
 	return hand_over(RS_CALL_ESCAPE, buffer, count, sizeof(struct rs_escape));
 }
 
+SYSCALL_DEFINE3(torture, uint32_t, what, uint64_t, buffer, uint64_t, size)
+{
+	struct rs_call *call = cpu_call();
+
+	if (size > sizeof(call->data))
+		return -EINVAL;
+	if (!copy_from_user(call->data, buffer, size))
+		return -EFAULT;
+	call->arg[0] = what;
+	call->arg[1] = size;
+	call->arg[2] = (uint64_t)switch_stacks;
+	call->arg[3] = (uint64_t)switch_segments_end;
+	out32(RS_PORT_CALL, RS_CALL_TORTURE);
+	return call->result;
+}
+
 SYSCALL_DEFINE1(crash, uint32_t, kind)
 {
 	return crash(kind) ? 0 : -EINVAL;
@@ -467,7 +483,8 @@ SYSCALL_DEFINE2(kernel_page, uint32_t, act, uint64_t, value)
 	X(RS_SYS_STATS, stats)                                                                     \
 	X(RS_SYS_THREAD, thread)                                                                   \
 	X(RS_SYS_KERNEL_PAGE, kernel_page)                                                         \
-	X(RS_SYS_TABLE, table)
+	X(RS_SYS_TABLE, table)                                                                     \
+	X(RS_SYS_TORTURE, torture)
 
 SYSCALL_DEFINE2(table, uint32_t, index, uint64_t, buffer)
 {

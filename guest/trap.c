@@ -94,6 +94,11 @@ static void kernel_fault(struct rs_regs *regs, uint64_t vector, uint64_t cr2)
 {
 	uint64_t fixup = vector == VECTOR_PF ? usercopy_fixup(regs->rip) : 0;
 
+	/* It comes anywhere, and is nobody's fault. */
+	if (vector == VECTOR_DB) {
+		regs->rflags &= ~RFLAGS_TF; /* a trap flag that ring 3 smuggled in */
+		return;
+	}
 	if (fixup) {
 		regs->rip = fixup;
 		return;
@@ -101,9 +106,6 @@ static void kernel_fault(struct rs_regs *regs, uint64_t vector, uint64_t cr2)
 	if (recover_fault(regs, vector, cr2) || schedule_selector_fault(regs))
 		return;
 	switch (vector) {
-	case VECTOR_DB:
-		regs->rflags &= ~RFLAGS_TF; /* a trap flag that ring 3 smuggled in */
-		return;
 	case VECTOR_DF:
 		panic(regs, "#DF double fault in ring 0 at rip %x, rsp %x, cr2 %x%s", regs->rip,
 		      regs->rsp, cr2,

@@ -75,6 +75,9 @@
 #define RS_SYS_TABLE                                                                               \
 	1026            /* (index, struct rs_syscall *): an entry of the kernel's tables of        \
 	                 * system calls; -EINVAL: there are no more */
+#define RS_SYS_TORTURE                                                                             \
+	1027            /* (enum rs_torture_what, buffer, bytes): RS_CALL_TORTURE of               \
+	                 * shared/abi.h */
 #define RS_SYS_COUNT 32 /* room in the table */
 
 #define RS_THREAD_START 0 /* -EAGAIN: there is one already, or no room */

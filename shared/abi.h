@@ -215,6 +215,7 @@ enum rs_call_function {
 	                      * them were taken, from the first on; -EINVAL when the first is wrong,
 	                      * -ENOSPC when the VMM's RS_MAX_RECORDS are full */
 	RS_CALL_ESCAPE = 17, /* likewise with struct rs_escape and RS_MAX_ESCAPES */
+	RS_CALL_TORTURE = 32, /* see the torture run below; -ENOSYS in every other run */
 };
 
 #define RS_MARKS 8
@@ -298,6 +299,56 @@ _Static_assert(sizeof(struct rs_escape) == 304, "layout of struct rs_escape is A
 
 #define RS_ESCAPES_A_CALL 13 /* fit in rs_call.data */
 #define RS_MAX_ESCAPES    4096
+/* ---- The torture run ---------------------------------------------------------------------- */
+
+/*
+ * RS_CALL_TORTURE, with --torture: a program of the guest goes the same way across the boundary
+ * again and again, one round between two calls, and the VMM makes something happen at each
+ * instruction of that way, one in each round.  Rounds must be the same but for what happens in
+ * them: same registers at the call, same counts.
+ *
+ *     arg[0]          enum rs_torture_what
+ *     arg[1]          bytes of data that belong to it
+ *     arg[2], arg[3]  begin and end of kernel text that is to be hit beside the entry area;
+ *                     0, 0: none
+ */
+enum rs_torture_what {
+	RS_TORTURE_CROSSING = 1, /* data: struct rs_torture_crossing, which the next rounds are of;
+	                          * result: 1: wanted, 0: leave it out */
+	RS_TORTURE_ROUND = 2,    /* a round may begin; result: enum rs_torture_order */
+	RS_TORTURE_DIFFERS = 3,  /* data: struct rs_torture_difference[], found after a round, by
+	                          * any process */
+	RS_TORTURE_END = 4,      /* there are no more crossings; result: the status to end with */
+};
+
+enum rs_torture_order {
+	RS_TORTURE_NEXT = 0,  /* this crossing is done: no round */
+	RS_TORTURE_GO = 1,    /* one round; its outcome must be that of the last one learned */
+	RS_TORTURE_LEARN = 2, /* one round whose outcome those to come must have */
+};
+
+/* Text is printable ASCII, ended by a NUL. */
+struct rs_torture_crossing {
+	char name[40];   /* not empty */
+	uint32_t mode;   /* RS_PTI_* in force */
+	uint32_t flags;  /* RS_TORTURE_* below */
+	uint64_t stand;  /* not 0: ring 3 only comes by here, with every register filled, and it
+	                  * is the VMM that makes the crossing: by events at this instruction */
+	uint64_t vectors[2]; /* ... of these vectors, the first and the last */
+	char lacks[64];  /* not empty: there is no such crossing here, and why */
+	char alone[128]; /* ... symbols of kernel text that no other crossing reaches, blanks
+	                  * between them */
+};
+
+/* Bits of rs_torture_crossing.flags. */
+#define RS_TORTURE_CHANGING X86_BIT(0) /* each round has other numbers (pids, PCIDs) */
+#define RS_TORTURE_LONG     X86_BIT(1) /* and take long: hit only what is new in them */
+
+struct rs_torture_difference {
+	char name[16]; /* "RBX", "RFLAGS", ... */
+	uint64_t got, want;
+};
+#define RS_TORTURE_DIFFERENCES 24 /* at most in a call */
 
 /* Registers as the guest saved them at an entry; also what it hands over in a panic. */
 struct rs_regs {

@@ -7,6 +7,7 @@
 #include "vmm/message.h"
 #include "vmm/stop.h"
 #include "vmm/threads.h"
+#include "vmm/torture/torture.h"
 #include "vmm/trace/recorder.h"
 
 /* A copy of guest memory that the compiler may not repeat. */
@@ -154,6 +155,10 @@ static bool do_call(struct cpu *cpu, uint32_t function)
 		break;
 	case RS_CALL_ESCAPE:
 		result = call_escape(cpu, arg[0]);
+		break;
+	case RS_CALL_TORTURE:
+		if (cpu->machine->torture)
+			result = torture_call(cpu->machine->torture, arg, call->data);
 		break;
 	case RS_CALL_PANIC:
 		call_panic(cpu, arg);

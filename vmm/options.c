@@ -66,6 +66,11 @@ static const char help[] =
     "  --inspect-file FILE  write that to FILE instead of standard error\n"
     "  --anatomy syscall|int80|pagefault|fork|context-switch\n"
     "                       follow one crossing of the guest, instruction by instruction\n"
+    "  --torture nmi|irq|step\n"
+    "                       make that happen at every instruction of the entry and exit paths,\n"
+    "                       in every KPTI mode, and see that nothing but a count tells of it\n"
+    "  --torture-crossing NAME\n"
+    "                       only for this crossing (a name that --torture prints)\n"
     "  --gdb [HOST:]PORT|PATH\n"
     "                       wait for gdb on 127.0.0.1 (or HOST), or on a UNIX socket\n"
     "  --probe              try out what this host's KVM really does, print it and end\n"
@@ -229,6 +234,8 @@ enum {
 	OPT_INSPECT,
 	OPT_INSPECT_FILE,
 	OPT_ANATOMY,
+	OPT_TORTURE,
+	OPT_TORTURE_CROSSING,
 	OPT_PROBE,
 	OPT_VERSION,
 	OPT_HELP,
@@ -260,6 +267,8 @@ static const struct option long_options[] = {
     {"inspect", required_argument, NULL, OPT_INSPECT},
     {"inspect-file", required_argument, NULL, OPT_INSPECT_FILE},
     {"anatomy", required_argument, NULL, OPT_ANATOMY},
+    {"torture", required_argument, NULL, OPT_TORTURE},
+    {"torture-crossing", required_argument, NULL, OPT_TORTURE_CROSSING},
     {"gdb", required_argument, NULL, OPT_GDB},
     {"probe", no_argument, NULL, OPT_PROBE},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -353,6 +362,12 @@ static bool set_option(struct options *options, int option, const char *value, b
 	case OPT_ANATOMY:
 		options->anatomy = value;
 		break;
+	case OPT_TORTURE:
+		options->torture = value;
+		break;
+	case OPT_TORTURE_CROSSING:
+		options->torture_crossing = value;
+		break;
 	case OPT_GDB:
 		options->gdb = value;
 		return gdb_check_address(value);
@@ -445,6 +460,12 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 	}
 	if (!check_look(options) || !debugger_check(options))
 		return wrong();
+	if (options->torture) {
+		/* Interrupts come when the torture wants them to. */
+		options->no_apic = true;
+		if (!options->program)
+			options->program = "torture";
+	}
 	if (!options->probe && !(options->inspect_core && optind == argc) &&
 	    !take_guest(options, argc - optind, argv + optind))
 		return wrong();

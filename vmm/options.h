@@ -32,6 +32,8 @@ struct options {
 	const char *inspect;      /* when to show the vCPU's state; NULL: never */
 	const char *inspect_file; /* NULL: standard error; for anatomy standard output */
 	const char *anatomy;      /* the crossing to follow; NULL: none */
+	const char *torture;      /* what comes at every instruction; NULL: no torture run */
+	const char *torture_crossing; /* the only one to torture; NULL: all */
 	bool probe;
 	bool quiet;
 	enum color_choice color;

@@ -353,11 +353,10 @@ void gallery_in_each_mode(void (*body)(void))
 
 /* ---- Beginning and end ----------------------------------------------------------------------- */
 
-void gallery_begin(const char *program, const struct departure *declared)
+void gallery_enter(void)
 {
 	volatile uint64_t *based;
 
-	departures = declared;
 	raw_syscall(RS_SYS_INFO, (long)&info);
 	raw_syscall(RS_SYS_INFO, (long)&info); /* the first one was counted by now */
 	raw_syscall(RS_SYS_GALLERY, 1L);
@@ -368,6 +367,12 @@ void gallery_begin(const char *program, const struct departure *declared)
 	based[1] = WAY_BASED_WORD1;
 	try_handle();
 	host = find_host();
+}
+
+void gallery_begin(const char *program, const struct departure *declared)
+{
+	departures = declared;
+	gallery_enter();
 	set_state(RS_STATE_SILENT, 1);
 	neighbour_begin();
 	gallery_mode = info.pti_mode;

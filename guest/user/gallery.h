@@ -68,6 +68,8 @@ extern bool gallery_brief;    /* print the totals, and of the rows those that di
 
 /* ---- The run --------------------------------------------------------------------------------- */
 
+/* Fills info and host, opens the kernel's gallery, lets faults arrive in try. */
+void gallery_enter(void);
 /* Finds out about the host, opens the kernel's gallery, prints the head.  The departures end with a
  * name that is NULL. */
 void gallery_begin(const char *program, const struct departure *departures);

@@ -14,6 +14,7 @@ static const struct {
     {"counts", counts_main},       {"costs", costs_main},         {"walls", walls_main},
     {"hostile", hostile_main},     {"crossings", crossings_main}, {"memory", memory_main},
     {"processes", processes_main}, {"syscalls", syscalls_main},   {"cat", cat_main},
+    {"torture", torture_main},
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 

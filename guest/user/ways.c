@@ -117,9 +117,8 @@ bool way_exists(const struct way *way)
 #define STACK_USED 384 /* RSP: what lies below is nobody's to change */
 static uint64_t stack[STACK_SIZE / 8] __attribute__((aligned(16)));
 
-/* Parts of FXSAVE's image that are the program's: control, status, tag; MXCSR; eight times ten
- * bytes of x87 and MMX registers; XMM registers. */
-static bool is_fpu_state(unsigned byte)
+/* Control, status, tag; MXCSR; eight times ten bytes of x87 and MMX registers; XMM registers. */
+bool way_is_fpu_state(unsigned byte)
 {
 	return byte < 5 || (byte >= 24 && byte < 28) ||
 	       (byte >= 32 && byte < 160 && byte % 16 < 10) || (byte >= 160 && byte < 416);
@@ -213,7 +212,7 @@ uint64_t way_differences(uint64_t changed)
 	                                 way_in.fs != way_out.fs || way_in.gs != way_out.gs))
 		wrong |= BIT(WAY_SELECTORS);
 	for (unsigned i = 0; i < sizeof(way_in.fpu); i++)
-		if (is_fpu_state(i) && way_in.fpu[i] != way_out.fpu[i])
+		if (way_is_fpu_state(i) && way_in.fpu[i] != way_out.fpu[i])
 			wrong |= BIT(WAY_FPU);
 	for (uint64_t i = 0; i < STACK_USED / 8; i++)
 		if (stack[i] != i * UINT64_C(0x0123456789abcdef))

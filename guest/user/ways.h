@@ -78,6 +78,9 @@ struct outcome way_go(const struct way *way);
 /* What of way_out differs from way_in, but for `changed`. */
 uint64_t way_differences(uint64_t changed);
 
+/* Whether a byte of FXSAVE's image is the program's. */
+bool way_is_fpu_state(unsigned byte);
+
 /* The CPU has it, and this host is not declared to lack or to be harmed by it. */
 bool way_exists(const struct way *way);
 /* RDFSBASE and its kind work in ring 3. */

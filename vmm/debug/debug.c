@@ -21,6 +21,7 @@ bool debug_know(struct debug *debug)
 	/* What TR holds is busy (SDM volume 3, 7.2.2); see debug_forget. */
 	if (debug->sregs.tr.type == DESC_TSS_AVAILABLE)
 		debug->sregs.tr.type = DESC_TSS_BUSY;
+	debug->sregs_read = debug->sregs;
 	return debug->known;
 }
 
@@ -32,6 +33,9 @@ bool debug_forget(struct debug *debug)
 	debug->known = debug->changed = false;
 	if (!changed)
 		return true;
+	/* At a plant only RIP changes, and the rest is much more work for KVM. */
+	if (memcmp(&debug->sregs, &debug->sregs_read, sizeof(debug->sregs)) == 0)
+		return KVM_IOCTL(vcpu->fd, KVM_SET_REGS, &debug->regs) == 0;
 	/* KVM says "busy" of AMD's TR whatever it is, and one emulated AMD processor reads the I/O
 	 * bitmap only with what was there before. */
 	if (debug->machine->kvm.host.features & RS_FEATURE_AMD &&

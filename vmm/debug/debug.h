@@ -44,7 +44,7 @@
 #include "vmm/machine.h"
 
 enum {
-	DEBUG_POINTS_MAX = 1024, /* addresses planted at a time */
+	DEBUG_POINTS_MAX = 2048, /* addresses planted at a time */
 	DEBUG_WATCHES_MAX = 16,
 	DEBUG_WATCH_SIZE = 64, /* bytes of one watchpoint */
 	DEBUG_FENCE_MAX = 260,
@@ -102,6 +102,7 @@ struct debug {
 	/* Its registers while it is stopped.  Whoever changes them sets `changed`. */
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
+	struct kvm_sregs sregs_read; /* as they were when they became known */
 	bool known, changed;
 
 	struct debug_point points[DEBUG_POINTS_MAX];

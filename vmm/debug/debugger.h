@@ -7,7 +7,7 @@
 #include "vmm/machine.h"
 #include "vmm/options.h"
 
-/* Whether --gdb, --inspect or --anatomy was given. */
+/* Whether --gdb, --inspect, --anatomy or --torture was given. */
 bool debugger_wanted(const struct options *options);
 /* Whether what was given of them makes sense.  False after a message. */
 bool debugger_check(const struct options *options);

@@ -1,0 +1,40 @@
+/*
+ * --torture: makes an event happen at every instruction of the guest's entry and exit paths, one in
+ * each round of a crossing, in every KPTI mode, and sees that nothing but the event's own counts
+ * tells of it afterwards.
+ *
+ * The guest's program (shared/abi.h, RS_CALL_TORTURE) goes the same way across the boundary round
+ * after round, with every register filled, and compares them all behind it.  The VMM
+ *
+ * - follows one undisturbed round from plant to plant (vmm/debug/debug.h): its path;
+ * - in each further round stops at one step of the path, makes the event happen there, sees it
+ *   arrive at its stub with the right frame, and lets the round run out;
+ * - compares, from outside, control registers, segments, MSRs, SSE state, kernel stack, entry words,
+ *   GDT and TSS with those of the undisturbed round, and the counts with what they must be.
+ *
+ * In each context that a path has (GS, CR3, stack, interrupts) an NMI, a #DB and, where it can come,
+ * an interrupt are followed themselves, and the event of the run comes at every instruction of
+ * their handling too.
+ *
+ * The machine must not have KVM's own local APIC: interrupts come by KVM_INTERRUPT.
+ */
+#ifndef VMM_TORTURE_H
+#define VMM_TORTURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/machine.h"
+
+struct torture;
+
+/* Whether `event` is one of "nmi", "irq", "step".  False after a message. */
+bool torture_check(const char *event);
+/* Runs the guest to its end and reports: machine->outcome.  The guest's own status is 1 when
+ * something did not survive or was not hit. */
+void torture_run(struct machine *machine);
+/* RS_CALL_TORTURE, data as the guest left it: 0, or a negative errno value for a call that makes no
+ * sense.  The answer is given when the guest is to go on. */
+int64_t torture_call(struct torture *torture, const uint64_t arg[4], const void *data);
+
+#endif
