@@ -141,7 +141,7 @@ if [ -e "$BUILD/tests/spin.elf" ]; then
 	expect "SIGTERM ends it" 143
 	verdict "... and leaves none" "$([ ! -e term ] && echo 1)"
 fi
-vmm --quiet --core good "$guest" -- check
+LIMIT=600 vmm --quiet --core good "$guest" -- check
 verdict "a good end leaves none" "$([ "$status" = 0 ] && [ ! -e good ] && echo 1)"
 echo old > kept
 vmm --quiet --core kept "$guest" -- check

@@ -184,9 +184,9 @@ check "all that the tour does is in it" tour.json tour
 check "the guest's clock is brought to the VMM's" tour.json writes
 check "counters only grow" tour.json counters
 verdict "the guest counts the same with and without" same_counts plain.json traced.json
-vmm --trace check.json --quiet "$guest" -- check
+LIMIT=600 vmm --trace check.json --quiet "$guest" -- check
 expect "the guest's own checks pass while traced" 0
-verdict "... all of them" grep -q ' 0 failed' out
+verdict "... all of them" awk '/ differ/ { rows++; if (!/; 0 differ/) bad = 1; } END { exit bad || !rows }' out
 
 # ---- Every end --------------------------------------------------------------------------------
 
