@@ -253,15 +253,17 @@ struct rs_record {
 	uint32_t mode;     /* RS_PTI_* it was measured in, or RS_RECORD_NO_MODE */
 	uint32_t decimals; /* 0 to 9: the values below are to be divided by 10^decimals */
 	uint64_t samples;  /* how many crossings, rounds, ... the values stand for; 0: not told */
+	uint64_t
+	    outliers; /* samples told apart, because they were interrupted: in none of the values */
 	/* RS_RECORD_NONE in each that was not determined; one at least is.  One below 0 is its
 	 * size with RS_RECORD_MINUS. */
 	uint64_t min, median, p90, p99, max;
 };
-_Static_assert(sizeof(struct rs_record) == 144, "layout of struct rs_record is ABI");
+_Static_assert(sizeof(struct rs_record) == 152, "layout of struct rs_record is ABI");
 
 #define RS_RECORD_NO_MODE UINT32_MAX
 #define RS_RECORD_NONE    UINT64_MAX
-#define RS_RECORDS_A_CALL 28  /* fit in rs_call.data */
+#define RS_RECORDS_A_CALL 26  /* fit in rs_call.data */
 #define RS_MAX_RECORDS    512 /* in a run */
 /* Sign and size, no two's complement: there -1 is RS_RECORD_NONE. */
 #define RS_RECORD_MINUS (UINT64_C(1) << 63)

@@ -5,6 +5,7 @@
 #include "guest/user/cross.h"
 #include "guest/user/lib.h"
 #include "guest/user/programs.h"
+#include "guest/user/ticks.h"
 #include "guest/user/timed.h"
 
 #define TURNS  50 /* few, so that most rounds see no interrupt of the host's */
@@ -78,16 +79,6 @@ static uint64_t count(const struct counted *c)
 	return (ticks + crossings / 2) / crossings - c->extra;
 }
 
-static bool tsc_counts_instructions(void)
-{
-	const uint64_t turns = 1000;
-	uint64_t start = rdtsc(), ticks;
-
-	loop_nothing(turns);
-	ticks = rdtsc() - start;
-	return ticks >= 2 * turns && ticks < 2 * turns + 50;
-}
-
 int counts_main(int argc, char **argv)
 {
 	static const char *const modes[] = {
@@ -95,7 +86,7 @@ int counts_main(int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
-	if (!tsc_counts_instructions()) {
+	if (!ticks_are_instructions()) {
 		printf("counts: the TSC does not count instructions here: nothing to print "
 		       "(tools/kvmbox intel has one that does)\n");
 		return 1;

@@ -2,6 +2,7 @@
 
 #include "guest/user/cross.h"
 #include "guest/user/lib.h"
+#include "guest/user/ticks.h"
 #include "guest/user/neighbour.h"
 #include "guest/user/ways.h"
 #include "shared/x86.h"
@@ -88,22 +89,6 @@ static void closed_gate(uint64_t unused)
 	__asm__ volatile("int $14");
 }
 
-/* Two instructions a turn; the shortest of some, since the host's own interrupts cost ticks. */
-static bool tsc_counts_instructions(void)
-{
-	uint64_t best = UINT64_MAX;
-
-	for (int i = 0; i < 20; i++) {
-		uint64_t start = rdtsc(), ticks;
-
-		loop_nothing(1000);
-		ticks = rdtsc() - start;
-		if (ticks < best)
-			best = ticks;
-	}
-	return best >= 2000 && best < 2100;
-}
-
 static enum host_kind find_host(void)
 {
 	struct outcome gate;
@@ -113,7 +98,7 @@ static enum host_kind find_host(void)
 	gate = try(closed_gate, 0);
 	if (gate.vector == VECTOR_GP && gate.error == 14 * 16 + 2)
 		return HOST_TCG;
-	return tsc_counts_instructions() ? HOST_COUNTER : HOST_MANUAL;
+	return ticks_are_instructions() ? HOST_COUNTER : HOST_MANUAL;
 }
 
 /* ---- Words ----------------------------------------------------------------------------------- */

@@ -90,10 +90,12 @@ static uint64_t time_in_mode(const struct load *load, long mode, uint64_t turns)
 	return run(load, turns);
 }
 
-struct load_result load_measure(const struct load *load, const struct modes *modes, uint64_t budget)
+void load_measure(struct load_result *result, const struct load *load, const struct modes *modes,
+                  uint64_t budget)
 {
 	long before = syscall(RS_SYS_PTI_MODE, -1L);
-	struct load_result result = {.turns = turns_within(load, modes, budget)};
+
+	*result = (struct load_result){.turns = turns_within(load, modes, budget)};
 
 	/* Turn about, so that a slower stretch of the host falls on all modes. */
 	for (int round = 0; round < LOAD_ROUNDS; round++) {
@@ -102,16 +104,15 @@ struct load_result load_measure(const struct load *load, const struct modes *mod
 
 			if (!modes->have[mode])
 				continue;
-			ticks = time_in_mode(load, mode, result.turns);
-			if (!result.ticks[mode] || ticks < result.ticks[mode])
-				result.ticks[mode] = ticks;
+			ticks = time_in_mode(load, mode, result->turns);
+			if (!result->ticks[mode] || ticks < result->ticks[mode])
+				result->ticks[mode] = ticks;
 		}
 	}
 	syscall(RS_SYS_PTI_MODE, before);
-	return result;
 }
 
-int64_t load_overhead(const struct load_result *result, int mode)
+int64_t load_overhead(const struct load_result *result, uint32_t mode)
 {
 	int64_t off = (int64_t)result->ticks[RS_PTI_OFF];
 	int64_t on = (int64_t)result->ticks[mode];

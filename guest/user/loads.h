@@ -33,10 +33,10 @@ struct load_result {
 uint64_t load_work_cost(void);
 /* Times a load in every mode, turn about; each timed part takes about `budget` ticks (at least 20
  * turns). Leaves the mode as it was. */
-struct load_result load_measure(const struct load *load, const struct modes *modes,
-                                uint64_t budget);
+void load_measure(struct load_result *result, const struct load *load, const struct modes *modes,
+                  uint64_t budget);
 /* What the mode adds to the time with KPTI off, in hundredths of a per cent; negative: noise won.
  */
-int64_t load_overhead(const struct load_result *result, int mode);
+int64_t load_overhead(const struct load_result *result, uint32_t mode);
 
 #endif

@@ -9,7 +9,7 @@ int tour_main(int argc, char **argv); /* [TURNS]: crossings measured of each kin
 int check_main(int argc, char **argv);
 int crash_main(int argc, char **argv);  /* stack | fault | triple */
 int counts_main(int argc, char **argv); /* exact instruction counts */
-int costs_main(int argc, char **argv);  /* [json] */
+int costs_main(int argc, char **argv);
 int walls_main(int argc, char **argv);
 int hostile_main(int argc, char **argv);
 int crossings_main(int argc, char **argv);

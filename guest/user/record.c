@@ -11,11 +11,17 @@ void record_begin(struct rs_record *record, const char *name, const char *unit, 
 	record->mode = mode;
 	record->decimals = 0;
 	record->samples = 0;
+	record->outliers = 0;
 	record->min = RS_RECORD_NONE;
 	record->median = RS_RECORD_NONE;
 	record->p90 = RS_RECORD_NONE;
 	record->p99 = RS_RECORD_NONE;
 	record->max = RS_RECORD_NONE;
+}
+
+uint64_t record_signed(int64_t value)
+{
+	return value < 0 ? RS_RECORD_MINUS - (uint64_t)value : (uint64_t)value;
 }
 
 void record_at(struct rs_record *record, uint64_t x, const char *x_unit)

@@ -36,14 +36,12 @@ static uint64_t percentile(const uint64_t *sorted, size_t n, size_t percent)
 	return sorted[rank ? rank - 1 : 0];
 }
 
-struct spread spread_of(uint64_t *samples, size_t n, uint64_t base)
+void spread_of(struct spread *spread, uint64_t *samples, size_t n, uint64_t base)
 {
-	struct spread spread = {0};
+	static const uint8_t percents[SPREAD_VALUES] = {0, 50, 90, 99, 100};
 	size_t kept = n;
 	uint64_t limit;
 
-	if (!n)
-		return spread;
 	for (size_t i = 0; i < n; i++)
 		samples[i] = samples[i] > base ? samples[i] - base : 0;
 	sort(samples, n);
@@ -52,13 +50,8 @@ struct spread spread_of(uint64_t *samples, size_t n, uint64_t base)
 	 */
 	while (limit && samples[kept - 1] > limit)
 		kept--;
-	spread.samples = kept;
-	spread.outliers = n - kept;
-	spread.worst = kept < n ? samples[n - 1] : 0;
-	spread.min = samples[0];
-	spread.median = percentile(samples, kept, 50);
-	spread.p90 = percentile(samples, kept, 90);
-	spread.p99 = percentile(samples, kept, 99);
-	spread.max = samples[kept - 1];
-	return spread;
+	spread->samples = kept;
+	spread->outliers = n - kept;
+	for (int i = 0; i < SPREAD_VALUES; i++)
+		spread->value[i] = percentile(samples, kept, percents[i]);
 }

@@ -12,15 +12,15 @@
  * figures. */
 #define OUTLIER_MEDIANS 8
 
-/* All in the unit of the samples. */
+enum { SPREAD_MIN, SPREAD_MEDIAN, SPREAD_P90, SPREAD_P99, SPREAD_MAX, SPREAD_VALUES };
+
 struct spread {
-	uint64_t samples;  /* that the figures are made of */
-	uint64_t outliers; /* counted apart ... */
-	uint64_t worst;    /* ... the largest of them; 0: none */
-	uint64_t min, median, p90, p99, max;
+	uint64_t samples;              /* that the values are made of */
+	uint64_t outliers;             /* counted apart */
+	uint64_t value[SPREAD_VALUES]; /* in the unit of the samples */
 };
 
-/* Takes `base` off each sample (never below 0) and sorts them.  All zero when n is 0. */
-struct spread spread_of(uint64_t *samples, size_t n, uint64_t base);
+/* Takes `base` off each sample (never below 0) and sorts them.  n > 0. */
+void spread_of(struct spread *spread, uint64_t *samples, size_t n, uint64_t base);
 
 #endif

@@ -67,6 +67,111 @@ child:
 	SAMPLER sample_syscall, NR_GETPID, syscall
 	SAMPLER sample_int80, NR32_GETPID, int $0x80
 	SAMPLER sample_yield, NR_YIELD, syscall
+	SAMPLER sample_callgate, NR_GETPID, lcall *sample_gate(%rip)
+
+/* SYSEXIT returns to RDX with RSP = RCX. */
+	.globl sample_sysenter
+sample_sysenter:
+1:	NOW
+	mov %rdx, %r8
+	mov $NR_GETPID, %eax
+	mov %rsp, %rcx
+	lea 2f(%rip), %rdx
+	sysenter
+2:	NOW
+	sub %r8, %rdx
+	mov %rdx, (%rdi)
+	add $8, %rdi
+	dec %rsi
+	jnz 1b
+	ret
+
+/*
+ * 32-bit code begins and ends with a far jump, which is in no figure.  It keeps the upper halves of no
+ * register (SDM volume 1, 3.4.1.1), so what is needed behind it lies on the stack, and RSP in memory.
+ */
+.macro SAMPLER32 name, number, crossing:vararg
+	.globl \name
+\name:
+	lea 2f(%rip), %rax
+	jmp sample_32
+	.code32
+2:	lfence
+	rdtsc
+	mov %eax, %edi
+	mov $\number, %eax
+	\crossing
+	lfence
+	rdtsc
+	sub %edi, %eax
+	ljmp $RS_SEL_USER_CODE, $sample_32_back
+	.code64
+.endm
+
+	SAMPLER32 sample_nothing_32, 0
+	SAMPLER32 sample_int80_32, NR32_GETPID, int $0x80
+	SAMPLER32 sample_syscall_32, NR32_GETPID, syscall
+
+/* Returns to EDX with ESP = ECX, which is nobody's while interrupted code has no use for a stack. */
+	.globl sample_sysenter_32
+sample_sysenter_32:
+	lea 2f(%rip), %rax
+	jmp sample_32
+	.code32
+2:	lfence
+	rdtsc
+	mov %eax, %edi
+	mov $(NR32_GETPID | RS_SYSENTER_COMPAT), %eax
+	mov $3f, %edx
+	sysenter
+3:	lfence
+	rdtsc
+	sub %edi, %eax
+	ljmp $RS_SEL_USER_CODE, $sample_32_back
+	.code64
+
+/* RDI = ticks, RSI = n, RAX = the 32-bit code. */
+sample_32:
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	mov %eax, sample_32_code(%rip)
+1:	push %rdi
+	push %rsi
+	mov %rsp, sample_32_rsp(%rip)
+	ljmp *sample_32_code(%rip)
+sample_32_back:
+	mov sample_32_rsp(%rip), %rsp
+	pop %rsi
+	pop %rdi
+	mov %eax, %eax
+	mov %rax, (%rdi)
+	add $8, %rdi
+	dec %rsi
+	jnz 1b
+	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %rbp
+	pop %rbx
+	ret
+
+	.data
+	.balign 8
+sample_32_rsp:
+	.quad 0
+sample_32_code:
+	.long 0
+	.word RS_SEL_USER_CODE32
+	.balign 8
+sample_gate:
+	.long 0
+	.word RS_SEL_GATE
+	.text
 
 	.globl sample_fork
 sample_fork:

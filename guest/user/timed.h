@@ -20,11 +20,13 @@ void loop_fork(uint64_t turns);
 /* ---- Samples -------------------------------------------------------------------------------- */
 
 /* `n` crossings, one after the other; ticks[i] is the TSC from before the i-th to after it. */
-void sample_nothing(uint64_t *ticks, uint64_t n); /* what the time stamps themselves take */
-void sample_syscall(uint64_t *ticks, uint64_t n);
-void sample_int80(uint64_t *ticks, uint64_t n);
-void sample_yield(uint64_t *ticks, uint64_t n);
-void sample_fork(uint64_t *ticks, uint64_t n); /* fork, exit in the child, wait4 */
+typedef void sample_fn(uint64_t *ticks, uint64_t n);
+extern sample_fn sample_nothing; /* what the time stamps themselves take */
+extern sample_fn sample_syscall, sample_int80, sample_sysenter, sample_yield;
+extern sample_fn sample_callgate; /* needs RS_SYS_GALLERY */
+extern sample_fn sample_fork;     /* fork, exit in the child, wait4 */
+/* From 32-bit code, by its own time stamps. */
+extern sample_fn sample_nothing_32, sample_int80_32, sample_syscall_32, sample_sysenter_32;
 
 /* Faults: sample_fault_resume must be the process's fault handler (RS_SYS_FAULT_HANDLER).  `insn`
  * is one of cross.h's; `address` is what fault_pf reads. */

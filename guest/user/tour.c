@@ -7,6 +7,7 @@
 #include "guest/user/lib.h"
 #include "guest/user/programs.h"
 #include "guest/user/record.h"
+#include "guest/user/ticks.h"
 
 #define ROUNDS 5 /* the best of so many parts is reported */
 
@@ -259,7 +260,7 @@ static uint64_t measure_switch(const struct crossing *crossing)
 }
 
 /* The same figures for the VMM's reports. */
-static void send_costs(uint64_t ticks[CROSSINGS][3], const char *unit, uint64_t ring0_times)
+static void send_costs(uint64_t ticks[CROSSINGS][3], const struct ticks *judged)
 {
 	struct rs_record list[3 * CROSSINGS + 1];
 	uint64_t count = 0;
@@ -270,7 +271,7 @@ static void send_costs(uint64_t ticks[CROSSINGS][3], const char *unit, uint64_t 
 
 			if (mode == RS_PTI_PCID && !(info.features & RS_FEATURE_PCID))
 				continue;
-			record_begin(record, crossings[c].name, unit, mode);
+			record_begin(record, crossings[c].name, tick_units[judged->kind], mode);
 			record->decimals = 1;
 			record->samples = turns;
 			record->min = ticks[c][mode];
@@ -278,7 +279,7 @@ static void send_costs(uint64_t ticks[CROSSINGS][3], const char *unit, uint64_t 
 		}
 	}
 	record_begin(&list[count], "a loop in ring 0, against ring 3", "times", RS_RECORD_NO_MODE);
-	list[count++].median = ring0_times;
+	list[count++].median = judged->ring0_times;
 	record_send(list, count);
 }
 
@@ -289,8 +290,7 @@ static void costs(void)
 	const bool pcid = info.features & RS_FEATURE_PCID;
 	const uint32_t modes[] = {RS_PTI_OFF, pti_on(), RS_PTI_NOPCID};
 	uint64_t ticks[CROSSINGS][3];
-	uint64_t start, ring0, ring3;
-	bool counts_instructions;
+	struct ticks judged;
 
 	section("Cycles per crossing");
 	for (int m = 0; m < 3; m++) {
@@ -320,20 +320,17 @@ static void costs(void)
 	printf("  RDTSC ticks, there and back; the best of %u parts of %u\n", (uint64_t)ROUNDS,
 	       turns / ROUNDS);
 
-	ring0 = (uint64_t)syscall(RS_SYS_RING0_LOOP, 10000L);
-	start = rdtsc();
-	loop_nothing(10000);
-	ring3 = rdtsc() - start;
-	counts_instructions = ring3 >= 20000 && ring3 < 20100;
-	send_costs(ticks, counts_instructions ? "instructions" : "cycles",
-	           ring3 ? ring0 / ring3 : 0);
-	if (ring0 > 20 * ring3)
+	judged = ticks_judge();
+	send_costs(ticks, &judged);
+	if (judged.kind == TICK_INTERPRETED)
 		printf("  Ring 0 runs a loop %'u times slower than ring 3 here: this KVM "
 		       "interprets ring 0,\n"
 		       "  and these cycles are not the hardware's.\n",
-		       ring0 / ring3);
-	else if (counts_instructions)
+		       judged.ring0_times);
+	else if (judged.kind == TICK_INSTRUCTION)
 		printf("  This TSC counts instructions: read the figures as instructions.\n");
+	else if (judged.kind == TICK_EMULATED)
+		printf("  This CPU is emulated: these cycles are not the hardware's.\n");
 	else if (!pcid)
 		printf("  This CPU has no PCID.\n");
 }

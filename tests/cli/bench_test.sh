@@ -117,27 +117,50 @@ test_guest_programs() {
     skip "costs" "no usable /dev/kvm"
     return
   fi
-  text=$(./vmm --timeout 120 --stats none guest.elf -- costs json)
-  same "costs json: status" $? 0
-  text=$(python3 -c '
-import json, sys
-costs = json.loads(sys.stdin.read())
-modes = {"off", "nopcid"} | ({"pcid"} if costs["pcid"] else set())
-names = ("syscall", "int80", "pf", "ud", "gp", "yield", "fork")
-assert {(c["name"], c["mode"]) for c in costs["crossings"]} == {(n, m) for n in names for m in modes}
-for c in costs["crossings"]:
-    assert c["samples"] >= 10, c
-    assert 0 < c["min"] <= c["median"] <= c["p90"] <= c["p99"] <= c["max"], c
-for load in costs["loads"] + costs["rate_curve"] + costs["working_set_curve"]:
-    assert set(load["modes"]) == modes, load
-    assert load["modes"]["off"]["overhead_percent"] == 0
-print(costs["verdict"] in ("hardware", "interpreted", "instructions", "emulated"))' <<<"$text" 2>&1)
-  same "costs json: one object, every crossing in every mode, in order" "$text" True
-  text=$(./vmm --timeout 120 --stats none guest.elf -- costs)
+  text=$(./vmm --timeout 300 --stats json --stats-file "$scratch/costs.json" --report "$scratch/costs.html" \
+    --program costs guest.elf)
+  same "costs: status" $? 0
   has "costs: says what its figures are" "$text" "TSC"
+  has "costs: nanoseconds beside" "$text" " ns "
   has "costs: published figures beside the measured ones" "$text" "KAISER"
+  has "costs: the clock is checked" "$text" "off the host's clock"
+  text=$(python3 - "$scratch/costs.json" <<'PYTHON' 2>&1
+import json, sys
+report = json.load(open(sys.argv[1]))
+records = report["records"]
+features = report["guest"]["features"]
+modes = {"off", "nopcid"} | ({"pcid"} if "PCID" in features else set())
+named = lambda name: [r for r in records if r["name"] == name]
+ticks = {"cycles", "interp. cycles", "emulated cycles", "instructions"}
+names = {r["name"] for r in records if r["unit"] in ticks}
+# Every processor and every KVM has these.
+assert names >= {"SYSCALL getpid", "INT 0x80 getpid", "INT 0x80, 32-bit code", "#PF to a handler", "#UD to a handler",
+                 "#GP to a handler", "two switches by yield", "fork, exit, wait4"}, names
+for name in names:
+    assert {r["mode"] for r in named(name)} == modes, name
+    for r in named(name):
+        values = [r["values"][key] for key in ("min", "median", "p90", "p99", "max")]
+        assert r["samples"] >= 10 and r["outliers"] >= 0, r
+        assert 0 < values[0] and values == sorted(values), r
+        ns = r["nanoseconds"]
+        if r["unit"] == "instructions":
+            assert ns is None, r
+        elif report["host"]["tsc_khz"]:
+            assert abs(ns["median"] - values[1] * 1e6 / report["host"]["tsc_khz"]) < 0.06, r
+for name in ("compute only", "work and system calls", "system calls only"):
+    assert {r["mode"] for r in named(name)} == modes - {"off"}, name
+sets = [r["x"] for r in named("overhead by working set") if r["mode"] == "nopcid"]
+assert sets == [0, 1, 2, 4, 8, 16, 32, 64, 128, 512], sets
+rates = [r["x"] for r in named("overhead by system-call rate") if r["mode"] == "nopcid"]
+assert len(rates) == len(named("overhead by system-call rate")) / (len(modes) - 1), rates
+assert abs(named("the TSC, off the host's clock")[0]["values"]["median"]) < 100000
+print(True)
+PYTHON
+  )
+  same "costs: every way in every mode, loads and curves, in the report" "$text" True
   text=$(./vmm --timeout 20 --stats none guest.elf -- costs yaml)
-  same "costs: wrong argument: status" $? 2
+  same "costs: an argument: status" $? 2
+  has "costs: ... and where the figures are" "$text" "--stats json"
   text=$(./vmm --timeout 20 --stats none guest.elf -- counts)
   has "counts: refuses a TSC that does not count instructions" "$text" "does not count instructions"
 }

@@ -49,9 +49,15 @@ refuses() {
 
 # ---- compare --------------------------------------------------------------------------------------
 
-costs() { # MEDIAN: the least that is a costs report
-  printf '{"program":"costs","verdict":"hardware","crossings":[{"name":"syscall","mode":"off","median":%s}],' "$1"
-  printf '"loads":[{"name":"mix","calls_per_second":%s,"modes":{"pcid":{"overhead_percent":1.5}}}]}\n' "$1"
+# record NAME UNIT MODE X_UNIT X VALUES
+record() {
+  printf '{"name":"%s","unit":"%s","mode":"%s","x_unit":%s,"x":%s,"values":{%s},"nanoseconds":null}' "$@"
+}
+costs() { # MEDIAN: the least that is a report of the costs program
+  printf 'What the guest said\n{\n"exits":{"total":%s},"records":[%s,%s,%s]}\n' "$1" \
+    "$(record "SYSCALL getpid" cycles off null null "\"min\":9,\"median\":$1")" \
+    "$(record "compute only" percent pcid null null '"min":1.5,"median":null')" \
+    "$(record "by rate" percent pcid '"calls a second"' "$1" '"min":2.5')"
 }
 
 test_compare() {
@@ -63,15 +69,19 @@ test_compare() {
   : >empty.json
   text=$("$compare" a.json b.json)
   same "compare: status" $? 0
-  has "compare: a ratio" "$(grep 'crossings/syscall off/median' <<<"$text" | tr -s ' ')" "200 300 x1.5"
-  has "compare: a difference of per cents" "$(grep 'mix/modes/pcid' <<<"$text" | tr -s ' ')" "1.50 1.50 +0.00"
+  has "compare: a ratio" "$(grep 'SYSCALL getpid, off: median' <<<"$text" | tr -s ' ')" "200 300 x1.5"
+  has "compare: a difference of per cents" "$(grep 'compute only, pcid: %' <<<"$text" | tr -s ' ')" "1.50 1.50 +0.00"
+  has "compare: a curve by its places" "$(grep 'by rate, pcid, point 1: %' <<<"$text" | tr -s ' ')" "2.50 2.50 +0.00"
+  same "compare: what costs are not is not shown" "$(grep -c 'exits/total' <<<"$text")" 0
   text=$("$compare" --json a.json b.json | python3 -c 'import json,sys
 rows = {r["figure"]: r for r in json.load(sys.stdin)["rows"]}
-print(rows["crossings/syscall off/median"]["compared"])')
+print(rows["records/SYSCALL getpid, off: median"]["compared"])')
   same "compare: JSON" "$text" "[1.0, 1.5]"
-  has "compare: --only" "$("$compare" --only 'calls_per' a.json b.json)" "loads/mix/calls_per_second"
+  has "compare: --only" "$("$compare" --only 'exits' a.json b.json)" "exits/total"
+  has "compare: a run that measured no costs" "$("$compare" a.json stats.json)" "exits/total"
   refuses "compare: one run" 1 "one run alone" "$compare" a.json
-  refuses "compare: two kinds" 1 "a is of kind costs, stats of kind stats" "$compare" a.json stats.json
+  printf '{"other":1}' >other.json
+  refuses "compare: no report" 1 "other.json: no report of vmm" "$compare" a.json other.json
   refuses "compare: no file" 1 "none.json: No such file" "$compare" a.json none.json
   refuses "compare: not JSON" 1 "bad.json: neither JSON nor JSON Lines: line 1" "$compare" a.json bad.json
   refuses "compare: empty" 1 "empty.json: empty" "$compare" a.json empty.json

@@ -430,6 +430,53 @@ START_TEST(records_are_checked)
 }
 END_TEST
 
+START_TEST(ticks_are_told_in_nanoseconds)
+{
+	struct rs_record from = good_record(), to;
+
+	from.max = 150;
+	from.median = RS_RECORD_MINUS | 75;
+	ck_assert(record_in_ns(&to, &from, 2500000));
+	ck_assert_str_eq(to.unit, "ns");
+	ck_assert_str_eq(to.name, from.name);
+	ck_assert_uint_eq(to.decimals, 1);
+	ck_assert_uint_eq(to.min, 300); /* 30.0 */
+	ck_assert_uint_eq(to.max, 600);
+	ck_assert_uint_eq(to.median, RS_RECORD_MINUS | 300);
+	ck_assert_uint_eq(to.p99, RS_RECORD_NONE);
+	/* Rounded, and without overflow on the way. */
+	from.min = 1;
+	ck_assert(record_in_ns(&to, &from, 2596000));
+	ck_assert_uint_eq(to.min, 4);
+	from.min = UINT64_C(1) << 60;
+	ck_assert(record_in_ns(&to, &from, 10000000));
+	ck_assert_uint_eq(to.min, UINT64_C(1) << 60);
+	strcpy(from.unit, "emulated cycles");
+	ck_assert(record_in_ns(&to, &from, 10000000));
+	strcpy(from.unit, "interp. cycles");
+	ck_assert(record_in_ns(&to, &from, 10000000));
+}
+END_TEST
+
+START_TEST(what_is_no_time_has_no_nanoseconds)
+{
+	struct rs_record from = good_record(), to;
+
+	ck_assert(!record_in_ns(&to, &from, 0));
+	from.min = UINT64_C(1) << 62;
+	ck_assert(!record_in_ns(&to, &from, 1));
+	from = good_record();
+	from.decimals = 9;
+	ck_assert(!record_in_ns(&to, &from, 1000000));
+	from = good_record();
+	strcpy(from.unit, "instructions");
+	ck_assert(!record_in_ns(&to, &from, 1000000));
+	from = good_record();
+	strcpy(from.x_unit, "pages");
+	ck_assert(!record_in_ns(&to, &from, 1000000));
+}
+END_TEST
+
 START_TEST(records_are_bounded)
 {
 	struct records records = {0};
@@ -463,6 +510,8 @@ Suite *trace_suite(void)
 	tcase_add_test(ring, ring_fits_the_ram);
 	tcase_add_loop_test(ring, any_ring_gives_a_trace, 0, 30);
 	tcase_add_test(records, records_are_checked);
+	tcase_add_test(records, ticks_are_told_in_nanoseconds);
+	tcase_add_test(records, what_is_no_time_has_no_nanoseconds);
 	tcase_add_test(records, records_are_bounded);
 	suite_add_tcase(suite, file);
 	suite_add_tcase(suite, clock);

@@ -3,6 +3,7 @@
 #ifndef VMM_RECORDS_H
 #define VMM_RECORDS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "shared/abi.h"
@@ -17,6 +18,16 @@ struct records {
 int64_t records_take(struct records *records, const volatile struct rs_record *from,
                      uint64_t count);
 /* Harmless on a struct that is all zero. */
+/* Units that say what the guest's clock ticks with (guest/user/ticks.h). */
+#define RECORD_CYCLES       "cycles"          /* the hardware's */
+#define RECORD_INTERPRETED  "interp. cycles"  /* of a KVM that interprets ring 0 */
+#define RECORD_EMULATED     "emulated cycles" /* of an emulated CPU */
+#define RECORD_INSTRUCTIONS "instructions"    /* the clock counts them: no time */
+
+/* The same record in nanoseconds, for ticks that pass with time.  False: it has none, or the TSC's
+ * frequency is not known (0), or they are too many; then *to is undefined. */
+bool record_in_ns(struct rs_record *to, const struct rs_record *from, uint64_t tsc_khz);
+
 void records_free(struct records *records);
 
 #endif

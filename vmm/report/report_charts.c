@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "vmm/report/records.h"
 #include "vmm/report/svg.h"
 #include "vmm/units.h"
 
@@ -183,11 +184,12 @@ static unsigned sort_bars(const struct rs_record *records, unsigned count, const
 	return bars;
 }
 
-static void describe_bar(char *buf, size_t size, const struct rs_record *r)
+static void describe_bar(char *buf, size_t size, const struct rs_record *r, uint64_t tsc_khz)
 {
 	static const char *const names[] = {"min", "median", "p90", "p99", "max"};
 	const uint64_t values[] = {r->min, r->median, r->p90, r->p99, r->max};
 	size_t used = (size_t)snprintf(buf, size, "%s, %s:", r->name, record_mode_name(r->mode));
+	struct rs_record in_ns;
 	char number[40];
 
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]) && used < size; i++) {
@@ -197,20 +199,26 @@ static void describe_bar(char *buf, size_t size, const struct rs_record *r)
 			                     svg_number(number, scaled(values[i], r->decimals)));
 	}
 	if (used < size)
-		snprintf(buf + used, size - used, " %s", r->unit);
+		used += (size_t)snprintf(buf + used, size - used, " %s", r->unit);
+	if (used < size && record_in_ns(&in_ns, r, tsc_khz))
+		used += (size_t)snprintf(buf + used, size - used, " (%s ns)",
+		                         svg_number(number, record_value(&in_ns)));
+	if (used < size && r->outliers)
+		snprintf(buf + used, size - used, ", and %" PRIu64 " samples told apart",
+		         r->outliers);
 }
 
 enum { BAR_LEFT = 280, BAR_RIGHT = CHART_WIDTH - 110, BAR_HEIGHT = 15, BAR_GAP = 12, BAR_TOP = 30 };
 
 static void draw_bar(FILE *out, const struct rs_record *record, double y,
-                     const struct svg_scale *scale)
+                     const struct svg_scale *scale, uint64_t tsc_khz)
 {
 	const double length = svg_scale_at(scale, record_value(record));
 	const double zero = svg_scale_at(scale, 0); /* bars to the left of it are below 0 */
 	double end = larger(length, zero);
 	char hint[400], number[40];
 
-	describe_bar(hint, sizeof(hint), record);
+	describe_bar(hint, sizeof(hint), record, tsc_khz);
 	svg_text(out, BAR_LEFT - 8, y + 11, SVG_END, "s", "%s", record_mode_name(record->mode));
 	svg_rect(out, BAR_LEFT + (length < zero ? length : zero), y,
 	         larger(length < zero ? zero - length : length - zero, 1), BAR_HEIGHT - 2,
@@ -227,7 +235,8 @@ static void draw_bar(FILE *out, const struct rs_record *record, double y,
 	         svg_number(number, record_value(record)));
 }
 
-void chart_bars(FILE *out, const struct rs_record *records, unsigned count, const char *unit)
+void chart_bars(FILE *out, const struct rs_record *records, unsigned count, const char *unit,
+                uint64_t tsc_khz)
 {
 	const struct rs_record *order[MAX_BARS];
 	const unsigned bars = sort_bars(records, count, unit, order);
@@ -270,7 +279,7 @@ void chart_bars(FILE *out, const struct rs_record *records, unsigned count, cons
 			y += BAR_GAP;
 		if (first)
 			svg_text(out, 0, y + 11, SVG_START, "t", "%.28s", order[i]->name);
-		draw_bar(out, order[i], y, &scale);
+		draw_bar(out, order[i], y, &scale, tsc_khz);
 		y += BAR_HEIGHT;
 	}
 	svg_close(out);

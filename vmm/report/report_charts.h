@@ -21,8 +21,10 @@ const char *record_mode_name(uint32_t mode);
 
 /* Exits over time, stacked by kind.  slot_ns: what a slot of the timeline stands for. */
 void chart_exits(FILE *out, const struct timeline *timeline, double slot_ns);
-/* Bars of all records with this unit that are no points of a curve, by name and mode. */
-void chart_bars(FILE *out, const struct rs_record *records, unsigned count, const char *unit);
+/* Bars of all records with this unit that are no points of a curve, by name and mode.  tsc_khz: to
+ * tell nanoseconds beside; 0: unknown. */
+void chart_bars(FILE *out, const struct rs_record *records, unsigned count, const char *unit,
+                uint64_t tsc_khz);
 /* The curves of all records with this name, unit and x_unit, one for each mode. */
 void chart_curves(FILE *out, const struct rs_record *records, unsigned count,
                   const struct rs_record *which);

@@ -6,6 +6,7 @@
 #include "vmm/report/html.h"
 #include "vmm/names.h"
 #include "vmm/report/counters.h"
+#include "vmm/report/records.h"
 #include "vmm/report/report_charts.h"
 #include "vmm/report/svg.h"
 #include "vmm/units.h"
@@ -344,7 +345,7 @@ static void write_charts(FILE *out, const struct report_html_input *in, bool ove
 			             &in->report->records[i]);
 		else
 			chart_bars(out, in->report->records, in->report->record_count,
-			           in->report->records[i].unit);
+			           in->report->records[i].unit, in->report->host->tsc_khz);
 		fputs("</figure>\n", out);
 	}
 }
@@ -409,10 +410,22 @@ static bool has_unit(const struct report_html_input *in, const char *unit)
 	return false;
 }
 
+/* What a figure is not, and what holds all the same; once for each section. */
 static void write_doubts(FILE *out, const struct report_html_input *in)
 {
-	if (in->report->counts &&
-	    (in->report->counts->quirk_syscall || in->report->counts->quirk_intn))
+	if (has_unit(in, RECORD_INTERPRETED))
+		fputs("These cycles are not the hardware's: this KVM interprets ring 0, an "
+		      "instruction at a time. What holds is ring 3's work, and which of two paths "
+		      "has "
+		      "more instructions in ring 0. ",
+		      out);
+	else if (has_unit(in, RECORD_EMULATED))
+		fputs(
+		    "These cycles are not the hardware's: this CPU is emulated. What holds is the "
+		    "order of the figures, roughly. ",
+		    out);
+	else if (in->report->counts &&
+	         (in->report->counts->quirk_syscall || in->report->counts->quirk_intn))
 		fputs("This KVM did not carry out every crossing itself (see below), so these "
 		      "figures are not "
 		      "the hardware's.",
@@ -429,7 +442,7 @@ static void write_overheads(FILE *out, const struct report_html_input *in)
 	fputs("<p class=\"note\">Time with KPTI on against the same work with it off, as the guest "
 	      "measured and reported it. Below 0: the noise was larger than the cost. ",
 	      out);
-	if (has_unit(in, "instructions"))
+	if (has_unit(in, RECORD_INSTRUCTIONS))
 		fputs("Its clock counted instructions: CR3 writes and TLB misses, which are what "
 		      "KPTI costs, are not in these figures. ",
 		      out);

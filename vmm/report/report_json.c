@@ -10,6 +10,7 @@
 #include "vmm/printable.h"
 #include "vmm/report/counters.h"
 #include "vmm/report/escapes.h"
+#include "vmm/report/records.h"
 
 /* ---- Building ---------------------------------------------------------------------------- */
 
@@ -308,9 +309,22 @@ static json_t *json_of_x(uint64_t x)
 	return x <= INT64_MAX ? json_integer((json_int_t)x) : json_real((double)x);
 }
 
-static json_t *json_of_record(struct builder *b, const struct rs_record *record)
+static json_t *json_of_values(struct builder *b, const struct rs_record *record)
 {
-	json_t *json = object(b), *values = object(b);
+	json_t *values = object(b);
+
+	put(b, values, "min", json_of_value(record->min, record->decimals));
+	put(b, values, "median", json_of_value(record->median, record->decimals));
+	put(b, values, "p90", json_of_value(record->p90, record->decimals));
+	put(b, values, "p99", json_of_value(record->p99, record->decimals));
+	put(b, values, "max", json_of_value(record->max, record->decimals));
+	return values;
+}
+
+static json_t *json_of_record(struct builder *b, const struct rs_record *record, uint64_t tsc_khz)
+{
+	json_t *json = object(b);
+	struct rs_record in_ns;
 
 	put_text(b, json, "name", record->name);
 	put_text(b, json, "unit", record->unit);
@@ -319,12 +333,10 @@ static json_t *json_of_record(struct builder *b, const struct rs_record *record)
 	put_text(b, json, "x_unit", *record->x_unit ? record->x_unit : NULL);
 	put(b, json, "x", *record->x_unit ? json_of_x(record->x) : json_null());
 	put_count(b, json, "samples", record->samples);
-	put(b, values, "min", json_of_value(record->min, record->decimals));
-	put(b, values, "median", json_of_value(record->median, record->decimals));
-	put(b, values, "p90", json_of_value(record->p90, record->decimals));
-	put(b, values, "p99", json_of_value(record->p99, record->decimals));
-	put(b, values, "max", json_of_value(record->max, record->decimals));
-	put(b, json, "values", values);
+	put_count(b, json, "outliers", record->outliers);
+	put(b, json, "values", json_of_values(b, record));
+	put(b, json, "nanoseconds",
+	    record_in_ns(&in_ns, record, tsc_khz) ? json_of_values(b, &in_ns) : json_null());
 	return json;
 }
 
@@ -333,7 +345,7 @@ static json_t *json_of_records(struct builder *b, const struct report_input *in)
 	json_t *array = checked(b, json_array());
 
 	for (unsigned i = 0; i < in->record_count; i++)
-		append(b, array, json_of_record(b, &in->records[i]));
+		append(b, array, json_of_record(b, &in->records[i], in->host->tsc_khz));
 	return array;
 }
 
