@@ -164,7 +164,11 @@ static void add_reason(struct stats *to, const struct stats *from, size_t i)
 
 bool stats_add(struct stats *sum, const struct stats *stats)
 {
-	if (!sum->histograms && !stats_start_at(sum, 0, 0))
+	if (!stats->histograms)
+		return true; /* never started: there is nothing */
+	if (!sum->histograms)
+		stats_start_at(sum, 0, 0);
+	if (!sum->histograms)
 		return false;
 	for (size_t i = 0; i < STATS_REASONS; i++)
 		add_reason(sum, stats, i);

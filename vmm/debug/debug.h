@@ -93,11 +93,11 @@ struct debug {
 	/* The CPU that all of this is about: the one that stopped last, or was selected since. */
 	struct cpu *cpu;
 	unsigned running; /* bitmap: the CPUs that debug_continue and debug_let_others run */
-	bool has_clock;   /* for their turns; with one CPU there is none */
+	/* Their turns: with one CPU there is no clock.  Times are CLOCK_MONOTONIC, nanoseconds. */
+	bool has_clock, in_turn;
 	timer_t clock;
-	bool in_turn;
-	uint64_t turn_until; /* CLOCK_MONOTONIC, nanoseconds */
-	uint64_t others_at;  /* CLOCK_MONOTONIC, nanoseconds: when debug_let_others does so next */
+	uint64_t turn_until;
+	uint64_t others_at; /* when debug_let_others does so next */
 
 	/* Its registers while it is stopped.  Whoever changes them sets `changed`. */
 	struct kvm_regs regs;
