@@ -26,7 +26,7 @@ verdict() { if [ "$2" = 1 ]; then pass "$1"; else fail "$1" "${3:-}"; fi; }
 
 status=0
 vmm() {
-	timeout --kill-after=2 "${LIMIT:-60}" "$VMM" "$@" > out 2> err < /dev/null
+	timeout --kill-after=2 "${LIMIT:-600}" "$VMM" "$@" > out 2> err < /dev/null
 	status=$?
 }
 expect() { # NAME STATUS [STDERR [STDOUT]]

@@ -29,7 +29,7 @@ verdict() {
 }
 status=0
 vmm() {
-	timeout --kill-after=2 "${LIMIT:-60}" "$VMM" "$@" > out 2> err < /dev/null
+	timeout --kill-after=2 "${LIMIT:-600}" "$VMM" "$@" > out 2> err < /dev/null
 	status=$?
 }
 expect() { # NAME STATUS [STDERR]
