@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "shared/x86.h"
+#include "vmm/explain/view.h"
 #include "vmm/machine.h"
 #include "vmm/run.h"
 
@@ -35,27 +36,34 @@ static void on_alarm(int signal)
 	machine.cpus[0].vcpu.run->immediate_exit = 1;
 }
 
-/* Two bytes of the guest's memory by its own tables; 0 where there are none. */
-static uint16_t bytes_at(int vcpu, uint64_t va)
+/* Two bytes of the guest's memory by its own tables: KVM_TRANSLATE of some kernels says of user
+ * pages, for SMAP, that nothing is there. */
+static bool bytes_at(const struct view *view, uint64_t va, uint16_t *bytes)
 {
-	struct kvm_translation at = {.linear_address = va};
-	const uint16_t *bytes;
+	struct pt_walk walk;
+	const uint16_t *at;
 
-	if (ioctl(vcpu, KVM_TRANSLATE, &at) || !at.valid)
-		return 0;
-	bytes = memory_at(&machine.memory, at.physical_address, sizeof(*bytes));
-	return bytes ? *bytes : 0;
+	pt_walk(&view->pt, va, &walk);
+	at = walk.mapped ? memory_at(&machine.memory, walk.pa, sizeof(*at)) : NULL;
+	if (at)
+		*bytes = *at;
+	return at;
 }
 
 static bool may_send(const struct cpu *cpu)
 {
 	const uint16_t int80 = 0x80cd;
 	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct view view;
+	uint16_t before;
 
 	if (!cpu->vcpu.run->ready_for_interrupt_injection || !cpu->vcpu.run->if_flag)
 		return false;
 	ck_assert_int_eq(ioctl(cpu->vcpu.fd, KVM_GET_REGS, &regs), 0);
-	return bytes_at(cpu->vcpu.fd, regs.rip - 2) != int80;
+	ck_assert_int_eq(ioctl(cpu->vcpu.fd, KVM_GET_SREGS, &sregs), 0);
+	view = view_make(&machine.memory, &regs, &sregs, machine.boot.kernel.geo);
+	return bytes_at(&view, regs.rip - 2, &before) && before != int80;
 }
 
 /* A run of `program` with an interrupt now and then.  How many were sent. */
