@@ -1,6 +1,8 @@
 #include "guest/crash.h"
 
+#include "guest/cpu.h"
 #include "guest/uapi.h"
+#include "shared/desc.h"
 
 /* In assembly, since a compiler refuses a recursion that cannot end. */
 static void overflow(void)
@@ -24,6 +26,14 @@ static void without_gates(void)
 	__asm__ volatile("lidt %0\n ud2" : : "m"(idt));
 }
 
+/* The next fault of ring 3 finds no stack. */
+static void without_stack(void)
+{
+	struct desc_tss *tss = (struct desc_tss *)((uint64_t)this_cpu() + RS_ENTRY_TSS);
+
+	tss->rsp[0][1] = 0x80000000; /* not canonical */
+}
+
 bool crash(uint32_t kind)
 {
 	switch (kind) {
@@ -35,6 +45,9 @@ bool crash(uint32_t kind)
 		return true;
 	case RS_CRASH_TRIPLE:
 		without_gates();
+		return true;
+	case RS_CRASH_RSP0:
+		without_stack();
 		return true;
 	default:
 		return false;

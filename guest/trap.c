@@ -107,9 +107,10 @@ static void kernel_fault(struct rs_regs *regs, uint64_t vector, uint64_t cr2)
 		return;
 	switch (vector) {
 	case VECTOR_DF:
-		panic(regs, "#DF double fault in ring 0 at rip %x, rsp %x, cr2 %x%s", regs->rip,
-		      regs->rsp, cr2,
-		      regs->rsp - RS_STACKS_BASE < MAX_PROCESSES * KERNEL_STACK_STRIDE
+		panic(regs, "#DF double fault in ring %u at rip %x, rsp %x, cr2 %x%s", regs->cs & 3,
+		      regs->rip, regs->rsp, cr2,
+		      from_user(regs) ? ": there is no stack where TSS.RSP0 points"
+		      : regs->rsp - RS_STACKS_BASE < MAX_PROCESSES * KERNEL_STACK_STRIDE
 		          ? ": the kernel stack overflowed into its guard"
 		          : "");
 	default:
@@ -159,7 +160,7 @@ void trap(uint64_t vector, struct rs_regs *regs)
 		late_int80(regs);
 	else if (vector >= 32 && !(vector == RS_VECTOR_TRAP && gallery_is_open))
 		interrupt(vector, regs);
-	else if (from_user(regs))
+	else if (from_user(regs) && vector != VECTOR_DF)
 		user_fault(regs, vector, cr2);
 	else
 		kernel_fault(regs, vector, cr2);

@@ -91,6 +91,7 @@
 #define RS_CRASH_STACK  0 /* recursion until the kernel stack's guard page: #DF */
 #define RS_CRASH_FAULT  1 /* a write to address 16 in ring 0: #PF, panic */
 #define RS_CRASH_TRIPLE 2 /* an IDT without gates, then #UD: the processor shuts down */
+#define RS_CRASH_RSP0   3 /* TSS.RSP0 becomes no address: the caller's next fault is a #DF */
 
 /* Attempts of ring 0 (RS_SYS_RING0).  "user": at the address that the caller names. */
 #define RS_RING0_READ_USER          0

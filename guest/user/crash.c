@@ -4,15 +4,31 @@
 #include "guest/user/lib.h"
 #include "guest/user/programs.h"
 
+/* hostile.S */
+void storm_again(void);
+
+/* Faults as fast as they come, for ever: #AC where the processor has it, else #DB. */
+static void storm(void)
+{
+	raw_syscall(RS_SYS_FAULT_HANDLER, (long)storm_again);
+	storm_again();
+}
+
 int crash_main(int argc, char **argv)
 {
-	static const char *const kinds[] = {
-	    [RS_CRASH_STACK] = "stack", [RS_CRASH_FAULT] = "fault", [RS_CRASH_TRIPLE] = "triple"};
+	static const char *const kinds[] = {[RS_CRASH_STACK] = "stack",
+	                                    [RS_CRASH_FAULT] = "fault",
+	                                    [RS_CRASH_TRIPLE] = "triple",
+	                                    [RS_CRASH_RSP0] = "rsp0"};
 
-	for (long kind = 0; argc > 1 && kind < 3; kind++)
-		if (same(argv[1], kinds[kind]))
-			syscall(RS_SYS_CRASH, kind);
-	printf("crash: which way? stack, fault or triple\n");
+	if (argc > 1 && same(argv[1], "storm"))
+		storm();
+	for (long kind = 0; argc > 1 && kind < 4; kind++)
+		if (same(argv[1], kinds[kind])) {
+			raw_syscall(RS_SYS_CRASH, kind);
+			__asm__ volatile("ud2");
+		}
+	printf("crash: which way? stack, fault, triple, rsp0 or storm\n");
 	flush();
 	return 2;
 }

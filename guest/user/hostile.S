@@ -146,6 +146,17 @@ return_to:
 	ud2
 1:	ret
 
+/* Its own fault handler: #AC with CR0.AM, else #DB behind the load. */
+	.globl storm_again
+storm_again:
+	lea watched_ss(%rip), %rax
+	pushfq
+	orl $(RFLAGS_TF | RFLAGS_AC), (%rsp)
+	popfq
+	mov 1(%rax), %eax
+	nop
+	jmp storm_again
+
 /* Where the RIP of a fault or trap must be. */
 	.globl frame_int14, frame_int3, frame_int3_after, frame_rex_int3, frame_rex_int3_after
 frame_int14:

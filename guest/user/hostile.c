@@ -179,7 +179,9 @@ static const struct row shadows[] = {
 
 /* ---- Returns that cannot be ------------------------------------------------------------------ */
 
-static const struct place {
+#define AT_HOLE 12
+
+static struct place {
 	uint64_t rip, cs, ss; /* rip 0: behind the call */
 } places[] = {
     {0, RS_SEL_USER_CODE, RS_SEL_USER_DATA},
@@ -194,7 +196,7 @@ static const struct place {
     {0, RS_SEL_USER_CODE, RS_SEL_USER_CODE},
     {0, RS_SEL_USER_CODE, RS_SEL_KERNEL_DATA | 3},
     {0, RS_SEL_USER_CODE, 3},
-    {0x800000000000, RS_SEL_USER_CODE, RS_SEL_USER_DATA},
+    [AT_HOLE] = {0x800000000000, RS_SEL_USER_CODE, RS_SEL_USER_DATA},
     {0x10000000, RS_SEL_USER_CODE, RS_SEL_USER_DATA},
 };
 
@@ -217,7 +219,7 @@ static const struct row returns[] = {
     RETURN("to SS a code segment", 9, GP(RS_SEL_USER_CODE & ~3)),
     RETURN("to SS of the kernel, RPL 3", 10, GP(RS_SEL_KERNEL_DATA)),
     RETURN("to SS null", 11, GP(0)),
-    RETURN("to RIP at the hole", 12, GP(0)),
+    RETURN("to RIP at the hole", AT_HOLE, GP(0)),
     RETURN("to RIP unmapped", 13, PF(PF_U | PF_ID)),
 };
 
@@ -590,6 +592,8 @@ static void all(void)
 	go_spoiled();
 	gallery_run("Trap flag, nested task, resume flag", traps, ARRAY_SIZE(traps));
 	gallery_run("MOV SS shadows", shadows, ARRAY_SIZE(shadows));
+	if (info.levels == 5)
+		places[AT_HOLE].rip = UINT64_C(1) << 56;
 	gallery_run("Faults inside IRETQ", returns, ARRAY_SIZE(returns));
 	gallery_value(
 	    "CS with RPL 0 is refused", (uint64_t)-EPERM,

@@ -7,7 +7,7 @@
 
 int tour_main(int argc, char **argv); /* [TURNS]: crossings measured of each kind */
 int check_main(int argc, char **argv);
-int crash_main(int argc, char **argv);  /* stack | fault | triple */
+int crash_main(int argc, char **argv);  /* stack | fault | triple | rsp0 | storm */
 int counts_main(int argc, char **argv); /* exact instruction counts */
 int costs_main(int argc, char **argv);
 int walls_main(int argc, char **argv);

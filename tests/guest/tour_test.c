@@ -522,8 +522,19 @@ START_TEST(death_is_explained)
 	ck_assert_int_eq(status_of(_i, "crash_fault"), 126);
 	must_say(_i, "crash_fault", "err", "#PF page fault in ring 0");
 	must_say(_i, "crash_fault", "err", "mov qword ptr [0x10], 0");
+	ck_assert_int_eq(status_of(_i, "crash_rsp0"), 126);
+	must_say(_i, "crash_rsp0", "err", "#DF double fault in ring 3");
+	must_say(_i, "crash_rsp0", "err", "there is no stack where TSS.RSP0 points");
 	ck_assert_int_eq(status_of(_i, "crash_triple"), 126);
 	must_say(_i, "crash_triple", "err", "riple fault");
+}
+END_TEST
+
+/* A process that faults and faults again keeps nobody from stopping it. */
+START_TEST(storm_is_stopped)
+{
+	ck_assert_int_eq(status_of(_i, "crash_storm"), 124);
+	must_say(_i, "crash_storm", "out", "faults of ring 3");
 }
 END_TEST
 
@@ -764,6 +775,7 @@ static Suite *suite(bool compare)
 		tcase_add_loop_test(tc, gallery_holds, 0, host_count * GALLERIES);
 		tcase_add_loop_test(tc, boxes_are_recognised, 0, host_count);
 		tcase_add_loop_test(tc, death_is_explained, 0, host_count);
+		tcase_add_loop_test(tc, storm_is_stopped, 0, host_count);
 		tcase_add_loop_test(tc, audit_and_walk_hold, 0, host_count);
 		tcase_add_loop_test(tc, anatomy_follows_the_crossing, 0, host_count * ANATOMIES);
 		tcase_add_loop_test(tc, inspection_stops_at_the_vector, 0, host_count);
