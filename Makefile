@@ -85,11 +85,12 @@ $(BUILD)/host/%.S.o: %.S
 
 # ---- guest.elf ---------------------------------------------------------------------------------------
 
+LINK_KERNEL = $(CC) -nostdlib -static -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+	-Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,--gc-sections -T guest/kernel.ld
+
 $(BUILD)/guest.elf: $(KERNEL_OBJECTS) $(BUILD)/user/programs.o guest/kernel.ld
 	@echo "  LINK    $@"
-	@$(CC) -nostdlib -static -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-		-Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,--gc-sections -T guest/kernel.ld -o $@ \
-		$(KERNEL_OBJECTS) $(BUILD)/user/programs.o
+	@$(LINK_KERNEL) -o $@ $(KERNEL_OBJECTS) $(BUILD)/user/programs.o
 
 # Structure offsets that assembly needs, from the C declarations.
 $(BUILD)/guest/offsets.h: guest/offsets.c
@@ -203,6 +204,20 @@ $(BUILD)/tests/%.elf: tests/guests/noted/%.c tests/guests/noted.ld
 	@echo "  GUEST   $<"
 	@$(CC) $(KERNEL_CFLAGS) -MMD -MP -MF $@.d -nostdlib -static -Wl,--build-id=none \
 		-Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -T tests/guests/noted.ld -o $@ $<
+
+# Kernels whose entry code is broken on purpose: the torture run must notice each.
+MUTANTS := $(patsubst tests/mutants/%.sed,$(BUILD)/mutants/%.elf,$(sort $(wildcard tests/mutants/*.sed)))
+MUTANT_OBJECTS = $(KERNEL_OBJECTS:$(BUILD)/kernel/guest/entry.S.o=$(@D)/$*.o)
+
+$(BUILD)/mutants/%.elf: tests/mutants/%.sed guest/entry.S $(BUILD)/guest.elf
+	@mkdir -p $(@D)
+	@echo "  MUTANT  $<"
+	@sed -f $< guest/entry.S > $(@D)/$*.S
+	@! cmp -s $(@D)/$*.S guest/entry.S || { echo "$<: changes nothing in guest/entry.S" >&2; false; }
+	@$(CC) $(ASFLAGS) -c -o $(@D)/$*.o $(@D)/$*.S
+	@$(LINK_KERNEL) -Wl,--strip-debug -o $@ $(MUTANT_OBJECTS) $(BUILD)/user/programs.o
+
+tests: $(MUTANTS)
 
 .PHONY: tests
 tests: all $(TEST_PROGRAMS) ## build everything that make test runs

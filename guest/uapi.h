@@ -73,8 +73,8 @@
 	1024 /* (RS_KERNEL_PAGE_*, value): a page of the kernel half, seen by every process */
 #define RS_SYS_ESCAPE 1025 /* (struct rs_escape *, n): likewise, rows of the escape gallery */
 #define RS_SYS_TABLE                                                                               \
-	1026            /* (index, struct rs_syscall *): an entry of the kernel's tables of        \
-	                 * system calls; -EINVAL: there are no more */
+	1026 /* (index, struct rs_syscall *): an entry of the kernel's tables of                   \
+	      * system calls; -EINVAL: there are no more */
 #define RS_SYS_TORTURE                                                                             \
 	1027            /* (enum rs_torture_what, buffer, bytes): RS_CALL_TORTURE of               \
 	                 * shared/abi.h */

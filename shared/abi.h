@@ -211,10 +211,10 @@ enum rs_call_function {
 	                        * such CPU, -EALREADY for one that was started before */
 	RS_CALL_READ = 5, /* arg[0]: how many bytes at most, of the VMM's standard input, to data;
 	                   * result: how many; 0: its end.  Waits for the first byte */
-	RS_CALL_RECORD = 16, /* arg[0]: how many struct rs_record lie in data; result: how many of
-	                      * them were taken, from the first on; -EINVAL when the first is wrong,
-	                      * -ENOSPC when the VMM's RS_MAX_RECORDS are full */
-	RS_CALL_ESCAPE = 17, /* likewise with struct rs_escape and RS_MAX_ESCAPES */
+	RS_CALL_RECORD = 16,  /* arg[0]: how many struct rs_record lie in data; result: how many of
+	                       * them were taken, from the first on; -EINVAL when the first is wrong,
+	                       * -ENOSPC when the VMM's RS_MAX_RECORDS are full */
+	RS_CALL_ESCAPE = 17,  /* likewise with struct rs_escape and RS_MAX_ESCAPES */
 	RS_CALL_TORTURE = 32, /* see the torture run below; -ENOSYS in every other run */
 };
 
@@ -331,15 +331,15 @@ enum rs_torture_order {
 
 /* Text is printable ASCII, ended by a NUL. */
 struct rs_torture_crossing {
-	char name[40];   /* not empty */
-	uint32_t mode;   /* RS_PTI_* in force */
-	uint32_t flags;  /* RS_TORTURE_* below */
-	uint64_t stand;  /* not 0: ring 3 only comes by here, with every register filled, and it
-	                  * is the VMM that makes the crossing: by events at this instruction */
+	char name[40];       /* not empty */
+	uint32_t mode;       /* RS_PTI_* in force */
+	uint32_t flags;      /* RS_TORTURE_* below */
+	uint64_t stand;      /* not 0: ring 3 only comes by here, with every register filled, and it
+	                      * is the VMM that makes the crossing: by events at this instruction */
 	uint64_t vectors[2]; /* ... of these vectors, the first and the last */
-	char lacks[64];  /* not empty: there is no such crossing here, and why */
-	char alone[128]; /* ... symbols of kernel text that no other crossing reaches, blanks
-	                  * between them */
+	char lacks[64];      /* not empty: there is no such crossing here, and why */
+	char alone[128];     /* ... symbols of kernel text that no other crossing reaches, blanks
+	                      * between them */
 };
 
 /* Bits of rs_torture_crossing.flags. */

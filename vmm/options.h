@@ -24,16 +24,16 @@ struct options {
 	bool no_apic;
 	uint64_t timeout_ns; /* 0: none */
 	enum stats_format stats;
-	const char *stats_file;   /* NULL: standard output */
-	const char *trace_file;   /* NULL: no trace */
-	uint64_t trace_limit;     /* bytes */
-	const char *report_file;  /* the HTML report; NULL: none */
-	const char *gdb;          /* where to listen for gdb; NULL: nowhere */
-	const char *inspect;      /* when to show the vCPU's state; NULL: never */
-	const char *inspect_file; /* NULL: standard error; for anatomy standard output */
-	const char *anatomy;      /* the crossing to follow; NULL: none */
-	const char *torture;      /* what comes at every instruction; NULL: no torture run */
-	const char *torture_crossing; /* the only one to torture; NULL: all */
+	const char *stats_file;       /* NULL: standard output */
+	const char *trace_file;       /* NULL: no trace */
+	uint64_t trace_limit;         /* bytes */
+	const char *report_file;      /* the HTML report; NULL: none */
+	const char *gdb;              /* where to listen for gdb; NULL: nowhere */
+	const char *inspect;          /* when to show the vCPU's state; NULL: never */
+	const char *inspect_file;     /* NULL: standard error; for anatomy standard output */
+	const char *anatomy;          /* the crossing to follow; NULL: none */
+	const char *torture;          /* what comes at every instruction; NULL: no torture run */
+	const char *torture_crossing; /* a pattern for those to torture; NULL: all */
 	bool probe;
 	bool quiet;
 	enum color_choice color;

@@ -1,8 +1,8 @@
 /*
- * The ring 3 side of ./vmm --torture (shared/abi.h, RS_CALL_TORTURE): every way across the boundary,
- * in every KPTI mode, round after round with all registers filled, and compared behind each one.
- * What happens in a round, and whether the kernel's own state is as it should be, is the VMM's
- * business.
+ * The ring 3 side of ./vmm --torture (shared/abi.h, RS_CALL_TORTURE): every way across the
+ * boundary, in every KPTI mode, round after round with all registers filled, and compared behind
+ * each one. What happens in a round, and whether the kernel's own state is as it should be, is the
+ * VMM's business.
  */
 #include "guest/errno.h"
 #include "guest/user/gallery.h"
@@ -86,7 +86,8 @@ static void compare_states(const struct way_state *got, const struct way_state *
 		compare("GS", "", got->gs, want->gs);
 	}
 	for (unsigned i = 0; i < sizeof(got->fpu); i += 8) {
-		const char number[] = {'+', digits[i / 100], digits[i / 10 % 10], digits[i % 10], 0};
+		const char number[] = {'+', digits[i / 100], digits[i / 10 % 10], digits[i % 10],
+		                       0};
 
 		compare("FXSAVE", number, fpu_word(got->fpu, i), fpu_word(want->fpu, i));
 	}
@@ -97,9 +98,9 @@ static void compare_states(const struct way_state *got, const struct way_state *
 /* One way across.  What is called in a round is the same in each. */
 static struct crossing {
 	struct rs_torture_crossing about;
-	const char *code;   /* for way_cross */
-	uint64_t may;       /* general registers that it may change */
-	uint64_t other;     /* ... that are never the same again */
+	const char *code; /* for way_cross */
+	uint64_t may;     /* general registers that it may change */
+	uint64_t other;   /* ... that are never the same again */
 	void (*before)(void);
 	void (*after)(void);
 } crossing;
@@ -212,8 +213,8 @@ static void go_ways(uint32_t mode)
 			continue;
 		}
 		if (way->unfit & 1 << host) {
-			lacks(way->name, "this KVM does not do it as the manuals say",
-			      alone_of(way->name), mode);
+			lacks(way->name, "this KVM departs from the manuals", alone_of(way->name),
+			      mode);
 			continue;
 		}
 		fill(way->name);
@@ -231,6 +232,14 @@ static void go_ways(uint32_t mode)
 }
 
 /* ---- What system calls do at the boundary ---------------------------------------------------- */
+
+/* Ring 3 may have any address in RSP, also where #DB's frame will lie. */
+static void go_foreign_stack(uint32_t mode)
+{
+	fill_call("SYSCALL, RSP in the #DB stack", SYS_getpid, 0, 0, 0);
+	way_in.gpr[RSP] = RS_ENTRY_CPU(0) + RS_IST_TOP(3) - 40;
+	go_rounds(mode);
+}
 
 static void go_slow_exit(uint32_t mode)
 {
@@ -320,7 +329,7 @@ static void go_flush(uint32_t mode)
 	go_rounds(mode);
 }
 
-/* ---- What comes from outside ------------------------------------------------------------------- */
+/* ---- What comes from outside ----------------------------------------------------------------- */
 
 static void go_stand(const char *name, const void *stand, uint64_t first, uint64_t last,
                      uint32_t mode)
@@ -356,6 +365,7 @@ static void go_page_start(uint32_t mode)
 static void go_all(uint32_t mode)
 {
 	go_ways(mode);
+	go_foreign_stack(mode);
 	go_slow_exit(mode);
 	go_iretq_fault(mode);
 	go_copy_fault(mode);

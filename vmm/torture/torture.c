@@ -1,6 +1,7 @@
 #include "vmm/torture/torture.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,10 +45,10 @@ int64_t torture_call(struct torture *t, const uint64_t arg[4], const void *data)
 	struct torture_call *call = &t->call;
 	const size_t one = sizeof(struct rs_torture_difference);
 	const bool known =
-	    arg[0] == RS_TORTURE_CROSSING  ? arg[1] == sizeof(struct rs_torture_crossing)
-	    : arg[0] == RS_TORTURE_DIFFERS ? arg[1] && arg[1] % one == 0 &&
-	                                         arg[1] / one <= RS_TORTURE_DIFFERENCES
-	                                   : arg[0] == RS_TORTURE_ROUND || arg[0] == RS_TORTURE_END;
+	    arg[0] == RS_TORTURE_CROSSING ? arg[1] == sizeof(struct rs_torture_crossing)
+	    : arg[0] == RS_TORTURE_DIFFERS
+	        ? arg[1] && arg[1] % one == 0 && arg[1] / one <= RS_TORTURE_DIFFERENCES
+	        : arg[0] == RS_TORTURE_ROUND || arg[0] == RS_TORTURE_END;
 
 	if (!known)
 		return -EINVAL;
@@ -62,7 +63,7 @@ int64_t torture_call(struct torture *t, const uint64_t arg[4], const void *data)
 
 static void clean(char *text, size_t size)
 {
-	char copy[256];
+	char copy[sizeof(((struct rs_torture_crossing *)0)->alone)]; /* the longest */
 
 	memcpy(copy, text, size);
 	printable(text, size, copy, size);
@@ -89,7 +90,7 @@ static bool is_wanted(const struct torture *t, const struct rs_torture_crossing 
 {
 	const struct options *options = t->machine->options;
 
-	if (options->torture_crossing && strcmp(options->torture_crossing, crossing->name) != 0)
+	if (options->torture_crossing && fnmatch(options->torture_crossing, crossing->name, 0) != 0)
 		return false;
 	switch (options->pti) {
 	case PTI_ON:
@@ -195,10 +196,10 @@ static struct torture *watched;
 
 static void on_watch(int signal)
 {
-	const uint64_t rounds = watched->rounds;
+	const uint64_t rounds = watched->in_round ? watched->rounds : 0;
 
 	(void)signal;
-	if (rounds != watched->watched_rounds) {
+	if (!rounds || rounds != watched->watched_rounds) {
 		watched->watched_rounds = rounds;
 		return;
 	}
@@ -273,39 +274,50 @@ static void end(struct torture *t)
 		machine->outcome.guest_status = 1;
 		machine_end(machine, t->failure_count ? END_EXITED : END_VMM_FAILED);
 	}
+	console_flush(&machine->console);
+}
+
+static double seconds_since(const struct timespec *began)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - began->tv_sec) + (double)(now.tv_nsec - began->tv_nsec) / 1e9;
+}
+
+/* False: the run has failed, and not the guest. */
+static bool run(struct torture *t)
+{
+	const struct outcome *outcome = &t->machine->outcome;
+
+	if (!prepare(t))
+		return false;
+	serve_calls(t);
+	torture_progress(t, true);
+	t->seconds = seconds_since(&t->began);
+	timer_delete(t->watch);
+	end(t);
+	if (t->text.count)
+		return torture_report(t);
+	return outcome->reason != END_EXITED ||
+	       message_error("--torture: this guest has no program for it");
 }
 
 void torture_run(struct machine *machine)
 {
+	const struct outcome *outcome = &machine->outcome;
 	struct torture *t = calloc(1, sizeof(*t));
-	struct timespec now;
 
-	if (!t) {
+	if (t) {
+		t->machine = machine;
+		machine->torture = t;
+	} else {
 		message_error("--torture: no memory");
-		machine_end(machine, END_VMM_FAILED);
-		return;
 	}
-	t->machine = machine;
-	machine->torture = t;
-	if (!prepare(t)) {
+	/* What the guest died of is not to be hidden by what came behind it. */
+	if ((!t || !run(t)) && (outcome->reason == END_RUNNING || outcome->reason == END_EXITED))
 		machine_end(machine, END_VMM_FAILED);
-		return;
-	}
-	serve_calls(t);
-	torture_progress(t, true);
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	t->seconds = (double)(now.tv_sec - t->began.tv_sec) +
-	             (double)(now.tv_nsec - t->began.tv_nsec) / 1e9;
-	timer_delete(t->watch);
-	end(t);
-	console_flush(&machine->console);
-	if (t->text.count && !torture_report(t) && machine->outcome.reason == END_EXITED &&
-	    machine->outcome.guest_status == 0)
-		machine_end(machine, END_VMM_FAILED);
-	if (!t->text.count && machine->outcome.reason == END_EXITED) {
-		message_error("--torture: this guest has no program for it");
-		machine_end(machine, END_VMM_FAILED);
-	}
 	machine->torture = NULL;
-	free_all(t);
+	if (t)
+		free_all(t);
 }

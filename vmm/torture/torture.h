@@ -9,12 +9,12 @@
  * - follows one undisturbed round from plant to plant (vmm/debug/debug.h): its path;
  * - in each further round stops at one step of the path, makes the event happen there, sees it
  *   arrive at its stub with the right frame, and lets the round run out;
- * - compares, from outside, control registers, segments, MSRs, SSE state, kernel stack, entry words,
- *   GDT and TSS with those of the undisturbed round, and the counts with what they must be.
+ * - compares, from outside, control registers, segments, MSRs, SSE state, kernel stack, entry
+ * words, GDT and TSS with those of the undisturbed round, and the counts with what they must be.
  *
- * In each context that a path has (GS, CR3, stack, interrupts) an NMI, a #DB and, where it can come,
- * an interrupt are followed themselves, and the event of the run comes at every instruction of
- * their handling too.
+ * In each context that a path has (GS, CR3, stack, interrupts) an NMI, a #DB and, where it can
+ * come, an interrupt are followed themselves, and the event of the run comes at every instruction
+ * of their handling too.
  *
  * The machine must not have KVM's own local APIC: interrupts come by KVM_INTERRUPT.
  */

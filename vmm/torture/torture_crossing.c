@@ -32,15 +32,17 @@ static struct torture_row *row_of(struct torture *t)
 /* False: enough of this crossing. */
 static bool go(struct torture *t, struct torture_row *row, const struct torture_plan *plan)
 {
+	const uint64_t failures = t->failure_count;
+
 	row->single += plan->events == 1;
 	row->nested += plan->events > 1;
-	if (!torture_round(t, plan))
-		row->failed++;
+	torture_round(t, plan);
+	row->failed += t->failure_count != failures;
 	torture_progress(t, false);
 	return !t->over && row->failed < FAILURES_A_ROW;
 }
 
-/* ---- Plans ------------------------------------------------------------------------------------- */
+/* ---- Plans ----------------------------------------------------------------------------------- */
 
 static bool has(const struct torture_plan *plan, enum torture_kind_of_event kind)
 {
@@ -49,13 +51,6 @@ static bool has(const struct torture_plan *plan, enum torture_kind_of_event kind
 			return true;
 	}
 	return false;
-}
-
-/* The step at which event n of the plan comes, were there one; NULL: in ring 3. */
-static const struct torture_step *step_at(const struct torture *t, const struct torture_plan *plan,
-                                          unsigned n)
-{
-	return n == 0 && plan->stand ? NULL : &t->path[n].list[plan->at[n]];
 }
 
 /* #DB comes from RFLAGS.TF, which the processor clears at each entry, and from what ring 3 had
@@ -68,7 +63,7 @@ static bool is_possible(const struct torture *t, const struct torture_plan *plan
 	if (event->kind != TORTURE_STEP)
 		return true;
 	for (unsigned n = 0; n < plan->events; n++) {
-		const struct torture_step *before = step_at(t, plan, n);
+		const struct torture_step *before = torture_step_of(t, plan, n);
 
 		if (before && before->stack == stack)
 			return false;
@@ -99,7 +94,8 @@ static void range_of(const struct torture *t, const struct torture_plan *plan, s
 		torture_path_crossing(path, first, end);
 }
 
-/* ---- The event of the run, everywhere ------------------------------------------------------------ */
+/* ---- The event of the run, everywhere
+ * ------------------------------------------------------------ */
 
 static bool go_step(struct torture *t, struct torture_row *row, const struct torture_plan *plan,
                     size_t i)
@@ -122,14 +118,14 @@ static bool go_step(struct torture *t, struct torture_row *row, const struct tor
 
 /* In a crossing whose rounds take long: whether nothing on this way, or on the way to here from
  * ring 3, is new.  *fresh: something was, up to here. */
-static bool is_known(const struct torture *t, const struct torture_plan *plan, size_t i, bool *fresh)
+static bool is_known(const struct torture *t, const struct torture_plan *plan, size_t i,
+                     bool *fresh)
 {
 	const struct torture_step *at = &t->path[plan->events].list[i];
 
 	if (!(t->crossing.flags & RS_TORTURE_LONG) || plan->events)
 		return false;
-	*fresh = !at->from_ring3 &&
-	         (*fresh || !t->text.list[at->insn].hits[t->crossing.mode]);
+	*fresh = !at->from_ring3 && (*fresh || !t->text.list[at->insn].hits[t->crossing.mode]);
 	return !*fresh;
 }
 
@@ -149,7 +145,8 @@ static bool go_along(struct torture *t, struct torture_row *row, const struct to
 	return true;
 }
 
-/* ---- Events that it comes in --------------------------------------------------------------------- */
+/* ---- Events that it comes in
+ * --------------------------------------------------------------------- */
 
 static bool go_into(struct torture *t, struct torture_row *row, const struct torture_plan *plan,
                     bool stub_only);
@@ -158,7 +155,8 @@ static bool go_into(struct torture *t, struct torture_row *row, const struct tor
  * same ones before it. */
 static bool is_new(struct torture *t, const struct torture_plan *plan)
 {
-	uint32_t context = torture_step_context(step_at(t, plan, plan->events - 1)) << 2 | plan->events;
+	uint32_t context =
+	    torture_step_context(torture_step_of(t, plan, plan->events - 1)) << 2 | plan->events;
 
 	for (unsigned n = 0; n < plan->events; n++)
 		context = context << 4 | plan->event[n].kind << 1 | (plan->event[n].vector == 0x80);
@@ -203,7 +201,8 @@ static bool go_deep(struct torture *t, struct torture_row *row, const struct tor
 	size_t first, end;
 
 	/* In the handling of an event what can go wrong is that the next NMI comes too early. */
-	if (plan->events + 2 > TORTURE_DEPTH || (plan->events && plan->event[0].kind != TORTURE_NMI))
+	if (plan->events + 2 > TORTURE_DEPTH ||
+	    (plan->events && plan->event[0].kind != TORTURE_NMI))
 		return true;
 	range_of(t, plan, &first, &end);
 	for (size_t i = first; i < end; i++) {
@@ -227,7 +226,8 @@ static bool go_into(struct torture *t, struct torture_row *row, const struct tor
 	       (stub_only || go_deep(t, row, plan));
 }
 
-/* ---- Where ring 3 stands ------------------------------------------------------------------------- */
+/* ---- Where ring 3 stands
+ * ------------------------------------------------------------------------- */
 
 /* How each vector comes to ring 3. */
 static struct torture_event event_of_vector(struct torture *t, unsigned vector)
@@ -247,10 +247,12 @@ static bool go_vector(struct torture *t, struct torture_row *row, unsigned vecto
 {
 	const struct torture_event event = event_of_vector(t, vector);
 	/* An exception leads to the fault handler; a look for INT 0x80 may fault. */
-	const bool changes = vector == 0x80 || (event.kind != TORTURE_NMI && event.kind != TORTURE_IRQ);
+	const bool changes =
+	    vector == 0x80 || (event.kind != TORTURE_NMI && event.kind != TORTURE_IRQ);
 	/* What most of them have of their own is their stub. */
-	const bool stub_only = event.kind == TORTURE_HAND ||
-	                       (event.kind == TORTURE_IRQ && vector != TORTURE_VECTOR && vector != 0x80);
+	const bool stub_only =
+	    event.kind == TORTURE_HAND ||
+	    (event.kind == TORTURE_IRQ && vector != TORTURE_VECTOR && vector != 0x80);
 	struct torture_plan plan = {.stand = true, .events = 1, .event[0] = event};
 
 	if (stub_only && t->crossing.mode != t->first_mode)
@@ -272,7 +274,7 @@ static bool go_vector(struct torture *t, struct torture_row *row, unsigned vecto
 	                    go(t, row, &(struct torture_plan){.measure = true}));
 }
 
-/* ---- All --------------------------------------------------------------------------------------- */
+/* ---- All ------------------------------------------------------------------------------------- */
 
 /* Until nothing is new any more: pages untouched, a first exit; and once more to see that the same
  * comes of the same. */
@@ -292,7 +294,8 @@ static void go_all(struct torture *t, struct torture_row *row)
 
 	if (!begin(t, row))
 		return;
-	for (uint64_t v = t->crossing.vectors[0]; t->crossing.stand && v <= t->crossing.vectors[1]; v++) {
+	for (uint64_t v = t->crossing.vectors[0]; t->crossing.stand && v <= t->crossing.vectors[1];
+	     v++) {
 		if (!go_vector(t, row, (unsigned)v))
 			return;
 	}
@@ -315,7 +318,8 @@ void torture_crossing(struct torture *t)
 	}
 
 	go_all(t, row);
-	/* Once more nothing happens: has anything stayed behind that is not looked at in each round? */
+	/* Once more nothing happens: has anything stayed behind that is not looked at in each
+	 * round? */
 	if (!t->over)
 		go(t, row, &(struct torture_plan){0});
 }

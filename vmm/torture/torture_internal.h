@@ -42,33 +42,33 @@ struct torture_plan {
 	bool stand;   /* the first one comes in ring 3, where it stands */
 	bool nmi_too; /* an NMI is made pending once the last one has arrived */
 	bool learn;   /* the guest takes the outcome for what later rounds must have */
-	bool measure; /* so does the VMM with the state; and the counts, but for what they must be */
+	bool measure; /* so does the VMM: state, and counts that cannot be told before */
 	/* The way behind the last event's arrival, or of all, into path[events]. */
 	enum { TORTURE_RECORD_NOTHING, TORTURE_RECORD_STUB, TORTURE_RECORD_ALL } record;
 };
 
-/* ---- What is found ----------------------------------------------------------------------------- */
+/* ---- What is found --------------------------------------------------------------------------- */
 
 struct torture_failure {
 	char crossing[sizeof(((struct rs_torture_crossing *)0)->name)];
 	uint32_t mode;
 	char event[320];   /* in words, with where those before it came */
-	char where[64];   /* "paranoid+0x12"; "" for ring 3 */
-	uint64_t va;      /* of the instruction */
-	char insn[64];    /* disassembled */
+	char where[64];    /* "paranoid+0x12"; "" for ring 3 */
+	uint64_t va;       /* of the instruction */
+	char insn[64];     /* disassembled */
 	char problem[160]; /* "" when the differences say it */
 	struct torture_differences differences;
 };
-enum { TORTURE_WATCH = 30 }; /* seconds that a round may take */
+enum { TORTURE_WATCH = 10 }; /* seconds that a round may take */
 enum { TORTURE_FAILURES = 20, TORTURE_LACKS = 64, TORTURE_ROWS = 192, TORTURE_CONTEXTS = 512 };
 
 /* One crossing in one mode. */
 struct torture_row {
 	char crossing[sizeof(((struct rs_torture_crossing *)0)->name)];
 	uint32_t mode;
-	size_t steps;     /* of its path, that were hit one by one */
-	uint64_t single;  /* rounds with one event */
-	uint64_t nested;  /* ... with an event while another is handled */
+	size_t steps;    /* of its path, that were hit one by one */
+	uint64_t single; /* rounds with one event */
+	uint64_t nested; /* ... with an event while another is handled */
 	uint64_t failed;
 };
 
@@ -88,11 +88,11 @@ struct torture {
 	struct symbols symbols;
 	struct debug_code *code;
 	struct torture_text text;
-	uint64_t kernel_text; /* an address in it, outside the entry area */
+	uint64_t kernel_text;             /* an address in it, outside the entry area */
 	enum torture_kind_of_event event; /* the one asked for */
 
-	timer_t watch;               /* for a guest that does not come back: now and then ... */
-	uint64_t watched_rounds;     /* ... it looks whether there were any since */
+	timer_t watch;           /* for a guest that does not come back: now and then ... */
+	uint64_t watched_rounds; /* ... it looks whether there were any since */
 	volatile sig_atomic_t hung;
 
 	struct torture_call call;
@@ -102,8 +102,8 @@ struct torture {
 	struct torture_path path[TORTURE_DEPTH];
 	struct torture_state start, end, reference; /* of rounds: at the calls around them */
 	struct torture_counts counts;               /* of a round in which nothing happens */
-	/* Where events came already that others came in, with as many roots as there are in this mode;
-	 * the first mode that has so many. */
+	/* Where events came already that others came in, with as many roots as there are in this
+	 * mode; the first mode that has so many. */
 	uint32_t contexts[TORTURE_CONTEXTS];
 	size_t context_count;
 	uint32_t first_mode;
@@ -115,21 +115,25 @@ struct torture {
 	struct torture_failure failures[TORTURE_FAILURES];
 	uint64_t failure_count;
 	volatile uint64_t rounds;
+	volatile bool in_round;
 	uint64_t late;  /* events that waited, and came later than the manuals say */
 	uint64_t early; /* interrupts that STI should have held back for an instruction */
 	struct torture_failure late_one; /* the first of them; not counted as a failure */
-	bool over; /* the guest cannot go on */
-	bool complete; /* it came to its end */
-	bool terminal; /* standard error is one */
+	bool over;                       /* the guest cannot go on */
+	bool complete;                   /* it came to its end */
+	bool terminal;                   /* standard error is one */
 	struct timespec began, progress;
 	double seconds;
 };
 
-/* ---- torture_round.c --------------------------------------------------------------------------- */
+/* ---- torture_round.c ------------------------------------------------------------------------- */
 
-/* One round by the plan, from a call for it to the next one.  True: all was as it should be; else
- * it has been noted as a failure, and t->over says whether the guest can go on. */
-bool torture_round(struct torture *t, const struct torture_plan *plan);
+/* The step at which event n of the plan comes; NULL: in ring 3. */
+const struct torture_step *torture_step_of(const struct torture *t, const struct torture_plan *plan,
+                                           unsigned n);
+/* One round by the plan, from a call for it to the next one.  What is not as it should be has been
+ * noted as a failure then, and t->over says whether the guest can go on. */
+void torture_round(struct torture *t, const struct torture_plan *plan);
 /* Whether the vector's gate is an interrupt gate to its stub. */
 bool torture_gate_is_usual(struct torture *t, unsigned vector);
 /* Lets the guest run to its next call.  False: it never makes one. */
@@ -137,12 +141,12 @@ bool torture_next_call(struct torture *t);
 /* Answers the call. */
 void torture_answer(struct torture *t, int64_t result);
 
-/* ---- torture_crossing.c ------------------------------------------------------------------------ */
+/* ---- torture_crossing.c ---------------------------------------------------------------------- */
 
 /* All rounds of the crossing under way, with the guest's call for the first of them due. */
 void torture_crossing(struct torture *t);
 
-/* ---- torture_report.c -------------------------------------------------------------------------- */
+/* ---- torture_report.c ------------------------------------------------------------------------ */
 
 /* Where the run is, on a terminal. */
 void torture_progress(struct torture *t, bool last);

@@ -52,8 +52,8 @@ void torture_progress(struct torture *t, bool last)
 		return;
 	t->progress = now;
 	fprintf(stderr, "\r\033[K%" PRIu64 " rounds, %" PRIu64 " failed, %ld s: %s, KPTI %s",
-	        t->rounds, t->failure_count, (long)(now.tv_sec - t->began.tv_sec),
-	        t->crossing.name, pti_name(t->crossing.mode));
+	        t->rounds, t->failure_count, (long)(now.tv_sec - t->began.tv_sec), t->crossing.name,
+	        pti_name(t->crossing.mode));
 	fflush(stderr);
 }
 
@@ -90,7 +90,7 @@ static size_t missed(const struct torture *t)
 bool torture_passed(const struct torture *t)
 {
 	/* One crossing alone does not come everywhere. */
-	return !t->failure_count && t->rounds &&
+	return t->complete && !t->failure_count && t->rounds &&
 	       (t->machine->options->torture_crossing || !missed(t));
 }
 
@@ -105,21 +105,24 @@ static void sum(const struct torture *t, bool entry, size_t *count, size_t *hit)
 	}
 }
 
-/* ---- For a person ------------------------------------------------------------------------------ */
+/* ---- For a person ---------------------------------------------------------------------------- */
 
 static void print_rows(FILE *out, const struct torture *t, const struct style *style)
 {
-	fprintf(out, "%s  crossing                        KPTI      steps      single      nested%s\n",
-	        style->head, style->end);
+	fprintf(out, "%s  %-33s  %-6s  %7s  %8s  %8s%s\n", style->head, "crossing", "KPTI", "steps",
+	        "single", "nested", style->end);
 	for (size_t i = 0; i < t->row_count; i++) {
 		const struct torture_row *row = &t->rows[i];
 
-		fprintf(out, "  %-30s  %-6s  %7zu  %10" PRIu64 "  %10" PRIu64, row->crossing,
+		fprintf(out, "  %-33s  %-6s  %7zu  %8" PRIu64 "  %8" PRIu64, row->crossing,
 		        pti_name(row->mode), row->steps, row->single, row->nested);
 		if (row->failed)
-			fprintf(out, "  %s%" PRIu64 " FAILED%s", style->bad, row->failed, style->end);
+			fprintf(out, "  %s%" PRIu64 " FAILED%s", style->bad, row->failed,
+			        style->end);
 		fputc('\n', out);
 	}
+	for (size_t i = 0; i < t->lack_count; i++)
+		fprintf(out, "  %-33s  left out: %s\n", t->lacks[i].name, t->lacks[i].why);
 }
 
 static void print_parts(FILE *out, const struct torture *t, const struct style *style, bool entry)
@@ -160,8 +163,8 @@ static void print_missing(FILE *out, const struct torture *t, const struct style
 				break;
 		}
 		torture_text_place(insn, place, sizeof(place));
-		fprintf(out, "  %016" PRIx64 "  %-24s %4zu  %s%s%s\n", insn->va, place, end - i,
-		        why ? "" : style->bad, why ? why : "no crossing led here", style->end);
+		fprintf(out, "  %-24s %4zu  %s%s%s\n", place, end - i, why ? "" : style->bad,
+		        why ? why : "no crossing led here", style->end);
 		i = end;
 	}
 }
@@ -189,11 +192,12 @@ static void print_late(FILE *out, const struct torture *t)
 	const struct torture_failure *f = &t->late_one;
 
 	fprintf(out,
-	        "  %" PRIu64 " times what had to wait came later than at the first instruction that "
+	        "  %" PRIu64
+	        " times what had to wait came later than at the first instruction that "
 	        "lets it in, which is this KVM's\n  or processor's doing.  The first time:\n"
 	        "    %s, KPTI %s: %s, at %s\n    %s\n",
-	        t->late, f->crossing, pti_name(f->mode), f->event,
-	        *f->where ? f->where : "ring 3", f->problem);
+	        t->late, f->crossing, pti_name(f->mode), f->event, *f->where ? f->where : "ring 3",
+	        f->problem);
 }
 
 static size_t count_missing(const struct torture *t)
@@ -226,7 +230,8 @@ static void print_text(FILE *out, const struct torture *t, bool color)
 		print_late(out, t);
 	if (t->early)
 		fprintf(out,
-		        "  %" PRIu64 " interrupts came right behind STI: this processor forgets at an "
+		        "  %" PRIu64
+		        " interrupts came right behind STI: this processor forgets at an "
 		        "exit that it holds them back\n",
 		        t->early);
 	sum(t, true, &count, &hit);
@@ -249,7 +254,7 @@ static void print_text(FILE *out, const struct torture *t, bool color)
 		        t->failure_count - TORTURE_FAILURES);
 }
 
-/* ---- For a program ----------------------------------------------------------------------------- */
+/* ---- For a program --------------------------------------------------------------------------- */
 
 static json_t *hex(uint64_t value)
 {
@@ -281,13 +286,12 @@ static json_t *parts_json(const struct torture *t)
 
 		i += part.count;
 		json_array_append_new(
-		    list,
-		    json_pack("{s:s, s:b, s:I, s:I, s:{s:I, s:I, s:I}}", "symbol", part.name,
-		              "entry", part.entry, "instructions", (json_int_t)part.count, "hit",
-		              (json_int_t)part.hit, "hit_in", "off",
-		              (json_int_t)part.hit_in[RS_PTI_OFF], "pcid",
-		              (json_int_t)part.hit_in[RS_PTI_PCID], "nopcid",
-		              (json_int_t)part.hit_in[RS_PTI_NOPCID]));
+		    list, json_pack("{s:s, s:b, s:I, s:I, s:{s:I, s:I, s:I}}", "symbol", part.name,
+		                    "entry", part.entry, "instructions", (json_int_t)part.count,
+		                    "hit", (json_int_t)part.hit, "hit_in", "off",
+		                    (json_int_t)part.hit_in[RS_PTI_OFF], "pcid",
+		                    (json_int_t)part.hit_in[RS_PTI_PCID], "nopcid",
+		                    (json_int_t)part.hit_in[RS_PTI_NOPCID]));
 	}
 	return list;
 }
@@ -315,9 +319,9 @@ static json_t *differences_json(const struct torture_differences *d)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < d->count && i < TORTURE_DIFFERENCES; i++)
-		json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "what", d->list[i].name,
-		                                      "got", hex(d->list[i].got), "want",
-		                                      hex(d->list[i].want)));
+		json_array_append_new(list,
+		                      json_pack("{s:s, s:o, s:o}", "what", d->list[i].name, "got",
+		                                hex(d->list[i].got), "want", hex(d->list[i].want)));
 	return list;
 }
 
@@ -355,14 +359,15 @@ static bool print_json(FILE *out, const struct torture *t)
 	bool ok;
 
 	sum(t, true, &count, &hit);
-	all = json_pack("{s:s, s:b, s:b, s:I, s:f, s:I, s:I, s:I, s:o, s:o, s:{s:I, s:I, s:I, s:o, s:o}, s:o}",
-	                "torture", name_of_run[t->event], "passed", torture_passed(t), "complete",
-	                t->complete, "rounds", (json_int_t)t->rounds, "seconds", t->seconds,
-	                "failed", (json_int_t)t->failure_count, "late",
-	                (json_int_t)t->late, "early", (json_int_t)t->early, "crossings", rows_json(t), "lacks",
-	                lacks_json(t), "coverage", "instructions", (json_int_t)count, "hit",
-	                (json_int_t)hit, "missed", (json_int_t)missed(t), "symbols", parts_json(t),
-	                "not_hit", missing_json(t), "failures", failures_json(t));
+	all = json_pack(
+	    "{s:s, s:b, s:b, s:I, s:f, s:I, s:I, s:I, s:o, s:o, s:{s:I, s:I, s:I, s:o, s:o}, s:o}",
+	    "torture", name_of_run[t->event], "passed", torture_passed(t), "complete", t->complete,
+	    "rounds", (json_int_t)t->rounds, "seconds", t->seconds, "failed",
+	    (json_int_t)t->failure_count, "late", (json_int_t)t->late, "early",
+	    (json_int_t)t->early, "crossings", rows_json(t), "lacks", lacks_json(t), "coverage",
+	    "instructions", (json_int_t)count, "hit", (json_int_t)hit, "missed",
+	    (json_int_t)missed(t), "symbols", parts_json(t), "not_hit", missing_json(t), "failures",
+	    failures_json(t));
 	ok = all && json_dumpf(all, out, JSON_INDENT(1)) == 0 && fputc('\n', out) != EOF;
 	json_decref(all);
 	return ok;

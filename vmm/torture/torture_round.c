@@ -1,4 +1,5 @@
-/* One round of a torture run: the guest goes its way, and at one instruction of it something comes. */
+/* One round of a torture run: the guest goes its way, and at one instruction of it something comes.
+ */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "vmm/message.h"
 #include "vmm/names.h"
 #include "vmm/outcome.h"
+#include "vmm/printable.h"
 #include "vmm/torture/torture_internal.h"
 
 enum {
@@ -17,9 +19,8 @@ enum {
 
 /* ---- Failures -------------------------------------------------------------------------------- */
 
-/* The step at which event n of the plan comes; NULL: in ring 3. */
-static const struct torture_step *step_of(const struct torture *t, const struct torture_plan *plan,
-                                          unsigned n)
+const struct torture_step *torture_step_of(const struct torture *t, const struct torture_plan *plan,
+                                           unsigned n)
 {
 	return n == 0 && plan->stand ? NULL : &t->path[n].list[plan->at[n]];
 }
@@ -35,18 +36,18 @@ static void describe(const struct torture *t, const struct torture_plan *plan, c
 		         plan->record ? ", but stops at each instruction" : "");
 		return;
 	}
-	used = (size_t)snprintf(buf, size, "%s%s", torture_event_name(&plan->event[plan->events - 1]),
-	                        plan->nmi_too ? " and then NMI" : "");
+	used =
+	    (size_t)snprintf(buf, size, "%s%s", torture_event_name(&plan->event[plan->events - 1]),
+	                     plan->nmi_too ? " and then NMI" : "");
 	for (unsigned n = plan->events - 1; n-- > 0 && used < size;) {
-		const struct torture_step *step = step_of(t, plan, n);
+		const struct torture_step *step = torture_step_of(t, plan, n);
 		char where[64] = "ring 3";
 
 		if (step)
 			torture_text_place(&t->text.list[step->insn], where, sizeof(where));
-		used += (size_t)snprintf(buf + used, size - used,
-		                         ", in the handling of %s that came %s %s",
-		                         torture_event_name(&plan->event[n]), step ? "at" : "in",
-		                         where);
+		used += (size_t)snprintf(
+		    buf + used, size - used, ", in the handling of %s that came %s %s",
+		    torture_event_name(&plan->event[n]), step ? "at" : "in", where);
 	}
 }
 
@@ -54,7 +55,7 @@ static void write_down(const struct torture *t, const struct torture_plan *plan,
                        struct torture_failure *f)
 {
 	const struct torture_step *step =
-	    plan->events ? step_of(t, plan, plan->events - 1) : NULL;
+	    plan->events ? torture_step_of(t, plan, plan->events - 1) : NULL;
 
 	*f = (struct torture_failure){.mode = t->crossing.mode};
 	memcpy(f->crossing, t->crossing.name, sizeof(f->crossing));
@@ -72,9 +73,8 @@ static void write_down(const struct torture *t, const struct torture_plan *plan,
 static struct torture_failure *note(struct torture *t, const struct torture_plan *plan)
 {
 	static struct torture_failure more;
-	struct torture_failure *f = t->failure_count < TORTURE_FAILURES
-	                                ? &t->failures[t->failure_count]
-	                                : &more;
+	struct torture_failure *f =
+	    t->failure_count < TORTURE_FAILURES ? &t->failures[t->failure_count] : &more;
 
 	t->failure_count++;
 	write_down(t, plan, f);
@@ -105,15 +105,19 @@ static const char *symbol_at(const struct torture *t, uint64_t va)
 static bool lost(struct torture *t, const struct torture_plan *plan)
 {
 	struct debug *debug = &t->debug;
+	const enum end_reason reason = t->machine->outcome.reason;
 	char words[96];
 
 	t->over = true;
+	if (reason == END_SIGNAL || reason == END_TIMEOUT)
+		return false; /* somebody's wish, and no failure */
 	if (t->hung) {
 		debug_know(debug);
-		return fail(t, plan,
-		            "the guest does not come back: after %d s or more it is in ring %u at 0x%llx%s",
-		            TORTURE_WATCH, debug_cpl(debug), debug->regs.rip,
-		            symbol_at(t, debug->regs.rip));
+		return fail(
+		    t, plan,
+		    "the guest does not come back: after %d s or more it is in ring %u at 0x%llx%s",
+		    TORTURE_WATCH, debug_cpl(debug), debug->regs.rip,
+		    symbol_at(t, debug->regs.rip));
 	}
 	outcome_words(&t->machine->outcome, words, sizeof(words));
 	return fail(t, plan, "the guest %s", words);
@@ -128,10 +132,10 @@ static void take_differences(struct torture *t)
 	const struct rs_torture_difference *list = (const void *)t->call.data;
 
 	for (size_t i = 0; i < t->call.size / sizeof(*list); i++) {
-		char name[40];
+		char clean[sizeof(list[i].name) + 1], name[40];
 
-		snprintf(name, sizeof(name), "ring 3's %.*s", (int)sizeof(list[i].name),
-		         list[i].name);
+		printable(clean, sizeof(clean), list[i].name, sizeof(list[i].name));
+		snprintf(name, sizeof(name), "ring 3's %s", clean);
 		torture_differ(&t->told, name, list[i].got, list[i].want);
 	}
 }
@@ -217,8 +221,8 @@ static bool run_to(struct torture *t, const struct torture_plan *plan, uint64_t 
 	return fail(t, plan, "the guest never came to %s%s", what, symbol_at(t, va));
 }
 
-/* From the beginning of the path, where the guest is, to one of its steps.  The stops on the way are
- * plants only: nothing is single-stepped. */
+/* From the beginning of the path, where the guest is, to one of its steps.  The stops on the way
+ * are plants only: nothing is single-stepped. */
 static bool arrive(struct torture *t, const struct torture_plan *plan,
                    const struct torture_path *path, size_t to)
 {
@@ -297,6 +301,22 @@ static bool comes_from_ring3(const struct torture *t)
 	return entry > 255 || (debug_frame(debug, (unsigned)entry, &frame) && frame.cs & 3);
 }
 
+/* Whose stack RSP is: after SYSCALL still ring 3's, whatever address it is, and again before
+ * SYSRET. */
+static enum torture_stack stack_here(const struct torture *t, const struct torture_path *path)
+{
+	const uint64_t rsp = t->debug.regs.rsp;
+	const int entry = debug_entry(&t->debug, t->debug.regs.rip);
+
+	if (entry == DEBUG_ENTRY_SYSCALL || entry == DEBUG_ENTRY_COMPAT)
+		return TORTURE_STACK_FOREIGN;
+	for (size_t i = 0; i < path->count; i++) {
+		if (path->list[i].rsp == rsp && path->list[i].stack == TORTURE_STACK_FOREIGN)
+			return TORTURE_STACK_FOREIGN;
+	}
+	return torture_stack_of(rsp);
+}
+
 static struct torture_step step_here(const struct torture *t, const struct torture_path *path,
                                      uint32_t insn)
 {
@@ -309,11 +329,11 @@ static struct torture_step step_here(const struct torture *t, const struct tortu
 	    .rflags = debug->regs.rflags,
 	    .target = target_of(t, &t->text.list[insn]),
 	    .from_ring3 = comes_from_ring3(t),
-	    .shadow = last && t->text.list[last->insn].kind == TORTURE_STI &&
-	              last->insn + 1 == insn,
+	    .shadow =
+	        last && t->text.list[last->insn].kind == TORTURE_STI && last->insn + 1 == insn,
 	    .kernel_gs = debug->sregs.gs.base == RS_ENTRY_CPU(0),
 	    .user_root = is_user_root(t),
-	    .stack = (uint8_t)torture_stack_of(debug->regs.rsp),
+	    .stack = (uint8_t)stack_here(t, path),
 	};
 }
 
@@ -347,8 +367,7 @@ static bool add_steps(struct torture *t, struct torture_path *path, struct tortu
 
 /* Follows the guest from plant to plant until it calls, or until it is back at `place` (NULL: none)
  * or, with a place in ring 3, comes from there.  The text is planted. */
-static enum where follow(struct torture *t, struct torture_path *path,
-                         const struct kvm_regs *place)
+static enum where follow(struct torture *t, struct torture_path *path, const struct kvm_regs *place)
 {
 	struct debug *debug = &t->debug;
 	uint64_t lifted = 0;
@@ -362,9 +381,9 @@ static enum where follow(struct torture *t, struct torture_path *path,
 			struct torture_step step = step_here(t, path, insn);
 
 			if (place && path->count &&
-			    (place->rip >> 63 ? place->rip == debug->regs.rip &&
-			                            place->rsp == debug->regs.rsp
-			                      : step.from_ring3))
+			    (place->rip >> 63
+			         ? place->rip == debug->regs.rip && place->rsp == debug->regs.rsp
+			         : step.from_ring3))
 				return AT_POINT;
 			drop_target(t, path);
 			if (!add_steps(t, path, step))
@@ -439,8 +458,8 @@ bool torture_gate_is_usual(struct torture *t, unsigned vector)
 	       gate.offset == stub_of(t, vector);
 }
 
-/* Delivers an exception or interrupt to its stub as the processor does through an interrupt gate (SDM
- * volume 3, 6.14).  t->start has ring 0's CS. */
+/* Delivers an exception or interrupt to its stub as the processor does through an interrupt gate
+ * (SDM volume 3, 6.14).  t->start has ring 0's CS. */
 static bool deliver(struct torture *t, unsigned vector)
 {
 	struct debug *debug = &t->debug;
@@ -492,7 +511,8 @@ static bool inject_step(struct torture *t)
 }
 
 /* The interrupt waits until the processor would take it; KVM has no place to wait in. */
-static bool inject_irq(struct torture *t, const struct torture_plan *plan, unsigned vector, bool open)
+static bool inject_irq(struct torture *t, const struct torture_plan *plan, unsigned vector,
+                       bool open)
 {
 	struct kvm_interrupt interrupt = {.irq = vector};
 	struct kvm_run *run = t->debug.cpu->vcpu.run;
@@ -581,13 +601,14 @@ static bool comes_back(const struct torture_event *event, const struct torture_s
 	return at || event->kind == TORTURE_NMI || event->kind == TORTURE_IRQ;
 }
 
-/* Where an interrupt must arrive that is pending from event n on: in the handling that it interrupts,
- * or where that one returns to, with no STI's shadow any more.  False: that cannot be told. */
+/* Where an interrupt must arrive that is pending from event n on: in the handling that it
+ * interrupts, or where that one returns to, with no STI's shadow any more.  False: that cannot be
+ * told. */
 static bool expected_irq(const struct torture *t, const struct torture_plan *plan, unsigned n,
                          const struct kvm_regs places[TORTURE_DEPTH], uint64_t *rip)
 {
 	for (unsigned level = n + 1; level-- > 0;) {
-		const struct torture_step *step = step_of(t, plan, level);
+		const struct torture_step *step = torture_step_of(t, plan, level);
 
 		if (level < n && !comes_back(&plan->event[level], step))
 			return false;
@@ -623,9 +644,9 @@ static bool come_late(struct torture *t, const struct torture_plan *plan, uint64
 	return true;
 }
 
-/* The event n of the plan has come while NMI `blocking` blocked it, and has arrived: right behind the
- * IRETQ of that one or of one in its handling.  A KVM may be late, but never early: while what it would
- * overwrite, the stack of the first NMI, is in use. */
+/* The event n of the plan has come while NMI `blocking` blocked it, and has arrived: right behind
+ * the IRETQ of that one or of one in its handling.  A KVM may be late, but never early: while what
+ * it would overwrite, the stack of the first NMI, is in use. */
 static bool check_blocked(struct torture *t, const struct torture_plan *plan, unsigned n,
                           unsigned blocking, const struct debug_frame *frame,
                           const struct kvm_regs places[TORTURE_DEPTH])
@@ -657,8 +678,7 @@ static bool is_behind_sti(const struct torture *t, uint64_t va)
 }
 
 static bool check_irq(struct torture *t, const struct torture_plan *plan, unsigned n,
-                      const struct debug_frame *frame,
-                      const struct kvm_regs places[TORTURE_DEPTH])
+                      const struct debug_frame *frame, const struct kvm_regs places[TORTURE_DEPTH])
 {
 	uint64_t rip;
 
@@ -688,7 +708,7 @@ static bool happen(struct torture *t, const struct torture_plan *plan, unsigned 
                    const struct kvm_regs places[TORTURE_DEPTH], struct debug_frame *frame)
 {
 	const struct torture_event *event = &plan->event[n];
-	const struct torture_step *step = step_of(t, plan, n);
+	const struct torture_step *step = torture_step_of(t, plan, n);
 	const unsigned blocking = blocking_nmi(plan, n);
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
@@ -730,8 +750,9 @@ static void count(const struct torture *t, struct torture_counts *counts, unsign
 	torture_counts_add(counts, vector, frame->cs & 3, t->crossing.mode != RS_PTI_OFF);
 }
 
-/* Where to stop for event n.  A stop behind STI would lose what holds interrupts back, and not every
- * processor can be given it again: one that comes there waits from the STI on, which is the same. */
+/* Where to stop for event n.  A stop behind STI would lose what holds interrupts back, and not
+ * every processor can be given it again: one that comes there waits from the STI on, which is the
+ * same. */
 static size_t stop_of(const struct torture *t, const struct torture_plan *plan, unsigned n)
 {
 	const size_t at = plan->at[n];
@@ -742,8 +763,8 @@ static size_t stop_of(const struct torture *t, const struct torture_plan *plan, 
 /* All that the plan wants to happen, up to the last event's arrival. */
 static bool play(struct torture *t, const struct torture_plan *plan, struct torture_counts *counts)
 {
-	struct kvm_regs places[TORTURE_DEPTH];
-	struct debug_frame frame;
+	struct kvm_regs places[TORTURE_DEPTH] = {0};
+	struct debug_frame frame = {0};
 
 	for (unsigned n = 0; n < plan->events; n++) {
 		if (n == 0 && plan->stand
@@ -758,15 +779,16 @@ static bool play(struct torture *t, const struct torture_plan *plan, struct tort
 	if (plan->record == TORTURE_RECORD_STUB && !record_stub(t, plan, &t->path[plan->events]))
 		return false;
 	if (plan->record == TORTURE_RECORD_ALL &&
-	    !record(t, plan, &t->path[plan->events], plan->events ? &places[plan->events - 1] : NULL))
+	    !record(t, plan, &t->path[plan->events],
+	            plan->events ? &places[plan->events - 1] : NULL))
 		return false;
 	if (!plan->nmi_too)
 		return true;
-	/* It comes when the first NMI is over; or at once, where the stack of that one is free. */
 	if (!make_nmi(t, plan) || !see(t, plan, VECTOR_NMI, &frame))
 		return false;
 	count(t, counts, VECTOR_NMI, &frame);
-	return true;
+	return check_blocked(t, plan, plan->events, blocking_nmi(plan, plan->events), &frame,
+	                     places);
 }
 
 /* Behind the round: what the guest told, the state, the counts. */
@@ -795,31 +817,30 @@ static bool check(struct torture *t, const struct torture_plan *plan,
 static void hit(struct torture *t, const struct torture_plan *plan)
 {
 	const struct torture_step *step =
-	    plan->events ? step_of(t, plan, plan->events - 1) : NULL;
+	    plan->events ? torture_step_of(t, plan, plan->events - 1) : NULL;
 
 	if (step && plan->event[plan->events - 1].kind == t->event)
 		torture_text_hit(&t->text, step->insn, t->crossing.mode);
 }
 
-bool torture_round(struct torture *t, const struct torture_plan *plan)
+void torture_round(struct torture *t, const struct torture_plan *plan)
 {
 	struct torture_counts want = t->counts;
 	bool good;
 
 	t->told.count = 0;
 	t->rounds++;
+	t->in_round = true;
 	torture_answer(t, plan->learn ? RS_TORTURE_LEARN : RS_TORTURE_GO);
 	good = play(t, plan, &want);
 	/* Whatever was wrong: the guest's next call, or there is nothing more to do with it. */
 	if (!t->over && !t->call.due)
 		good = run_out(t, plan) && good;
+	t->in_round = false;
 	if (t->over)
-		return false;
+		return;
 	t->over = !torture_state_take(&t->debug, &t->end, plan->measure || !plan->events);
-	if (good && !t->over) {
-		good = check(t, plan, &want);
+	if (good && !t->over && check(t, plan, &want))
 		hit(t, plan);
-	}
 	t->start = t->end;
-	return good && !t->over;
 }

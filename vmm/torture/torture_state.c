@@ -118,8 +118,7 @@ static void compare_segment(const char *name, const struct kvm_segment *got,
 	snprintf(text, sizeof(text), "%s DPL", name);
 	torture_differ(to, text, got->dpl, want->dpl);
 	snprintf(text, sizeof(text), "%s present", name);
-	torture_differ(to, text, got->present && !got->unusable,
-	               want->present && !want->unusable);
+	torture_differ(to, text, got->present && !got->unusable, want->present && !want->unusable);
 }
 
 static void compare_sregs(const struct kvm_sregs *got, const struct kvm_sregs *want,
@@ -184,7 +183,7 @@ static void compare_words(const char *what, uint64_t va, const uint64_t *got, co
 
 		if (got[i] == want[i])
 			continue;
-		snprintf(text, sizeof(text), "%s, %llx", what, (unsigned long long)(va + 8 * i));
+		snprintf(text, sizeof(text), "%s, %llx", what, (unsigned long long)va + 8 * i);
 		torture_differ(to, text, got[i], want[i]);
 	}
 }

@@ -13,7 +13,8 @@
 #include "vmm/debug/debug_code.h"
 #include "vmm/explain/symbols.h"
 
-enum { TORTURE_MODES = RS_PTI_NOPCID + 1, TORTURE_NONE = UINT32_MAX };
+enum { TORTURE_MODES = RS_PTI_NOPCID + 1 };
+#define TORTURE_NONE UINT32_MAX
 
 /* What of an instruction matters here. */
 enum torture_kind {
