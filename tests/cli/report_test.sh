@@ -172,6 +172,35 @@ PYTHON
 }
 verdict "its curves are those that the guest measured, and it says what they are worth" curves
 
+# ---- Escapes ------------------------------------------------------------------------------------
+
+LIMIT=300 vmm --report walls.html --quiet --pti on --stats json --stats-file walls.json "$guest" -- walls
+expect "the walls are tried" 0
+page "its page has the escape table" walls.html "Escapes tried" "walls: Privileged instructions" \
+	"walls: Ways in, abused" "attempt the manuals got KPTI verdict" "as promised"
+# Every attempt, every departure's reason, and the sums.
+attempts() {
+	python3 - << 'PYTHON'
+import json
+import xml.etree.ElementTree as tree
+escapes = json.load(open("walls.json"))["escapes"]
+page = tree.parse("walls.html")
+tables = [e for e in page.iter() if e.get("class") == "esc"]
+names = ["".join(row[0].itertext()) for t in tables for row in t]
+assert len(escapes["rows"]) > 100
+for row in escapes["rows"]:
+    assert any(row["name"] in name for name in names), row
+    if row["why"]:
+        assert any(row["why"] in name for name in names), row
+text = " ".join("".join(page.getroot().itertext()).split())
+assert f"{len(escapes['rows'])} attempts: {escapes['ok']} as the manuals promise" in text
+verdicts = [e.text for e in page.iter() if (e.get("class") or "").startswith("verdict")]
+assert ("departs" in verdicts) == bool(escapes["departs"]) and "DIFFERS" not in verdicts
+assert len(verdicts) <= len(escapes["rows"])
+PYTHON
+}
+verdict "its rows and sums are those of the JSON report" attempts
+
 # ---- Every end --------------------------------------------------------------------------------
 
 vmm --report timeout.html --timeout 0.3 --stats none "$guest" -- tour 100000
