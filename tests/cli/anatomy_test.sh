@@ -2,28 +2,10 @@
 # vmm --anatomy of every crossing, on whatever KVM this is.
 #
 #   tests/cli/anatomy_test.sh        VMM and BUILD say where vmm and guest.elf are
-#
-# TAP-like: "ok N - name", "not ok N - name" with details behind it, "# SKIP reason".  Status 0 when
-# nothing failed.
-set -u
-cd "$(dirname "$0")/../.." || exit 125
-BUILD=$(realpath "${BUILD:-build}") || exit 125
-VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
-guest=$BUILD/guest.elf
-work=$(mktemp -d "${TMPDIR:-/tmp}/anatomy_test.XXXXXX") || exit 125
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/cli/common.sh
+. "$(dirname "$0")/common.sh" || exit 125
+context() { head -c 600 "$work/err" 2> /dev/null; }
 
-count=0 failed=0 status=0
-pass() { echo "ok $((++count)) - $1"; }
-fail() { # name, details...
-	echo "not ok $((++count)) - $1"
-	shift
-	printf '%s\n' "$@" | head -n 30 | sed 's/^/#   /'
-	failed=$((failed + 1))
-}
-is() { # NAME GOT WANTED
-	if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "got $2, wanted $3" "$(head -c 600 "$work/err")"; fi
-}
 anatomy() { # CROSSING FILE PROGRAM [OPTIONS...]
 	local crossing=$1 file=$2 program=$3
 	shift 3
@@ -33,11 +15,7 @@ anatomy() { # CROSSING FILE PROGRAM [OPTIONS...]
 	status=$?
 }
 
-if ! { : < /dev/kvm; } 2> /dev/null; then
-	echo "ok 1 - anatomy # SKIP no usable /dev/kvm"
-	echo "1..1"
-	exit 0
-fi
+need_kvm anatomy
 
 cat > "$work/check.py" << 'PYTHON'
 """An anatomy must be one unbroken way from ring 3 to ring 3."""
@@ -108,13 +86,6 @@ for pti in on off; do
 	done
 done
 
-# What the guest counted, and how often KVM_RUN came back for it.
-counts() {
-	python3 -c 'import json, sys
-stats = json.load(open(sys.argv[1]))
-exits = {name: reason["count"] for name, reason in stats["exits"]["by_reason"].items() if name != "DEBUGGER"}
-print(json.dumps([stats["crossings"], exits], sort_keys=True))' "$1"
-}
 anatomy fork "$work/fork.txt" "tour 10" --pti on --stats json --stats-file "$work/followed.json"
 timeout 100 "$VMM" --quiet --pti on --stats json --stats-file "$work/plain.json" "$guest" -- tour 10 > /dev/null 2>&1
 is "counters and exits are the same as without" "$(counts "$work/followed.json")" "$(counts "$work/plain.json")"
@@ -134,5 +105,4 @@ is "without local APICs there are no interrupts" "$status:$(grep -c -- '--no-api
 timeout 20 "$VMM" --anatomy nonsense "$guest" > "$work/out" 2> "$work/err"
 is "nonsense is refused" "$?" 2
 
-echo "1..$count"
-[ "$failed" = 0 ]
+finish
