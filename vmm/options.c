@@ -15,7 +15,8 @@
 #include "vmm/message.h"
 #include "vmm/trace/trace.h"
 
-static const char help[] =
+/* In parts, since no compiler need take a longer string. */
+static const char *const help[] = {
     "Usage: vmm [options] GUEST.ELF [-- guest arguments]\n"
     "       vmm --probe [options]\n"
     "       vmm --inspect-core FILE [options] [GUEST.ELF]\n"
@@ -42,7 +43,7 @@ static const char help[] =
     "  --color auto|always|never\n"
     "                       colour in the report (default auto: on a terminal)\n"
     "  --quiet              only what the guest prints, and errors; no report unless --stats\n"
-    "                       or --stats-file asks for one\n"
+    "                       or --stats-file asks for one\n",
     "  --walk VA[@cr3=kernel|user|VALUE]\n"
     "                       follow one translation through the page tables, level by level,\n"
     "                       and say what each kind of access gets; VA: hexadecimal, or a symbol\n"
@@ -64,8 +65,9 @@ static const char help[] =
     "                       syscall=N, cpl-change, cr3-write, pc=SYMBOL+OFF, count=N; with first\n"
     "                       or every=N\n"
     "  --inspect-file FILE  write that to FILE instead of standard error\n"
-    "  --anatomy syscall|int80|pagefault|fork|context-switch\n"
-    "                       follow one crossing of the guest, instruction by instruction\n"
+    "  --anatomy syscall|int80|sysenter|callgate|pagefault|irq|fork|context-switch\n"
+    "                       follow one crossing of the guest, instruction by instruction;\n"
+    "                       sysenter and callgate: -- crossings makes them, irq: -- processes\n"
     "  --torture nmi|irq|step\n"
     "                       make that happen at every instruction of the entry and exit paths,\n"
     "                       in every KPTI mode, and see that nothing but a count tells of it\n"
@@ -79,7 +81,9 @@ static const char help[] =
     "\n"
     "Exit status: the guest's own, 0 to 123 (0 also when it halts); 2 wrong usage; 124 the time\n"
     "ran out; 125 the guest could not be run: its file was refused, or the VMM or the host\n"
-    "failed; 126 the guest died; 128 + n stopped by signal n.\n";
+    "failed; 126 the guest died; 128 + n stopped by signal n.\n",
+    NULL,
+};
 
 static enum options_result wrong(void)
 {
@@ -444,7 +448,8 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 		case '?': /* getopt has said what is wrong */
 			return wrong();
 		case OPT_HELP:
-			fputs(help, stdout);
+			for (size_t i = 0; help[i]; i++)
+				fputs(help[i], stdout);
 			return OPTIONS_DONE;
 		case OPT_VERSION:
 			puts("vmm (Ringscope) " RS_VERSION);

@@ -62,6 +62,7 @@ static const char *const reason_names[STATS_REASONS] = {
     [STATS_EINTR] = "EINTR",
     [STATS_EAGAIN] = "EAGAIN",
     [STATS_ERROR] = "ERROR",
+    [STATS_DEBUGGER] = "DEBUGGER",
     [STATS_OTHER] = "OTHER",
 };
 

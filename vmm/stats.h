@@ -45,6 +45,7 @@ enum {
 	STATS_EINTR = STATS_KVM_REASONS, /* KVM_RUN failed with EINTR: a signal or immediate_exit */
 	STATS_EAGAIN,                    /* ... with EAGAIN: a vCPU that has just been started */
 	STATS_ERROR,                     /* ... with another errno */
+	STATS_DEBUGGER,                  /* what the guest would not have made by itself */
 	STATS_OTHER,                     /* an exit reason beyond the table */
 	STATS_REASONS
 };
@@ -118,6 +119,7 @@ struct stats {
 	 * counted: 11 KiB each are not to be looked through for what is all zero. */
 	uint64_t (*histograms)[STATS_BUCKETS];
 	uint64_t last;    /* the latest time stamp */
+	uint64_t inside;  /* ticks of the latest KVM_RUN */
 	uint32_t serving; /* reason of the exit being served; STATS_REASONS: none */
 	uint64_t tick0;   /* both clocks at stats_start ... */
 	uint64_t nanosecond0;
@@ -183,7 +185,21 @@ static inline void stats_leave_at(struct stats *stats, uint32_t reason, uint64_t
 	stats->serving = reason < STATS_REASONS ? reason : STATS_OTHER;
 	stats->reasons[stats->serving].count++;
 	stats->reasons[stats->serving].guest += ticks;
+	stats->inside = ticks;
 	stats->last += ticks;
+}
+
+/* The exit being served turns out to have another reason. */
+static inline void stats_reassign(struct stats *stats, uint32_t reason)
+{
+	struct stats_reason *from = &stats->reasons[stats->serving];
+	struct stats_reason *to = &stats->reasons[reason];
+
+	from->count--;
+	from->guest -= stats->inside;
+	to->count++;
+	to->guest += stats->inside;
+	stats->serving = reason;
 }
 
 static inline uint64_t stats_now(void)

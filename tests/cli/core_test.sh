@@ -2,41 +2,8 @@
 # --core and --inspect-core, with Debian's gdb as the judge of what is in the file.
 #
 #   tests/cli/core_test.sh        VMM and BUILD say where vmm and guest.elf are
-#
-# TAP-like lines; status 0 when nothing failed.
-set -u
-cd "$(dirname "$0")/../.." || exit 125
-BUILD=$(realpath "${BUILD:-build}") || exit 125
-VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
-guest=$BUILD/guest.elf
-work=$(mktemp -d "${TMPDIR:-/tmp}/core_test.XXXXXX") || exit 125
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 125
-
-count=0 failed=0
-pass() { echo "ok $((++count)) - $1"; }
-fail() { # name, details...
-	echo "not ok $((++count)) - $1"
-	shift
-	printf '#   %s\n' "$@"
-	: $((failed++))
-}
-skip() { echo "ok $((++count)) - $1 # SKIP $2"; }
-verdict() { if [ "$2" = 1 ]; then pass "$1"; else fail "$1" "${3:-}"; fi; }
-
-status=0
-vmm() {
-	timeout --kill-after=2 "${LIMIT:-600}" "$VMM" "$@" > out 2> err < /dev/null
-	status=$?
-}
-expect() { # NAME STATUS [STDERR [STDOUT]]
-	local wrong=()
-	[ "$status" = "$2" ] || wrong+=("status $status, wanted $2: $(head -c 300 err)")
-	[ -z "${3-}" ] || grep -Eq -- "$3" err || wrong+=("stderr, wanted /$3/: $(head -c 300 err)")
-	[ -z "${4-}" ] || grep -Eq -- "$4" out || wrong+=("stdout, wanted /$4/: $(head -c 300 out)")
-	if grep -Eq 'Sanitizer|runtime error:' err; then wrong+=("$(grep -Em1 'Sanitizer|runtime error:' err)"); fi
-	if [ ${#wrong[@]} = 0 ]; then pass "$1"; else fail "$1" "${wrong[@]}"; fi
-}
+# shellcheck source=tests/cli/common.sh
+. "$(dirname "$0")/common.sh" || exit 125
 
 # Runs vmm with these words and sends it the signal once it catches SIGQUIT.
 signalled() { # SIGNAL WORDS...
@@ -71,11 +38,7 @@ expect "--inspect-core of an ELF file that is no core" 125 'is no core: its e_ty
 vmm --inspect-core empty
 expect "--inspect-core of an empty file" 125 'truncated, or no core'
 
-if ! { : < /dev/kvm; } 2> /dev/null; then
-	skip "cores of a guest" "no usable /dev/kvm"
-	[ "$failed" = 0 ]
-	exit
-fi
+need_kvm "cores of a guest"
 vmm --core /nonexistent/core "$guest"
 expect "a core that cannot be written, before the guest runs" 125 '/nonexistent/core'
 
@@ -194,5 +157,4 @@ PY
 spoilt=$(timeout 300 python3 spoil.py "$VMM" panic "${SPOIL_ROUNDS:-100}" 2>&1) && good=1 || good=0
 verdict "spoiled cores: a message, never a crash or a hang" "$good" "$spoilt"
 
-echo "1..$count"
-[ "$failed" = 0 ]
+finish

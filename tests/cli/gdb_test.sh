@@ -2,39 +2,24 @@
 # vmm --gdb, driven by the real gdb in batch mode and by a client that keeps to no protocol.
 #
 #   tests/cli/gdb_test.sh        VMM and BUILD say where vmm and guest.elf are
-#
-# TAP-like: "ok N - name", "not ok N - name" with details behind it, "# SKIP reason".  Status 0 when
-# nothing failed.
-set -u
-cd "$(dirname "$0")/../.." || exit 125
-BUILD=$(realpath "${BUILD:-build}") || exit 125
-VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
-guest=$BUILD/guest.elf
-work=$(mktemp -d "${TMPDIR:-/tmp}/gdb_test.XXXXXX") || exit 125
+# shellcheck source=tests/cli/common.sh
+. "$(dirname "$0")/common.sh" || exit 125
 vmm_pid=
-cleanup() {
+at_exit() {
 	if [ -n "$vmm_pid" ]; then kill "$vmm_pid" 2> /dev/null; fi
-	rm -rf "$work"
 }
-trap cleanup EXIT
-
-count=0 failed=0
-pass() { echo "ok $((++count)) - $1"; }
-fail() { # name, details...
-	echo "not ok $((++count)) - $1"
-	shift
-	printf '%s\n' "$@" | sed 's/^/#   /'
-	failed=$((failed + 1))
+skip_all() {
+	skip gdb "$1"
+	finish
 }
-skip_all() { echo "ok 1 - gdb # SKIP $1"; echo "1..1"; exit 0; }
 
-if ! { : < /dev/kvm; } 2> /dev/null; then skip_all "no usable /dev/kvm"; fi
+need_kvm gdb
 if ! command -v gdb > /dev/null; then skip_all "no gdb"; fi
 if ! command -v python3 > /dev/null; then skip_all "no python3"; fi
 
 socket=$work/gdb
 log=$work/log
-status=0
+context() { tail -qn 20 "$log" "$work/err" 2> /dev/null; }
 
 # Starts vmm in the background, waiting for gdb at $socket; arguments: options, then -- and the guest's.
 start_vmm() {
@@ -55,7 +40,7 @@ end_vmm() {
 }
 # gdb COMMAND...: all of them in one session.
 run_gdb() {
-	local commands=(-ex 'set pagination off' -ex 'set confirm off' -ex "target remote $socket")
+	local commands=(-ex 'set pagination off' -ex 'set confirm off' -ex "directory $top" -ex "target remote $socket")
 	for command in "$@"; do commands+=(-ex "$command"); done
 	timeout --kill-after=2 190 gdb -nx -batch "${commands[@]}" "$guest" > "$log" 2>&1 < /dev/null
 }
@@ -75,15 +60,12 @@ shows() {
 	text=$(cat "$log")
 	for pattern in "$@"; do
 		if [[ ! $text =~ $pattern ]]; then
-			fail "$name" "not shown: $pattern" "$(tail -n 40 "$log")" "$(tail -n 5 "$work/err")"
+			fail "$name" "not shown: $pattern"
 			return
 		fi
 		text=${text#*"${BASH_REMATCH[0]}"}
 	done
 	pass "$name"
-}
-is() { # NAME GOT WANTED
-	if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "got $2, wanted $3" "$(tail -n 20 "$log")" "$(tail -n 5 "$work/err")"; fi
 }
 
 # ---- Ring 0 ------------------------------------------------------------------------------------------
@@ -150,13 +132,12 @@ end_vmm
 
 # ---- The guest sees nothing of it ------------------------------------------------------------------------
 
-crossings() { python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))["crossings"], sort_keys=True))' "$1"; }
 timeout 90 "$VMM" --quiet --stats json --stats-file "$work/plain.json" "$guest" -- tour 200 > "$work/plain.out" 2>&1
 start_vmm --stats json --stats-file "$work/gdb.json" -- tour 200
 run_gdb 'break user_mark_syscall' 'continue' 'stepi 40' 'break user_wait_for_child' 'continue' 'stepi 300' \
 	'delete' 'detach'
 end_vmm
-is "counters of the tour are the same under gdb" "$(crossings "$work/gdb.json")" "$(crossings "$work/plain.json")"
+is "counters and exits are the same as without" "$(counts "$work/gdb.json")" "$(counts "$work/plain.json")"
 
 # ---- The line --------------------------------------------------------------------------------------------
 
@@ -262,5 +243,4 @@ timeout 20 "$VMM" --timeout 0.3 --gdb 0 "$guest" > "$log" 2>&1
 is "--timeout also ends the wait for gdb" "$?" 124
 shows "it says where it waits" 'target remote 127.0.0.1:[0-9]+'
 
-echo "1..$count"
-[ "$failed" = 0 ]
+finish

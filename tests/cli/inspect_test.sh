@@ -2,28 +2,10 @@
 # vmm --inspect on the guest's own programs, on whatever KVM this is.
 #
 #   tests/cli/inspect_test.sh        VMM and BUILD say where vmm and guest.elf are
-#
-# TAP-like: "ok N - name", "not ok N - name" with details behind it, "# SKIP reason".  Status 0 when
-# nothing failed.
-set -u
-cd "$(dirname "$0")/../.." || exit 125
-BUILD=$(realpath "${BUILD:-build}") || exit 125
-VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
-guest=$BUILD/guest.elf
-work=$(mktemp -d "${TMPDIR:-/tmp}/inspect_test.XXXXXX") || exit 125
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/cli/common.sh
+. "$(dirname "$0")/common.sh" || exit 125
+context() { head -c 600 "$work/err" 2> /dev/null; }
 
-count=0 failed=0 status=0
-pass() { echo "ok $((++count)) - $1"; }
-fail() { # name, details...
-	echo "not ok $((++count)) - $1"
-	shift
-	printf '%s\n' "$@" | head -n 30 | sed 's/^/#   /'
-	failed=$((failed + 1))
-}
-is() { # NAME GOT WANTED
-	if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "got $2, wanted $3" "$(head -c 600 "$work/err")"; fi
-}
 # inspect WHEN [OPTIONS...] [-- ARGUMENTS...]: what it shows is in $work/shown.
 inspect() {
 	local options=(--inspect "$1" --inspect-file "$work/shown")
@@ -49,11 +31,7 @@ shows() {
 }
 stops() { grep -c '^Stop ' "$work/shown"; }
 
-if ! { : < /dev/kvm; } 2> /dev/null; then
-	echo "ok 1 - inspect # SKIP no usable /dev/kvm"
-	echo "1..1"
-	exit 0
-fi
+need_kvm inspect
 
 inspect all -- crash none
 is "all: the run ends as without" "$status" 2
@@ -102,10 +80,9 @@ else
 	fail "JSON Lines" "$(head -c 600 "$work/shown")"
 fi
 
-crossings() { python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))["crossings"], sort_keys=True))' "$1"; }
 timeout 100 "$VMM" --quiet --stats json --stats-file "$work/plain.json" "$guest" -- tour 100 > /dev/null 2>&1
 inspect cpl-change,cr3-write,all,every=500 --stats json --stats-file "$work/inspected.json" -- tour 100
-is "counters of the tour are the same" "$(crossings "$work/inspected.json")" "$(crossings "$work/plain.json")"
+is "counters and exits are the same as without" "$(counts "$work/inspected.json")" "$(counts "$work/plain.json")"
 
 for when in '' nonsense vector=256 every=2 pc=a+b first; do
 	inspect "$when"
@@ -122,5 +99,4 @@ is "--inspect-file alone is refused" "$?" 2
 timeout 20 "$VMM" --quiet --inspect all --inspect-file /nonexistent/x "$guest" > "$work/out" 2> "$work/err"
 is "a file that cannot be written: status" "$?" 125
 
-echo "1..$count"
-[ "$failed" = 0 ]
+finish

@@ -3,43 +3,9 @@
 # reader would expect.
 #
 #   tests/cli/look_test.sh        VMM and BUILD say where vmm and guest.elf are
-#
-# TAP-like lines; status 0 when nothing failed.
-set -u
-cd "$(dirname "$0")/../.." || exit 125
-BUILD=$(realpath "${BUILD:-build}") || exit 125
-VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
-guest=$BUILD/guest.elf
-schema=$PWD/vmm/look/look.schema.json
-work=$(mktemp -d "${TMPDIR:-/tmp}/look_test.XXXXXX") || exit 125
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 125
-
-count=0 failed=0
-pass() { echo "ok $((++count)) - $1"; }
-fail() { # name, details...
-	echo "not ok $((++count)) - $1"
-	shift
-	printf '#   %s\n' "$@"
-	: $((failed++))
-}
-skip() { echo "ok $((++count)) - $1 # SKIP $2"; }
-verdict() { if [ "$2" = 1 ]; then pass "$1"; else fail "$1" "${3:-}"; fi; }
-
-status=0
-vmm() {
-	timeout --kill-after=2 "${LIMIT:-600}" "$VMM" "$@" > out 2> err < /dev/null
-	status=$?
-}
-# expect NAME STATUS [STDERR [STDOUT]]: extended regular expressions; "" accepts all.
-expect() {
-	local wrong=()
-	[ "$status" = "$2" ] || wrong+=("status $status, wanted $2: $(head -c 300 err)")
-	[ -z "${3-}" ] || grep -Eq -- "$3" err || wrong+=("stderr, wanted /$3/: $(head -c 300 err)")
-	[ -z "${4-}" ] || grep -Eq -- "$4" out || wrong+=("stdout, wanted /$4/: $(head -c 300 out)")
-	if grep -Eq 'Sanitizer|runtime error:' err; then wrong+=("$(grep -Em1 'Sanitizer|runtime error:' err)"); fi
-	if [ ${#wrong[@]} = 0 ]; then pass "$1"; else fail "$1" "${wrong[@]}"; fi
-}
+# shellcheck source=tests/cli/common.sh
+. "$(dirname "$0")/common.sh" || exit 125
+schema=$top/vmm/look/look.schema.json
 
 # ---- Usage: no KVM is needed ---------------------------------------------------------------------
 
@@ -60,11 +26,7 @@ for o in walk map audit at core inspect-core inspect-format; do
 	verdict "--help lists --$o" "$(grep -q -- "--$o" out && echo 1)"
 done
 
-if ! { : < /dev/kvm; } 2> /dev/null; then
-	skip "looking at a guest" "no usable /dev/kvm"
-	[ "$failed" = 0 ]
-	exit
-fi
+need_kvm "looking at a guest"
 
 # ---- Against the guest's own faults -----------------------------------------------------------------
 
@@ -200,5 +162,4 @@ verdict "... and when looking on the way" \
 	"$([ "$(crossings plain.json)" = "$(crossings marked.json)" ] && echo 1)"
 verdict "no core of a guest that ended by itself" "$([ ! -e never ] && echo 1)"
 
-echo "1..$count"
-[ "$failed" = 0 ]
+finish

@@ -2,50 +2,9 @@
 # --report: one page that stands alone, is well-formed, says what happened, and opens in a browser.
 #
 #   tests/cli/report_test.sh       VMM and BUILD say where vmm and its guests are
-#
-# TAP-like: "ok N - name", "not ok N - name" with details behind it, "# SKIP reason".
-set -u
-cd "$(dirname "$0")/../.." || exit 125
-BUILD=$(realpath "${BUILD:-build}") || exit 125
-VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
-work=$(mktemp -d "${TMPDIR:-/tmp}/report_test.XXXXXX") || exit 125
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 125
-
-count=0 failed=0
-pass() { echo "ok $((++count)) - $1"; }
-skip() { echo "ok $((++count)) - $1 # SKIP $2"; }
-fail() { # name, details...
-	echo "not ok $((++count)) - $1"
-	shift
-	printf '#   %s\n' "$@"
-	failed=$((failed + 1))
-}
-# verdict NAME COMMAND...: what the command prints is why it failed.
-verdict() {
-	local name=$1 why
-	shift
-	if why=$("$@" 2>&1); then pass "$name"; else fail "$name" "$why"; fi
-}
-status=0
-vmm() {
-	timeout --kill-after=2 "${LIMIT:-600}" "$VMM" "$@" > out 2> err < /dev/null
-	status=$?
-}
-expect() { # NAME STATUS [STDERR]
-	if [ "$status" != "$2" ]; then
-		fail "$1" "status $status, wanted $2" "$(head -c 300 err)"
-	elif [ -n "${3-}" ] && ! grep -Eq -- "$3" err; then
-		fail "$1" "stderr, wanted /$3/: $(head -c 300 err)"
-	else
-		pass "$1"
-	fi
-}
-
-if ! { : < /dev/kvm; } 2> /dev/null; then
-	echo "ok 1 - report # SKIP no usable /dev/kvm"
-	exit 0
-fi
+# shellcheck source=tests/cli/common.sh
+. "$(dirname "$0")/common.sh" || exit 125
+need_kvm report
 
 cat > page.py << 'PYTHON'
 """Checks a page: page.py FILE [TEXT...]: well-formed, needs nothing from outside, says each TEXT."""
@@ -88,12 +47,11 @@ PYTHON
 page() { # NAME FILE TEXT...
 	local name=$1
 	shift
-	verdict "$name" python3 page.py "$@"
+	works "$name" python3 page.py "$@"
 }
 
 # ---- The tour ---------------------------------------------------------------------------------
 
-guest=$BUILD/guest.elf
 vmm --report tour.html --stats json --stats-file tour.json "$guest" -- tour 40
 expect "the tour runs" 0
 page "its page stands alone and has every part" tour.html "tour 40 ended with status 0" \
@@ -101,7 +59,7 @@ page "its page stands alone and has every part" tour.html "tour 40 ended with st
 	"Exits over time" "Exits by reason" "Crossings" "Completed for this KVM" "The machine" \
 	"With KPTI on, ring 3 runs on tables that map 21 of the"
 if command -v xmllint > /dev/null; then
-	verdict "xmllint agrees" xmllint --noout tour.html
+	works "xmllint agrees" xmllint --noout tour.html
 else
 	skip "xmllint agrees" "xmllint is not installed"
 fi
@@ -126,7 +84,7 @@ for r in records:
     assert r["mode"] in ("off", "pcid", "nopcid", None), r
 PYTHON
 }
-verdict "its figures are those of the JSON report" figures
+works "its figures are those of the JSON report" figures
 same_tour() {
 	python3 - << 'PYTHON'
 import json
@@ -136,7 +94,7 @@ for key in ("crossings", "cr3", "quirks"):
 PYTHON
 }
 vmm --stats json --stats-file plain.json "$guest" -- tour 40
-verdict "the guest counts the same with and without" same_tour
+works "the guest counts the same with and without" same_tour
 
 # ---- What KPTI adds ---------------------------------------------------------------------------
 
@@ -170,7 +128,36 @@ assert ("this CPU is emulated" in page) == ("emulated cycles" in units)
 assert ("Its clock counted instructions" in page) == ("instructions" in units)
 PYTHON
 }
-verdict "its curves are those that the guest measured, and it says what they are worth" curves
+works "its curves are those that the guest measured, and it says what they are worth" curves
+
+# ---- Escapes ------------------------------------------------------------------------------------
+
+LIMIT=300 vmm --report walls.html --quiet --pti on --stats json --stats-file walls.json "$guest" -- walls
+expect "the walls are tried" 0
+page "its page has the escape table" walls.html "Escapes tried" "walls: Privileged instructions" \
+	"walls: Ways in, abused" "attempt the manuals got KPTI verdict" "as promised"
+# Every attempt, every departure's reason, and the sums.
+attempts() {
+	python3 - << 'PYTHON'
+import json
+import xml.etree.ElementTree as tree
+escapes = json.load(open("walls.json"))["escapes"]
+page = tree.parse("walls.html")
+tables = [e for e in page.iter() if e.get("class") == "esc"]
+names = ["".join(row[0].itertext()) for t in tables for row in t]
+assert len(escapes["rows"]) > 100
+for row in escapes["rows"]:
+    assert any(row["name"] in name for name in names), row
+    if row["why"]:
+        assert any(row["why"] in name for name in names), row
+text = " ".join("".join(page.getroot().itertext()).split())
+assert f"{len(escapes['rows'])} attempts: {escapes['ok']} as the manuals promise" in text
+verdicts = [e.text for e in page.iter() if (e.get("class") or "").startswith("verdict")]
+assert ("departs" in verdicts) == bool(escapes["departs"]) and "DIFFERS" not in verdicts
+assert len(verdicts) <= len(escapes["rows"])
+PYTHON
+}
+works "its rows and sums are those of the JSON report" attempts
 
 # ---- Every end --------------------------------------------------------------------------------
 
@@ -202,7 +189,7 @@ vmm --report '' "$guest"
 expect "--report '' is refused" 2
 vmm --report /nonexistent/r.html "$guest"
 expect "a page that cannot be written ends it before the guest runs" 125 '/nonexistent/r.html'
-verdict "nothing is left behind" test -z "$(find . -name '*.tmp-*')"
+works "nothing is left behind" test -z "$(find . -name '*.tmp-*')"
 
 # ---- In a browser --------------------------------------------------------------------------------
 
@@ -218,12 +205,11 @@ browse() { # PICTURE OPTION...
 }
 chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
 if [ -n "$chromium" ]; then
-	verdict "a browser shows it" test -z "$(browse light.png)"
-	verdict "... and darkly" test -z "$(browse dark.png --blink-settings=preferredColorScheme=0)"
-	verdict "... which is another picture" bash -c '! cmp -s light.png dark.png'
+	works "a browser shows it" test -z "$(browse light.png)"
+	works "... and darkly" test -z "$(browse dark.png --blink-settings=preferredColorScheme=0)"
+	works "... which is another picture" bash -c '! cmp -s light.png dark.png'
 else
 	skip "a browser shows it" "chromium is not installed"
 fi
 
-echo "1..$count"
-[ "$failed" = 0 ]
+finish

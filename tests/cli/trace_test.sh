@@ -2,49 +2,9 @@
 # --trace: the file is a trace whatever happens to the guest, says what is missing, and changes nothing.
 #
 #   tests/cli/trace_test.sh        VMM and BUILD say where vmm and its guests are
-#
-# TAP-like: "ok N - name", "not ok N - name" with details behind it, "# SKIP reason".
-set -u
-cd "$(dirname "$0")/../.." || exit 125
-BUILD=$(realpath "${BUILD:-build}") || exit 125
-VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
-work=$(mktemp -d "${TMPDIR:-/tmp}/trace_test.XXXXXX") || exit 125
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 125
-
-count=0 failed=0
-pass() { echo "ok $((++count)) - $1"; }
-fail() { # name, details...
-	echo "not ok $((++count)) - $1"
-	shift
-	printf '#   %s\n' "$@"
-	failed=$((failed + 1))
-}
-# verdict NAME COMMAND...: what the command prints is why it failed.
-verdict() {
-	local name=$1 why
-	shift
-	if why=$("$@" 2>&1); then pass "$name"; else fail "$name" "$why"; fi
-}
-status=0
-vmm() {
-	timeout --kill-after=2 "${LIMIT:-600}" "$VMM" "$@" > out 2> err < /dev/null
-	status=$?
-}
-expect() { # NAME STATUS [STDERR]
-	if [ "$status" != "$2" ]; then
-		fail "$1" "status $status, wanted $2" "$(head -c 300 err)"
-	elif [ -n "${3-}" ] && ! grep -Eq -- "$3" err; then
-		fail "$1" "stderr, wanted /$3/: $(head -c 300 err)"
-	else
-		pass "$1"
-	fi
-}
-
-if ! { : < /dev/kvm; } 2> /dev/null; then
-	echo "ok 1 - trace # SKIP no usable /dev/kvm"
-	exit 0
-fi
+# shellcheck source=tests/cli/common.sh
+. "$(dirname "$0")/common.sh" || exit 125
+need_kvm trace
 
 cat > trace.py << 'PYTHON'
 """Checks a trace: trace.py FILE RULE..."""
@@ -160,7 +120,7 @@ PYTHON
 check() { # NAME FILE RULE...
 	local name=$1
 	shift
-	verdict "$name" python3 trace.py "$@"
+	works "$name" python3 trace.py "$@"
 }
 same_counts() {
 	python3 - "$@" << 'PYTHON'
@@ -174,7 +134,6 @@ PYTHON
 
 # ---- The tour ---------------------------------------------------------------------------------
 
-guest=$BUILD/guest.elf
 vmm --stats json --stats-file plain.json "$guest" -- tour 40
 vmm --trace tour.json --stats json --stats-file traced.json "$guest" -- tour 40
 expect "the tour runs while traced" 0
@@ -183,10 +142,10 @@ check "spans nest on every track" tour.json nesting
 check "all that the tour does is in it" tour.json tour
 check "the guest's clock is brought to the VMM's" tour.json writes
 check "counters only grow" tour.json counters
-verdict "the guest counts the same with and without" same_counts plain.json traced.json
+works "the guest counts the same with and without" same_counts plain.json traced.json
 LIMIT=600 vmm --trace check.json --quiet "$guest" -- check
 expect "the guest's own checks pass while traced" 0
-verdict "... all of them" awk '/ differ/ { rows++; if (!/; 0 differ/) bad = 1; } END { exit bad || !rows }' out
+works "... all of them" awk '/ differ/ { rows++; if (!/; 0 differ/) bad = 1; } END { exit bad || !rows }' out
 
 # ---- Every end --------------------------------------------------------------------------------
 
@@ -218,7 +177,7 @@ check "... leave a trace" three.json shape nesting
 vmm --trace small.json --trace-limit 32K --stats none "$guest" -- tour 40
 expect "a trace that does not fit: the run is none the worse, and it is said" 0 'events dropped'
 check "... and the file says so, and is whole" small.json shape full
-verdict "... and keeps the limit" test "$(stat -c %s small.json)" -le 32768
+works "... and keeps the limit" test "$(stat -c %s small.json)" -le 32768
 for limit in 15K 0 1T 64 x -1 '' 1MM; do
 	vmm --trace t.json --trace-limit "$limit" "$guest"
 	expect "--trace-limit '$limit' is refused" 2 'trace-limit'
@@ -230,10 +189,10 @@ vmm --trace '' "$guest"
 expect "--trace '' is refused" 2
 vmm --trace /nonexistent/t.json "$guest"
 expect "a trace that cannot be written ends it before the guest runs" 125 '/nonexistent/t.json'
-verdict "... and the guest did not run" test ! -s out
+works "... and the guest did not run" test ! -s out
 echo before > kept.json
 vmm --trace kept.json "$BUILD/nothing.elf"
-verdict "a guest that cannot be run leaves the old file alone" grep -q before kept.json
+works "a guest that cannot be run leaves the old file alone" grep -q before kept.json
 if [ -w /dev/full ]; then
 	vmm --trace /dev/full --quiet "$BUILD/hello.elf"
 	expect "a full device: the guest's status stays, and it is said" 7 '/dev/full'
@@ -243,7 +202,6 @@ fi
 "$VMM" --quiet --trace >(cat > piped.json) "$BUILD/hello.elf" > out 2> err
 for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s piped.json ] && break; sleep 0.1; done
 check "a pipe takes it too" piped.json shape
-verdict "nothing is left behind" test -z "$(find . -name '*.tmp-*')"
+works "nothing is left behind" test -z "$(find . -name '*.tmp-*')"
 
-echo "1..$count"
-[ "$failed" = 0 ]
+finish

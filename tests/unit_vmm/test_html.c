@@ -6,6 +6,7 @@
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
 #include "vmm/report/html.h"
+#include "vmm/report/report_escapes.h"
 #include "vmm/report/report_html.h"
 #include "vmm/report/svg.h"
 
@@ -471,6 +472,84 @@ START_TEST(overheads_that_are_hostile)
 }
 END_TEST
 
+/* ---- Escapes --------------------------------------------------------------------------------- */
+
+#define PF(code, at)                                                                               \
+	{                                                                                          \
+		.kind = 14, .error = (code), .cr2 = (at)                                           \
+	}
+
+static const struct rs_escape escapes[] = {
+    {"walls", "host <1>", "Paging", "same in both", RS_PTI_OFF, RS_ESCAPE_OK, PF(5, 0x1000),
+     PF(5, 0x1000), ""},
+    {"walls", "host <1>", "Paging", "kernel text", RS_PTI_OFF, RS_ESCAPE_OK, PF(5, 0x2000),
+     PF(5, 0x2000), ""},
+    {"walls",
+     "host <1>",
+     "Gates",
+     "far call",
+     RS_PTI_OFF,
+     RS_ESCAPE_DEPARTS,
+     {.kind = 13, .error = 0x50},
+     {.kind = 6},
+     "knows <no> gates"},
+    {"walls", "host <1>", "Paging", "same in both", RS_PTI_PCID, RS_ESCAPE_OK, PF(5, 0x1000),
+     PF(5, 0x1000), ""},
+    {"walls", "host <1>", "Paging", "kernel text", RS_PTI_PCID, RS_ESCAPE_DIFFERS, PF(4, 0x2000),
+     PF(5, 0x2000), ""},
+    {"ways",
+     "host <1>",
+     "Paging",
+     "kernel text",
+     RS_PTI_PCID,
+     RS_ESCAPE_SKIPPED,
+     {.kind = RS_OUTCOME_NOT_TRIED},
+     {.kind = RS_OUTCOME_NOT_TRIED},
+     "lacks it"},
+};
+enum { ESCAPES = sizeof(escapes) / sizeof(escapes[0]) };
+
+static void write_escapes(FILE *out, const void *what)
+{
+	report_escapes(out, what, ESCAPES);
+}
+
+START_TEST(escapes_are_a_table)
+{
+	char *text = text_of(write_escapes, escapes);
+
+	/* Three groups; of the first, one row for both modes, and one for each. */
+	ck_assert_uint_eq(occurrences(text, "<details"), 3);
+	ck_assert_uint_eq(occurrences(text, "same in both"), 1);
+	ck_assert_uint_eq(occurrences(text, ">any<"), 1);
+	ck_assert_uint_eq(occurrences(text, "<td>kernel text"), 2);
+	ck_assert_uint_eq(occurrences(text, "<tr><td class=\"b\"></td>"), 1);
+	ck_assert_uint_eq(occurrences(text, "#PF(0x5) at 0x2000"), 3);
+	ck_assert_uint_eq(occurrences(text, "#PF(0x4) at 0x2000"), 1);
+	ck_assert_ptr_nonnull(strstr(text, "6 attempts: 3 as the manuals promise, 1 depart as is "
+	                                   "declared of this host, 1 DIFFER, 1 not tried."));
+	ck_assert_ptr_nonnull(strstr(text, "3 as the manuals promise, 1 DIFFER<"));
+	ck_assert_ptr_nonnull(strstr(text, "host &lt;1&gt;"));
+	ck_assert_ptr_nonnull(strstr(text, "knows &lt;no&gt; gates"));
+	ck_assert_ptr_null(strstr(text, "<no>"));
+	free(text);
+}
+END_TEST
+
+static void write_no_escapes(FILE *out, const void *what)
+{
+	report_escapes(out, what, 0);
+}
+
+START_TEST(without_escapes_there_is_no_table)
+{
+	char *text = text_of(write_no_escapes, NULL);
+
+	ck_assert_str_eq(text, "");
+	free(text);
+}
+END_TEST
+
 Suite *html_suite(void)
 {
 	Suite *suite = suite_create("html");
@@ -486,6 +565,8 @@ Suite *html_suite(void)
 	tcase_add_test(tests, overheads_are_drawn);
 	tcase_add_test(tests, overheads_that_are_few);
 	tcase_add_test(tests, overheads_that_are_hostile);
+	tcase_add_test(tests, escapes_are_a_table);
+	tcase_add_test(tests, without_escapes_there_is_no_table);
 	tcase_add_loop_test(tests, hostile_run_gives_a_page, 0, 24);
 	suite_add_tcase(suite, tests);
 	return suite;

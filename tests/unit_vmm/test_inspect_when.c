@@ -165,8 +165,9 @@ START_TEST(anatomies)
 	ck_assert(anatomy_check("syscall") && anatomy_check("syscall=1") &&
 	          anatomy_check("int80=0x2"));
 	ck_assert(anatomy_check("pagefault") && anatomy_check("fork") &&
-	          anatomy_check("context-switch"));
-	ck_assert(!anatomy_check("sysenter") && !anatomy_check("") && !anatomy_check("syscall="));
+	          anatomy_check("context-switch") && anatomy_check("irq"));
+	ck_assert(anatomy_check("sysenter") && anatomy_check("callgate=39"));
+	ck_assert(!anatomy_check("irq=1") && !anatomy_check("") && !anatomy_check("syscall="));
 	ck_assert(!anatomy_check("syscall=x") && !anatomy_check("fork=1") && !anatomy_check("sys"));
 }
 END_TEST

@@ -195,6 +195,34 @@ START_TEST(one_exit)
 }
 END_TEST
 
+START_TEST(an_exit_can_change_its_reason)
+{
+	struct stats_summary summary[STATS_REASONS];
+	struct stats_times times;
+	struct stats stats;
+
+	ck_assert(stats_start_at(&stats, 0, 0));
+	stats_enter_at(&stats, 0);
+	stats_leave_at(&stats, KVM_EXIT_IO, 100);
+	stats_enter_at(&stats, 110);
+	stats_leave_at(&stats, KVM_EXIT_IO, 140);
+	stats_reassign(&stats, STATS_DEBUGGER);
+	stats_stop_at(&stats, 145, 145);
+	stats_times(&stats, &times);
+	stats_summarize(&stats, summary);
+	ck_assert_uint_eq(times.exits, 2);
+	ck_assert_uint_eq(times.run_ns, 145);
+	ck_assert_uint_eq(summary[KVM_EXIT_IO].count, 1);
+	ck_assert_uint_eq(summary[KVM_EXIT_IO].guest_ns, 100);
+	ck_assert_uint_eq(summary[KVM_EXIT_IO].total_ns, 10);
+	ck_assert_uint_eq(summary[STATS_DEBUGGER].count, 1);
+	ck_assert_uint_eq(summary[STATS_DEBUGGER].guest_ns, 30);
+	ck_assert_uint_eq(summary[STATS_DEBUGGER].total_ns, 5);
+	ck_assert_str_eq(stats_reason_name(STATS_DEBUGGER), "DEBUGGER");
+	stats_free(&stats);
+}
+END_TEST
+
 START_TEST(no_exit)
 {
 	struct stats_summary summary[STATS_REASONS];
@@ -399,6 +427,7 @@ Suite *stats_suite(void)
 	tcase_add_test(tests, percentiles_are_near_the_exact_ones);
 	tcase_add_test(tests, buckets_are_in_order_and_narrow);
 	tcase_add_test(tests, one_exit);
+	tcase_add_test(tests, an_exit_can_change_its_reason);
 	tcase_add_test(tests, no_exit);
 	tcase_add_test(tests, a_clock_that_goes_back_takes_no_time);
 	tcase_add_test(tests, extreme_times_do_not_overflow);

@@ -5,74 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/desc.h"
+#include "vmm/debug/anatomy_find.h"
 #include "vmm/debug/anatomy_rows.h"
 #include "vmm/debug/anatomy_words.h"
-#include "vmm/debug/inspect_run.h"
 #include "vmm/message.h"
 #include "vmm/run.h"
 
-enum { TRIES_MAX = 1000, SYSRET_TRIES = 8 };
-
-/* ---- What can be followed
- * ------------------------------------------------------------------------ */
-
-enum trigger { BY_SYSCALL, BY_INT80, BY_FAULT };
-
-static const struct crossing {
-	const char *name;
-	const char *title; /* behind it comes the number */
-	uint64_t number;   /* of the system call */
-	enum trigger trigger;
-	bool any_number; /* "=NUMBER" may ask for another */
-	bool switches;   /* only one that returns to another process counts */
-} crossings[] = {
-    {"syscall", "SYSCALL", 39, BY_SYSCALL, true, false},
-    {"int80", "INT 0x80", 20, BY_INT80, true, false},
-    {"pagefault", "a page fault", 0, BY_FAULT, false, false},
-    {"fork", "fork by SYSCALL", 57, BY_SYSCALL, false, false},
-    {"context-switch", "a context switch by SYSCALL", 24, BY_SYSCALL, false, true},
-};
-enum { CROSSINGS = sizeof(crossings) / sizeof(crossings[0]) };
-
-/* Entries that processors have and Ringscope's guest does not use. */
-static const char *const without[] = {"sysenter", "callgate", "irq"};
-
-static bool find_crossing(const char *what, struct crossing *to)
-{
-	size_t length = strcspn(what, "=");
-
-	for (size_t i = 0; i < CROSSINGS; i++) {
-		char *end;
-
-		if (strlen(crossings[i].name) != length ||
-		    strncmp(what, crossings[i].name, length) != 0)
-			continue;
-		*to = crossings[i];
-		if (!what[length])
-			return true;
-		if (!to->any_number || what[length + 1] < '0' || what[length + 1] > '9')
-			return false;
-		to->number = strtoull(what + length + 1, &end, 0);
-		return !*end;
-	}
-	return false;
-}
+enum { TRIES_MAX = 1000, ORDINARY_TRIES = 8 };
 
 bool anatomy_check(const char *what)
 {
 	struct crossing crossing;
+	char list[160];
 
-	if (find_crossing(what, &crossing))
-		return true;
-	for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++) {
-		if (!strcmp(what, without[i]))
-			return message_error("--anatomy %s: the guest has no such crossing yet",
-			                     what);
-	}
-	return message_error("--anatomy '%s': must be syscall[=NUMBER], int80[=NUMBER], pagefault, "
-	                     "fork or context-switch",
-	                     what);
+	return crossing_parse(what, &crossing) ||
+	       message_error("--anatomy '%s': must be %s", what, crossing_list(list, sizeof(list)));
 }
 
 /* ---- Following
@@ -81,27 +28,13 @@ bool anatomy_check(const char *what)
 struct follower {
 	struct machine *machine;
 	struct debug debug;
-	struct crossing crossing;
+	struct finder finder;
 	struct symbols symbols;
 	struct lines lines;
 	struct debug_code *code;
 	struct anatomy anatomy;
-	size_t room;      /* rows allocated */
-	uint64_t text_va; /* an address of the kernel's text outside the entry area */
-	bool quirk;       /* the entry was not as the manuals say */
+	size_t room; /* rows allocated */
 };
-
-/* Whether CR3 maps what a user root under KPTI does not. */
-static bool is_user_root(const struct follower *f)
-{
-	const struct machine *machine = f->machine;
-	struct pt tree = machine->boot.kernel;
-	struct pt_walk walk;
-
-	tree.root = f->debug.sregs.cr3 & CR3_FRAME;
-	pt_walk(&tree, f->text_va, &walk);
-	return !walk.mapped;
-}
 
 static bool add_row(struct follower *f, struct debug_instruction *insn)
 {
@@ -134,7 +67,7 @@ static bool add_row(struct follower *f, struct debug_instruction *insn)
 	    .gs_base = debug->sregs.gs.base,
 	    .rflags = debug->regs.rflags,
 	    .cpl = (uint8_t)debug_cpl(debug),
-	    .user_root = is_user_root(f),
+	    .user_root = finder_is_user_root(&f->finder),
 	    .kind = (uint8_t)insn->kind,
 	    .size = (uint8_t)insn->size,
 	    .reads = (uint8_t)insn->reads,
@@ -164,7 +97,7 @@ static void tell(struct follower *f, const struct debug_instruction *insn,
 	    .regs = regs,
 	    .sregs = sregs,
 	    .was_user_root = row->user_root,
-	    .is_user_root = is_user_root(f),
+	    .is_user_root = finder_is_user_root(&f->finder),
 	    .exited = f->debug.event == DEBUG_EVENT_EXIT,
 	};
 
@@ -172,106 +105,74 @@ static void tell(struct follower *f, const struct debug_instruction *insn,
 	f->anatomy.exits += moment.exited;
 }
 
-/* From an instruction of ring 3 to the first one after the return.  False: it did not come to that.
- */
-static bool follow(struct follower *f)
+/* Steps from a row to the next one. */
+static bool follow_step(struct follower *f, struct debug_instruction *insn)
+{
+	struct debug *debug = &f->debug;
+	const struct kvm_regs regs = debug->regs;
+	const struct kvm_sregs sregs = debug->sregs;
+
+	if (debug_step(debug).why != DEBUG_STEPPED || !debug_know(debug))
+		return false;
+	tell(f, insn, &regs, &sregs);
+	/* The crossing may wait for another CPU. */
+	return debug_let_others(debug).why == DEBUG_STEPPED;
+}
+
+/* The guest is at the stub of an interrupt: the row of the instruction that would have been next,
+ * from the frame, and what came instead. */
+static bool add_interrupted_row(struct follower *f)
+{
+	struct debug *debug = &f->debug;
+	const struct kvm_regs regs = debug->regs;
+	const struct kvm_sregs sregs = debug->sregs;
+	const bool changed = debug->changed;
+	struct debug_instruction insn;
+	struct debug_frame frame;
+	bool added = debug_frame(debug, f->finder.vector, &frame) && debug_rewind(debug, &frame) &&
+	             add_row(f, &insn);
+
+	debug->regs = regs;
+	debug->sregs = sregs;
+	debug->changed = changed;
+	if (!added)
+		return false;
+	/* It has not run. */
+	f->anatomy.rows[0].reads = f->anatomy.rows[0].writes = 0;
+	tell(f, &insn, &regs, &sregs);
+	return true;
+}
+
+enum followed { FOLLOWED, FOLLOWED_ANOTHER, FOLLOW_FAILED };
+
+/* From the last instruction of ring 3 to the first one after the return. */
+static enum followed follow(struct follower *f)
 {
 	struct debug *debug = &f->debug;
 	struct debug_instruction insn;
 
-	if (!add_row(f, &insn))
-		return false;
-	do {
-		struct kvm_regs regs = debug->regs;
-		struct kvm_sregs sregs = debug->sregs;
-
-		if (debug_step(debug).why != DEBUG_STEPPED || !debug_know(debug))
-			return false;
-		tell(f, &insn, &regs, &sregs);
-		/* The crossing may wait for another CPU. */
-		if (debug_let_others(debug).why != DEBUG_STEPPED)
-			return false;
+	if (f->finder.crossing.trigger == BY_INTERRUPT) {
+		if (!add_interrupted_row(f) || !add_row(f, &insn))
+			return FOLLOW_FAILED;
+	} else {
+		if (!add_row(f, &insn) || !follow_step(f, &insn))
+			return FOLLOW_FAILED;
+		if (!finder_has_arrived(&f->finder))
+			return FOLLOWED_ANOTHER;
 		if (!add_row(f, &insn))
-			return f->anatomy.cut;
-	} while (debug_cpl(debug) != 3);
-	return true;
+			return FOLLOW_FAILED;
+	}
+	while (debug_cpl(debug) != 3) {
+		if (!follow_step(f, &insn))
+			return FOLLOW_FAILED;
+		if (!add_row(f, &insn))
+			return f->anatomy.cut ? FOLLOWED : FOLLOW_FAILED;
+	}
+	return FOLLOWED;
 }
 
-/* ---- Finding
+/* ---- The right one
  * ---------------------------------------------------------------------------------------- */
-
-/* Where the crossing may arrive, on any KVM. */
-static size_t entries_of(const struct follower *f, uint64_t entries[2])
-{
-	const struct rs_note *note = &f->machine->image.note;
-	const uint64_t stub_pf = note->vectors + (uint64_t)VECTOR_PF * note->vector_stride;
-
-	switch (f->crossing.trigger) {
-	case BY_SYSCALL:
-		entries[0] = note->syscall_entry;
-		entries[1] = stub_pf;
-		return 2;
-	case BY_INT80:
-		entries[0] = note->vectors + UINT64_C(0x80) * note->vector_stride;
-		entries[1] = note->vectors + (uint64_t)VECTOR_UD * note->vector_stride;
-		return 2;
-	case BY_FAULT:
-		entries[0] = stub_pf;
-		return 1;
-	}
-	return 0;
-}
-
-static bool plant(struct follower *f, bool on)
-{
-	uint64_t entries[2];
-	size_t count = entries_of(f, entries);
-
-	for (size_t i = 0; i < count; i++) {
-		if ((on ? debug_add_point(&f->debug, entries[i])
-		        : debug_remove_point(&f->debug, entries[i])) != DEBUG_OK)
-			return message_error("--anatomy: the guest's entries cannot be reached");
-	}
-	return true;
-}
-
-static bool is_wanted(const struct follower *f, const struct inspect_entry *entry)
-{
-	/* The guest may try every mode; the one to show is the one it was started in. */
-	if (!entry->from_user || is_user_root(f) != (f->machine->pti_mode != RS_PTI_OFF))
-		return false;
-	switch (f->crossing.trigger) {
-	case BY_SYSCALL:
-		return entry->kind == ENTRY_SYSCALL && f->debug.regs.rax == f->crossing.number;
-	case BY_INT80:
-		return entry->kind == ENTRY_VECTOR && entry->vector == 0x80 &&
-		       (uint32_t)f->debug.regs.rax == f->crossing.number;
-	case BY_FAULT:
-		return entry->kind == ENTRY_VECTOR && entry->vector == VECTOR_PF && !entry->quirk;
-	}
-	return false;
-}
-
-/* Stops at the last instruction of ring 3 before a crossing of this kind.  False: the run is over.
- */
-static bool find(struct follower *f)
-{
-	for (;;) {
-		struct debug_stop stop = debug_continue(&f->debug);
-		struct inspect_entry entry;
-
-		if (stop.why == DEBUG_ENDED)
-			return false;
-		if (stop.why != DEBUG_POINT)
-			return machine_end(f->machine, END_VMM_FAILED);
-		entry = inspect_entry(&f->debug);
-		if (!is_wanted(f, &entry))
-			continue;
-		f->quirk = entry.quirk;
-		return debug_take_back(&f->debug, entry.rip) ||
-		       message_error("--anatomy: the entry cannot be taken back");
-	}
-}
 
 static bool has_switched(const struct follower *f)
 {
@@ -280,26 +181,36 @@ static bool has_switched(const struct follower *f)
 	return ((anatomy->rows[0].cr3 ^ anatomy->rows[anatomy->count - 1].cr3) & CR3_FRAME) != 0;
 }
 
-/* The ordinary way of a SYSCALL out is SYSRET; the first one of a process may go by IRETQ. */
+/* The ordinary way of a SYSCALL out is SYSRET; the first one of a process may go by IRETQ.  An
+ * interrupt is clearer when the same process goes on. */
 static bool is_ordinary(const struct follower *f)
 {
 	const struct anatomy *anatomy = &f->anatomy;
+	const struct crossing *crossing = &f->finder.crossing;
 
-	return f->crossing.trigger != BY_SYSCALL || !f->crossing.any_number || f->quirk ||
+	if (crossing->trigger == BY_INTERRUPT)
+		return !has_switched(f);
+	return crossing->trigger != BY_SYSCALL || !crossing->any_number || f->finder.quirk ||
 	       anatomy->rows[anatomy->count - 2].kind == CODE_SYSRET;
 }
 
 /* True: the rows are those of the crossing. */
 static bool find_and_follow(struct follower *f)
 {
-	for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
-		if (!plant(f, true) || !find(f) || !plant(f, false))
+	for (unsigned tries = 0; tries < TRIES_MAX;) {
+		enum followed followed;
+
+		if (!finder_next(&f->finder))
 			return false;
-		if (!follow(f))
+		followed = follow(f);
+		if (followed == FOLLOW_FAILED)
 			return false;
-		if (f->crossing.switches ? has_switched(f)
-		                         : is_ordinary(f) || tries == SYSRET_TRIES)
-			return true;
+		if (followed == FOLLOWED) {
+			if (f->finder.crossing.switches ? has_switched(f)
+			                                : is_ordinary(f) || tries == ORDINARY_TRIES)
+				return true;
+			tries++;
+		}
 		drop_rows(f);
 	}
 	return false;
@@ -316,14 +227,24 @@ static void set_titles(struct follower *f)
 
 	for (size_t i = 0; i < anatomy->count; i++)
 		kpti |= anatomy->rows[i].user_root;
-	if (f->crossing.trigger != BY_FAULT)
-		snprintf(number, sizeof(number), " (system call %" PRIu64 ")", f->crossing.number);
-	f->anatomy.name = f->crossing.name;
-	snprintf(f->anatomy.title, sizeof(f->anatomy.title), "%s%s", f->crossing.title, number);
+	switch (f->finder.crossing.trigger) {
+	case BY_FAULT:
+		break;
+	case BY_INTERRUPT:
+		snprintf(number, sizeof(number), " (vector %u)", f->finder.vector);
+		break;
+	default:
+		snprintf(number, sizeof(number), " (system call %" PRIu64 ")",
+		         f->finder.crossing.number);
+		break;
+	}
+	f->anatomy.name = f->finder.crossing.name;
+	snprintf(f->anatomy.title, sizeof(f->anatomy.title), "%s%s", f->finder.crossing.title,
+	         number);
 	snprintf(f->anatomy.machine, sizeof(f->anatomy.machine), "KPTI %s%s%s",
 	         kpti ? "on, two roots" : "off, one root: the kernel's",
 	         f->debug.sregs.cr4 & CR4_PCIDE ? ", with PCID" : "",
-	         f->quirk ? "; this KVM does not enter ring 0 as the manuals say" : "");
+	         f->finder.quirk ? "; this KVM does not enter ring 0 as the manuals say" : "");
 }
 
 static bool write_anatomy(struct follower *f)
@@ -354,6 +275,22 @@ static bool write_anatomy(struct follower *f)
 	return ok || message_error("--anatomy: cannot write: %s", strerror(errno));
 }
 
+static bool follow_and_write(struct follower *f)
+{
+	const struct machine *machine = f->machine;
+	char excuse[160];
+
+	if (find_and_follow(f))
+		return write_anatomy(f);
+	if (machine->outcome.reason == END_EXITED || machine->outcome.reason == END_HALTED)
+		message_error("--anatomy %s: the guest ended without such a crossing with KPTI "
+		              "%s%s",
+		              machine->options->anatomy,
+		              machine->pti_mode == RS_PTI_OFF ? "off" : "on",
+		              finder_excuse(&f->finder, excuse, sizeof(excuse)));
+	return false;
+}
+
 static bool follow_one(struct follower *f)
 {
 	struct machine *machine = f->machine;
@@ -362,22 +299,9 @@ static bool follow_one(struct follower *f)
 	if (!machine->image.noted)
 		return message_error(
 		    "--anatomy: a guest without the Ringscope note has no crossings");
-	for (unsigned i = 0; i < machine->image.count; i++) {
-		const struct segment *segment = &machine->image.segments[i];
-
-		if (segment->flags & 1 && segment->va >= RS_IMAGE_BASE &&
-		    segment->va < RS_ENTRY_BASE)
-			f->text_va = segment->va;
-	}
 	if (!debug_attach(&f->debug, machine))
 		return false;
-	done = find_and_follow(f);
-	if (done)
-		done = write_anatomy(f);
-	else if (machine->outcome.reason == END_EXITED || machine->outcome.reason == END_HALTED)
-		message_error("--anatomy %s: the guest ended without such a crossing with KPTI %s",
-		              machine->options->anatomy,
-		              machine->pti_mode == RS_PTI_OFF ? "off" : "on");
+	done = finder_begin(&f->finder) && follow_and_write(f);
 	return debug_detach(&f->debug) && done;
 }
 
@@ -391,7 +315,10 @@ void anatomy_run(struct machine *machine)
 		f->code = debug_code_open();
 		f->symbols = symbols_read(machine->image.path);
 		f->lines = lines_read(machine->image.path);
-		done = f->code && find_crossing(machine->options->anatomy, &f->crossing) &&
+		f->finder.debug = &f->debug;
+		f->finder.symbols = &f->symbols;
+		f->finder.code = f->code;
+		done = f->code && crossing_parse(machine->options->anatomy, &f->finder.crossing) &&
 		       follow_one(f);
 		drop_rows(f);
 		free(f->anatomy.rows);

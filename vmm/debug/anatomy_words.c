@@ -35,6 +35,60 @@ static void tell_syscall(FILE *out, const struct anatomy_moment *m)
 	        (unsigned)(star >> 32 & 0xffff), (unsigned)(star >> 32 & 0xffff) + 8);
 }
 
+static void tell_sysenter(FILE *out, const struct anatomy_moment *m)
+{
+	const struct debug *debug = m->debug;
+
+	fprintf(out,
+	        "SYSENTER: CS = %02x and SS = %02x out of SYSENTER_CS, CPL 3 to 0; RIP = "
+	        "SYSENTER_EIP; RSP = SYSENTER_ESP 0x%llx (%s). Of RFLAGS only IF is cleared. "
+	        "Nothing is saved: that RCX is the user's RSP 0x%llx and RDX where to return, "
+	        "0x%llx, is what both sides have agreed on. GS and CR3 stay the user's.",
+	        debug->sregs.cs.selector, debug->sregs.ss.selector, debug->regs.rsp,
+	        anatomy_stack_name(debug->regs.rsp), debug->regs.rcx, debug->regs.rdx);
+}
+
+/* The selector of the call gate that leads here, with what it says; 0: none does. */
+static unsigned find_call_gate(const struct debug *debug, struct desc_gate *gate)
+{
+	for (unsigned i = 1; i + 1 < RS_GDT_ENTRIES; i++) {
+		uint64_t words[2] = {0};
+
+		debug_read(debug, debug->sregs.gdt.base + i * 8, words, sizeof(words));
+		desc_gate_decode(words, gate);
+		if (gate->type == DESC_CALL_GATE && gate->present && gate->dpl == 3 &&
+		    gate->offset == debug->regs.rip)
+			return i * 8;
+	}
+	return 0;
+}
+
+static void tell_call_gate(FILE *out, const struct anatomy_moment *m, uint64_t *moved)
+{
+	const struct debug *debug = m->debug;
+	uint64_t frame[4] = {0}; /* RIP, CS, RSP, SS */
+	struct desc_gate gate;
+	struct desc_tss tss = {0};
+	unsigned selector = find_call_gate(debug, &gate);
+
+	debug_read(debug, debug->regs.rsp, frame, sizeof(frame));
+	debug_read(debug, debug->sregs.tr.base, &tss, sizeof(tss));
+	fputs("Far CALL through a gate", out);
+	if (selector)
+		fprintf(out,
+		        ", selector %02x in the GDT: DPL 3, so ring 3 may; CS = %02x and RIP out "
+		        "of the gate, not out of the pointer",
+		        selector, gate.selector);
+	fprintf(out,
+	        ". CPL 3 to 0, SS = 0; RSP0 of the TSS gives the stack 0x%" PRIx64
+	        " (%s); pushed: SS %02" PRIx64 ", RSP 0x%" PRIx64 ", CS %02" PRIx64
+	        ", RIP 0x%" PRIx64 ". RFLAGS stay as they are, IF too: no interrupt is kept away. "
+	        "GS and CR3 stay the user's.",
+	        desc_tss_rsp(&tss, 0), anatomy_stack_name(desc_tss_rsp(&tss, 0)), frame[3],
+	        frame[2], frame[1], frame[0]);
+	*moved += 4;
+}
+
 static void tell_gate(FILE *out, const struct anatomy_moment *m, const struct inspect_entry *entry,
                       uint64_t *moved)
 {
@@ -79,6 +133,10 @@ static void tell_entry(FILE *out, const struct anatomy_moment *m, const struct s
 	const struct inspect_entry entry = inspect_entry(m->debug);
 	char text[224];
 
+	if (entry.kind == ENTRY_SYSENTER) {
+		tell_sysenter(out, m);
+		return;
+	}
 	if (entry.kind == ENTRY_SYSCALL && entry.quirk) {
 		fprintf(out,
 		        "SYSCALL, half: RCX = the return address 0x%llx, R11 = RFLAGS 0x%llx, RIP "
@@ -89,6 +147,9 @@ static void tell_entry(FILE *out, const struct anatomy_moment *m, const struct s
 	} else if (entry.kind == ENTRY_SYSCALL) {
 		tell_syscall(out, m);
 		return;
+	} else if (entry.arrived >= 32 && entry.rip == entry.frame.rip && !entry.quirk) {
+		fprintf(out, "An interrupt, vector %u (0x%x), comes before this instruction runs. ",
+		        entry.arrived, entry.arrived);
 	} else if (entry.quirk) {
 		fprintf(out,
 		        "INT 0x%x: this KVM knows no such gate and raises #UD, which the guest "
@@ -99,7 +160,7 @@ static void tell_entry(FILE *out, const struct anatomy_moment *m, const struct s
 		        inspect_entry_text(m->debug, &entry, symbols, text, sizeof(text))[0] - 32,
 		        text + 1);
 	}
-	if (entry.kind != ENTRY_COMPAT && entry.kind != ENTRY_SYSENTER)
+	if (entry.kind != ENTRY_COMPAT)
 		tell_gate(out, m, &entry, moved);
 }
 
@@ -116,6 +177,23 @@ static void tell_return(FILE *out, const struct anatomy_moment *m, uint64_t *mov
 		        "SYSRET: RIP = RCX, RFLAGS = R11 = 0x%llx; CS = %02x and SS = %02x out of "
 		        "STAR, CPL 0 to 3. RSP, GS and CR3 are as the kernel has set them.",
 		        debug->regs.rflags, debug->sregs.cs.selector, debug->sregs.ss.selector);
+		return;
+	}
+	if (m->insn->kind == CODE_SYSEXIT) {
+		fprintf(out,
+		        "SYSEXIT: RIP = RDX, RSP = RCX; CS = %02x and SS = %02x out of "
+		        "SYSENTER_CS, CPL 0 to 3. RFLAGS, GS and CR3 are as the kernel has set "
+		        "them; the STI before it counts from here on.",
+		        debug->sregs.cs.selector, debug->sregs.ss.selector);
+		return;
+	}
+	if (m->insn->kind == CODE_FAR_RET) {
+		fprintf(out, "Far RET pops RIP 0x%llx, CS %02x, RSP 0x%llx, SS %02x%s.",
+		        debug->regs.rip, debug->sregs.cs.selector, debug->regs.rsp,
+		        debug->sregs.ss.selector,
+		        to_user ? ": CPL 0 to 3. RFLAGS, GS and CR3 are as the kernel has set them"
+		                : "");
+		*moved += 4;
 		return;
 	}
 	fprintf(out, "IRETQ pops RIP 0x%llx, CS %02x, RFLAGS 0x%llx, RSP 0x%llx, SS %02x%s.",
@@ -155,7 +233,9 @@ char *anatomy_tell(const struct anatomy_moment *m, const struct symbols *symbols
 		return NULL;
 	if (entered)
 		tell_entry(out, m, symbols, moved);
-	else if (m->insn->kind == CODE_IRET || m->insn->kind == CODE_SYSRET)
+	else if (m->insn->kind == CODE_FAR_CALL && debug_cpl(debug) == 0)
+		tell_call_gate(out, m, moved);
+	else if (CODE_RETURNS & CODE_BIT(m->insn->kind))
 		tell_return(out, m, moved);
 	else if (m->insn->kind == CODE_CR3_WRITE)
 		tell_cr3(out, m);

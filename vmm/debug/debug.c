@@ -475,7 +475,13 @@ static bool take_first_regs(const struct cpu *cpu)
 
 bool debug_attach(struct debug *debug, struct machine *machine)
 {
-	*debug = (struct debug){.machine = machine, .cpu = &machine->cpus[0]};
+	int offered = ioctl(machine->kvm.vm, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2);
+
+	*debug = (struct debug){
+	    .machine = machine,
+	    .cpu = &machine->cpus[0],
+	    .can_hold = offered > 0 && offered & KVM_GUESTDBG_BLOCKIRQ,
+	};
 	for (unsigned i = 0; i < machine->boot.cpus; i++) {
 		if (!take_first_regs(&machine->cpus[i]))
 			return false;

@@ -13,14 +13,16 @@
  *   then tells how to take the entry back: the guest is as it was before the INT3.
  * - One instruction of ring 0: KVM_GUESTDBG_SINGLESTEP.
  * - One instruction of ring 3: RFLAGS.TF, and the #DB taken back in the same way.
- * - IRETQ and SYSRET: a plant for one go at the address they return to, since processors differ in
- *   whether a trap flag outlives them.  The same behind SWAPGS, FXSAVE and the like, where the
- *   single step of one KVM stops an instruction late; and behind IN, OUT, CPUID and whatever else
- *   a hypervisor has for itself, where one processor traps a second time.
+ * - IRETQ, SYSRET, SYSEXIT, far RET: a plant for one go at the address they return to, since
+ * processors differ in whether a trap flag outlives them.  The same behind SWAPGS, FXSAVE and the
+ * like, where the single step of one KVM stops an instruction late; and behind IN, OUT, CPUID and
+ * whatever else a hypervisor has for itself, where one processor traps a second time.
  *
  * While an instruction runs, an OUT stands at every entry of the guest (the fence: vector stubs,
  * LSTAR, CSTAR), so that an instruction that faults, or enters ring 0, ends there and nowhere else.
- * TF does not leak: not into a pushed frame, not into SYSCALL's R11, not into what PUSHF stored.
+ * Interrupts wait meanwhile where KVM offers that (KVM_GUESTDBG_BLOCKIRQ, Linux 5.15): steps take
+ * so long that else a timer's would come at each of them.  TF does not leak: not into a pushed
+ * frame, not into SYSCALL's R11, not into what PUSHF stored.
  *
  * Several CPUs take turns in one thread, so that only one runs at a time: when one stops all stand
  * still, and nobody runs over the place of a plant that is lifted for another.
@@ -117,7 +119,9 @@ struct debug {
 	/* Makes debug_continue return while it is not 0: for a signal handler, which then sets the
 	 * vCPU's immediate_exit.  NULL: none. */
 	const volatile sig_atomic_t *attention;
-	bool stepping_on; /* KVM_GUESTDBG_SINGLESTEP is set */
+	uint32_t control; /* KVM_GUESTDBG_* in force on the CPU selected */
+	bool can_hold;    /* KVM_GUESTDBG_BLOCKIRQ is offered */
+	bool hold;        /* interrupts wait while this instruction runs */
 	bool dr6_known;   /* DR6 as the guest left it ... */
 	uint64_t dr6;     /* ... to be put back after TF */
 
@@ -140,7 +144,7 @@ bool debug_detach(struct debug *debug);
  * which is then selected.  A point at RIP of the CPU that was selected before does not count. */
 struct debug_stop debug_continue(struct debug *debug);
 /* One instruction of the CPU selected, at any CPL.  One that faults or enters ring 0 ends at the
- * entry.  The other CPUs stand still. */
+ * entry.  Interrupts wait, but for HLT, and the other CPUs stand still. */
 struct debug_stop debug_step(struct debug *debug);
 /* Between steps, so that what another CPU has to do for this one gets done: lets the others that
  * may run do so for a while, if some time has passed since the last time.  DEBUG_STEPPED: the CPU
@@ -175,6 +179,9 @@ struct debug_frame {
 	uint64_t rip, cs, rflags, rsp, ss;
 };
 bool debug_frame(const struct debug *debug, unsigned vector, struct debug_frame *frame);
+/* Makes debug->regs and debug->sregs those of the frame: an entry is taken back.  False: its
+ * selectors are none of the GDT's. */
+bool debug_rewind(struct debug *debug, const struct debug_frame *frame);
 /* Whether the address is an entry of the guest's: the stub of a vector (0 to 255), or one of these;
  * -1 for none. */
 enum { DEBUG_ENTRY_SYSCALL = 256, DEBUG_ENTRY_COMPAT, DEBUG_ENTRY_SYSENTER };

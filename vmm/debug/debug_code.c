@@ -52,14 +52,23 @@ static enum debug_code_kind kind_of(const cs_insn *insn)
 		return CODE_IRET;
 	case X86_INS_SYSRET:
 		return CODE_SYSRET;
+	case X86_INS_SYSEXIT:
+		return CODE_SYSEXIT;
+	case X86_INS_RETF:
+	case X86_INS_RETFQ:
+		return CODE_FAR_RET;
 	case X86_INS_SYSCALL:
 		return CODE_SYSCALL;
+	case X86_INS_SYSENTER:
+		return CODE_SYSENTER;
 	case X86_INS_INT:
 	case X86_INS_INT3:
 	case X86_INS_INTO:
 		return CODE_INT;
 	case X86_INS_CALL:
 		return CODE_CALL;
+	case X86_INS_LCALL:
+		return CODE_FAR_CALL;
 	case X86_INS_RET:
 		return CODE_RET;
 	case X86_INS_MOV:
@@ -102,6 +111,10 @@ static void count_memory(const cs_insn *insn, struct debug_instruction *to)
 	case X86_INS_IRETD:
 	case X86_INS_IRETQ:
 		to->reads += 5;
+		break;
+	case X86_INS_RETF:
+	case X86_INS_RETFQ:
+		to->reads += 4; /* to an outer ring, as here */
 		break;
 	default:
 		break;
@@ -167,6 +180,7 @@ void debug_code_decode(struct debug_code *code, const uint8_t *bytes, size_t siz
 struct search {
 	const struct symbols *symbols;
 	struct debug_code *code;
+	unsigned kinds;
 	bool (*found)(void *ctx, uint64_t address, enum debug_code_kind kind);
 	void *ctx;
 };
@@ -203,7 +217,7 @@ static bool search_range(const struct search *search, const uint8_t *bytes, uint
 		}
 		debug_code_decode(search->code, bytes + (at - start), (size_t)(end - at), at, NULL,
 		                  &insn);
-		if (insn.kind >= CODE_IRET && insn.kind <= CODE_CR3_WRITE &&
+		if (search->kinds & CODE_BIT(insn.kind) &&
 		    !search->found(search->ctx, at, insn.kind))
 			return false;
 		at += insn.size ? insn.size : 1;
@@ -212,12 +226,12 @@ static bool search_range(const struct search *search, const uint8_t *bytes, uint
 }
 
 void debug_code_find(const struct debug *debug, const struct symbols *symbols,
-                     struct debug_code *code,
+                     struct debug_code *code, bool user, unsigned kinds,
                      bool (*found)(void *ctx, uint64_t address, enum debug_code_kind kind),
                      void *ctx)
 {
 	enum { FLAG_EXEC = 1 };
-	const struct search search = {symbols, code, found, ctx};
+	const struct search search = {symbols, code, kinds, found, ctx};
 	const struct image *image = &debug->machine->image;
 
 	for (unsigned i = 0; i < image->count; i++) {
@@ -225,7 +239,7 @@ void debug_code_find(const struct debug *debug, const struct symbols *symbols,
 		const uint8_t *bytes =
 		    memory_at(&debug->machine->memory, segment->gpa, segment->memsz);
 
-		if (!(segment->flags & FLAG_EXEC) || segment_is_user(segment) || !bytes)
+		if (!(segment->flags & FLAG_EXEC) || segment_is_user(segment) != user || !bytes)
 			continue;
 		if (!search_range(&search, bytes, segment->va, segment->va + segment->memsz))
 			return;

@@ -19,12 +19,20 @@ enum debug_code_kind {
 	CODE_OTHER,
 	CODE_IRET,
 	CODE_SYSRET,
+	CODE_SYSEXIT,
+	CODE_FAR_RET,
 	CODE_CR3_WRITE, /* MOV to CR3 */
 	CODE_CALL,
+	CODE_FAR_CALL, /* by a pointer in memory: 64-bit code has no other */
 	CODE_RET,
 	CODE_SYSCALL,
+	CODE_SYSENTER,
 	CODE_INT, /* INT n, INT3, INTO */
 };
+#define CODE_BIT(kind) (1u << (kind))
+#define CODE_RETURNS                                                                               \
+	(CODE_BIT(CODE_IRET) | CODE_BIT(CODE_SYSRET) | CODE_BIT(CODE_SYSEXIT) |                    \
+	 CODE_BIT(CODE_FAR_RET))
 
 struct debug_instruction {
 	uint64_t address;
@@ -40,11 +48,11 @@ struct debug_instruction {
 void debug_code_decode(struct debug_code *code, const uint8_t *bytes, size_t size, uint64_t address,
                        const struct symbols *symbols, struct debug_instruction *to);
 
-/* Calls `found` for every instruction of a kind from IRET to CR3_WRITE in the executable kernel
- * segments of the image, decoded from one symbol to the next.  `found` may return false to end it.
- */
+/* Calls `found` for every instruction of these kinds (CODE_BIT) in the executable segments of the
+ * image, the kernel's or those of ring 3, decoded from one symbol to the next as 64-bit code.
+ * `found` may return false to end it. */
 void debug_code_find(const struct debug *debug, const struct symbols *symbols,
-                     struct debug_code *code,
+                     struct debug_code *code, bool user, unsigned kinds,
                      bool (*found)(void *ctx, uint64_t address, enum debug_code_kind kind),
                      void *ctx);
 

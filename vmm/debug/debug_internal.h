@@ -4,7 +4,7 @@
 
 #include "vmm/debug/debug.h"
 
-enum { OPCODE_OUT = 0xee /* OUT DX, AL */, OPCODE_INT3 = 0xcc };
+enum { OPCODE_OUT = 0xee /* OUT DX, AL */, OPCODE_INT3 = 0xcc, OPCODE_HLT = 0xf4 };
 
 /* Puts the byte in place, and back again.  A byte that the guest has written over since stays. */
 void debug_plant(struct debug_plant *plant, uint64_t va, uint8_t *at, uint8_t byte);
@@ -17,8 +17,6 @@ struct debug_point *debug_find_point(const struct debug *debug, uint64_t va);
 uint8_t debug_plant_byte(const struct debug *debug, uint64_t va);
 /* Writes registers that were changed; afterwards nothing is known.  False after a message. */
 bool debug_forget(struct debug *debug);
-/* Takes an entry back to where its frame says.  False: the frame cannot be read. */
-bool debug_rewind(struct debug *debug, const struct debug_frame *frame);
 /* Whether anything in the watched memory differs from what it was; brings `old` up to date. */
 struct debug_watch *debug_check_watches(struct debug *debug);
 

@@ -19,8 +19,10 @@ enum special {
 	SPECIAL_SYSCALL,
 	SPECIAL_IRET,
 	SPECIAL_SYSRET,
+	SPECIAL_SYSEXIT,
+	SPECIAL_FAR_RET,
 	SPECIAL_GROUP, /* SWAPGS, FXSAVE and their like: one KVM stops only one instruction later */
-	SPECIAL_EXIT,  /* IN, OUT, CPUID and what else exits: one CPU traps once more behind it */
+	SPECIAL_EXIT,  /* IN, OUT, CPUID and the like: one CPU traps once more behind it; and STI */
 	SPECIAL_ICEBP,
 };
 
@@ -58,12 +60,13 @@ static size_t modrm_size(const uint8_t *modrm)
 }
 
 /* Instructions that a hypervisor may have for itself: port I/O, HLT, CPUID, MSRs, control and debug
- * registers, INVD, WBINVD.  None of them branches. */
-static bool exits_by_nature(const uint8_t *opcode)
+ * registers, INVD, WBINVD; and STI, which holds the trap back until the next instruction is done.
+ * None of them branches. */
+static bool needs_plant(const uint8_t *opcode)
 {
 	if (opcode[0] != 0x0f)
 		return (opcode[0] >= 0x6c && opcode[0] <= 0x6f) || opcode[0] == 0xf4 ||
-		       (opcode[0] >= 0xe4 && opcode[0] <= 0xe7) ||
+		       opcode[0] == 0xfb || (opcode[0] >= 0xe4 && opcode[0] <= 0xe7) ||
 		       (opcode[0] >= 0xec && opcode[0] <= 0xef);
 	return opcode[1] == 0x08 || opcode[1] == 0x09 || opcode[1] == 0xa2 ||
 	       (opcode[1] >= 0x20 && opcode[1] <= 0x23) || (opcode[1] >= 0x30 && opcode[1] <= 0x33);
@@ -90,6 +93,8 @@ static enum special special_at(const struct debug *debug, uint64_t rip)
 		return SPECIAL_PUSHF;
 	case 0xcf:
 		return SPECIAL_IRET;
+	case 0xcb: /* with 64-bit operands, as RETFQ has them */
+		return i && (code[i - 1] & 0xf8) == 0x48 ? SPECIAL_FAR_RET : SPECIAL_NONE;
 	case 0xf1:
 		return SPECIAL_ICEBP;
 	case 0x0f:
@@ -97,11 +102,13 @@ static enum special special_at(const struct debug *debug, uint64_t rip)
 			return SPECIAL_SYSCALL;
 		if (code[i + 1] == 0x07)
 			return SPECIAL_SYSRET;
+		if (code[i + 1] == 0x35)
+			return SPECIAL_SYSEXIT;
 		if (code[i + 1] == 0x01 || code[i + 1] == 0xae)
 			return SPECIAL_GROUP;
-		return exits_by_nature(code + i) ? SPECIAL_EXIT : SPECIAL_NONE;
+		return needs_plant(code + i) ? SPECIAL_EXIT : SPECIAL_NONE;
 	default:
-		return exits_by_nature(code + i) ? SPECIAL_EXIT : SPECIAL_NONE;
+		return needs_plant(code + i) ? SPECIAL_EXIT : SPECIAL_NONE;
 	}
 }
 
@@ -163,15 +170,17 @@ static void replant(struct debug *debug, struct debug_plant *plant)
 
 static bool set_stepping(struct debug *debug, bool on)
 {
-	const struct kvm_guest_debug control = {
-	    .control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0};
+	struct kvm_guest_debug debugging = {.control = on ? KVM_GUESTDBG_SINGLESTEP : 0};
 
+	if (debug->hold)
+		debugging.control |= KVM_GUESTDBG_BLOCKIRQ;
+	if (debugging.control)
+		debugging.control |= KVM_GUESTDBG_ENABLE;
 	/* Again for every step: KVM remembers for which RIP it was asked. */
-	if (!on && !debug->stepping_on)
+	if (!on && debugging.control == debug->control)
 		return true;
-	debug->stepping_on = on;
-	return KVM_IOCTL(debug->cpu->vcpu.fd, KVM_SET_GUEST_DEBUG, (void *)(uintptr_t)&control) ==
-	       0;
+	debug->control = debugging.control;
+	return KVM_IOCTL(debug->cpu->vcpu.fd, KVM_SET_GUEST_DEBUG, &debugging) == 0;
 }
 
 /* What a signal handler has set, but for a request to end the run: that is nobody's to forget. */
@@ -256,19 +265,35 @@ bool debug_takes_exit(struct debug *debug)
 	switch (debug->cpu->vcpu.run->exit_reason) {
 	case KVM_EXIT_DEBUG:
 		debug->event = DEBUG_EVENT_STEP;
-		return true;
+		break;
 	case KVM_EXIT_IO:
-		if (is_plant(debug)) {
-			debug->event = DEBUG_EVENT_PLANT;
-			return true;
-		}
+		debug->event = is_plant(debug) ? DEBUG_EVENT_PLANT : DEBUG_EVENT_EXIT;
 		break;
 	default:
+		debug->event = DEBUG_EVENT_EXIT;
 		break;
 	}
-	stop_stepping(debug);
-	debug->event = DEBUG_EVENT_EXIT;
-	return false;
+	if (debug->event == DEBUG_EVENT_EXIT) {
+		stop_stepping(debug);
+		return false;
+	}
+	stats_reassign(&debug->cpu->stats, STATS_DEBUGGER);
+	return true;
+}
+
+/* KVM_RUN, once.  A return without an exit is the debugger's, but where a mark was due. */
+static bool run_and_count(struct debug *debug)
+{
+	struct cpu *cpu = debug->cpu;
+	const bool mark_due = cpu->mark_due;
+
+	debug->event = DEBUG_EVENT_NONE;
+	debug->known = false;
+	if (!run_once(cpu))
+		return false;
+	if (debug->event == DEBUG_EVENT_NONE && !mark_due)
+		stats_reassign(&cpu->stats, STATS_DEBUGGER);
+	return true;
 }
 
 /* The instruction of an exit that has been served: KVM completes it on the next entry. */
@@ -278,8 +303,7 @@ static bool complete(struct debug *debug)
 	bool alive;
 
 	__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	debug->known = false;
-	alive = run_once(debug->cpu);
+	alive = run_and_count(debug);
 	clear_immediate_exit(run);
 	return alive;
 }
@@ -287,9 +311,7 @@ static bool complete(struct debug *debug)
 /* KVM_RUN until something happened.  False: the run is over. */
 static bool run_to_event(struct debug *debug)
 {
-	debug->event = DEBUG_EVENT_NONE;
-	debug->known = false;
-	if (!run_once(debug->cpu))
+	if (!run_and_count(debug))
 		return false;
 	if (debug->event != DEBUG_EVENT_EXIT)
 		return true;
@@ -352,6 +374,15 @@ static void clear_saved_tf(struct debug *debug, int entry)
 
 	if (vector < 256)
 		clear_stored_tf(debug, debug->regs.rsp + (has_error ? 8 : 0) + 16);
+}
+
+/* SYSENTER, for one, leaves it set. */
+static void clear_live_tf(struct debug *debug)
+{
+	if (debug->own_tf || !(debug->regs.rflags & RFLAGS_TF))
+		return;
+	debug->regs.rflags &= ~RFLAGS_TF;
+	debug->changed = true;
 }
 
 static void clear_syscall_tf(struct debug *debug)
@@ -452,6 +483,7 @@ static void end_step3(struct debug *debug, enum special special, bool own_flags)
 	if (entry != VECTOR_DB || special == SPECIAL_ICEBP || debug->own_tf ||
 	    !debug_frame(debug, VECTOR_DB, &frame)) {
 		clear_saved_tf(debug, entry);
+		clear_live_tf(debug);
 		return;
 	}
 	if (!own_flags)
@@ -483,21 +515,20 @@ static struct debug_stop step_ring3(struct debug *debug, enum special special)
 		return over(debug);
 	if (debug->event == DEBUG_EVENT_PLANT) {
 		end_step3(debug, special, own_flags);
-	} else if (!debug->own_tf && debug->regs.rflags & RFLAGS_TF) {
-		debug->regs.rflags &= ~RFLAGS_TF;
-		debug->changed = true;
+	} else {
+		clear_live_tf(debug);
 	}
 	return stop_because(DEBUG_STEPPED);
 }
 
-/* Where IRETQ and SYSRET go; the next instruction of the others.  False: what it reads is not
+/* Where a return goes; the next instruction of the others.  False: what it reads is not
  * there. */
 static bool target_of(const struct debug *debug, enum special special, uint64_t *rip, uint64_t *cs)
 {
 	uint64_t words[2];
 
-	if (special == SPECIAL_SYSRET) {
-		*rip = debug->regs.rcx;
+	if (special == SPECIAL_SYSRET || special == SPECIAL_SYSEXIT) {
+		*rip = special == SPECIAL_SYSRET ? debug->regs.rcx : debug->regs.rdx;
 		*cs = RS_SEL_USER_CODE;
 		return true;
 	}
@@ -561,10 +592,18 @@ static struct debug_stop step_to_target(struct debug *debug, enum special specia
  */
 static bool goes_to_target(const struct debug *debug, enum special special)
 {
-	if (special == SPECIAL_EXIT)
+	switch (special) {
+	case SPECIAL_EXIT:
 		return true;
-	return debug_cpl(debug) != 3 && debug->fence_count &&
-	       (special == SPECIAL_IRET || special == SPECIAL_SYSRET || special == SPECIAL_GROUP);
+	case SPECIAL_IRET:
+	case SPECIAL_SYSRET:
+	case SPECIAL_SYSEXIT:
+	case SPECIAL_FAR_RET:
+	case SPECIAL_GROUP:
+		return debug_cpl(debug) != 3 && debug->fence_count;
+	default:
+		return false;
+	}
 }
 
 /* ---- To the next entry -------------------------------------------------------------------------
@@ -617,7 +656,6 @@ static struct debug_stop run_to_entry(struct debug *debug)
  * send what it waits for. */
 static bool is_at_hlt(const struct debug *debug)
 {
-	enum { OPCODE_HLT = 0xf4 };
 	uint8_t code[2] = {0};
 
 	if (!debug->has_clock)
@@ -627,7 +665,16 @@ static bool is_at_hlt(const struct debug *debug)
 	       (code[0] == OPCODE_HLT && vcpu_is_halted(&debug->cpu->vcpu));
 }
 
-struct debug_stop debug_step(struct debug *debug)
+/* Whether interrupts can wait: not those that HLT waits for. */
+static bool can_hold(const struct debug *debug)
+{
+	uint8_t code[32];
+
+	return debug->can_hold && code[read_code(debug, debug->regs.rip, code)] != OPCODE_HLT;
+}
+
+/* hold: interrupts wait. */
+static struct debug_stop step(struct debug *debug, bool hold)
 {
 	struct debug_stop stop;
 	enum special special;
@@ -638,6 +685,7 @@ struct debug_stop debug_step(struct debug *debug)
 		return stop_because(DEBUG_NO_RING3);
 	special = special_at(debug, debug->regs.rip);
 	debug->steps++;
+	debug->hold = hold && can_hold(debug);
 	if (is_at_hlt(debug)) {
 		stop = run_to_entry(debug);
 	} else if (goes_to_target(debug, special)) {
@@ -649,12 +697,18 @@ struct debug_stop debug_step(struct debug *debug)
 		put_dr6_back(debug);
 		stop = step_ring0(debug, special);
 	}
+	debug->hold = false;
 	if (stop.why == DEBUG_STEPPED) {
 		stop.watch = debug_check_watches(debug);
 		if (stop.watch)
 			stop.why = DEBUG_WATCHED;
 	}
 	return stop;
+}
+
+struct debug_stop debug_step(struct debug *debug)
+{
+	return step(debug, true);
 }
 
 /* ---- Freely ------------------------------------------------------------------------------------
@@ -721,7 +775,9 @@ struct debug_stop debug_go(struct debug *debug, bool first)
 	if (debug->watch_count && !here && debug_cpl(debug) == 3 && only_kernel_watches(debug) &&
 	    debug->fence_count)
 		return run_to_entry(debug);
-	return debug_step(debug);
+	/* An interrupt before the instruction of a point would return to it: it would be met again.
+	 */
+	return step(debug, here);
 }
 
 /* Somebody wants the guest to stop. */

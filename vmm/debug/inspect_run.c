@@ -268,7 +268,8 @@ static bool plant_all(struct inspection *in)
 	if (entries && !plant_entries(in))
 		return false;
 	if (when->cpl_change || when->cr3_write)
-		debug_code_find(&in->debug, &in->symbols, in->code, remember, in);
+		debug_code_find(&in->debug, &in->symbols, in->code, false,
+		                CODE_RETURNS | CODE_BIT(CODE_CR3_WRITE), remember, in);
 	in->debug.stop_at_exits = true; /* to count them */
 	return !in->failed && plant_places(in);
 }

@@ -36,8 +36,9 @@ static int by_address(const void *a, const void *b)
 
 	if (x->address != y->address)
 		return x->address < y->address ? -1 : 1;
-	/* The larger first: a search goes backwards and meets the closest fit first. */
-	return (x->size < y->size) - (x->size > y->size);
+	/* The larger first: a search goes backwards and meets the closest fit first, and a label
+	 * without a size, which may be the end of what lies before, last. */
+	return (x->size - 1 < y->size - 1) - (x->size - 1 > y->size - 1);
 }
 
 /* Adds what the table in this section has; false when there is no memory. */

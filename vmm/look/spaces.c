@@ -10,8 +10,12 @@ static const struct {
 	const char *name;
 	bool entry;
 } borders[] = {
+    /* The user half is the guest's kernel's to arrange: where a row that shows it to scale is best
+     * cut. */
     {0, "program", false},
-    {RS_USER_END - (UINT64_C(1) << 32), "stack", false},
+    {UINT64_C(1) << 28, "mapped memory", false},
+    {RS_USER_END - (UINT64_C(1) << 32), "mapped memory", false},
+    {RS_USER_END - (UINT64_C(1) << 23), "stack", false},
     {UINT64_C(1) << 63, NULL, false},
     {RS_DIRECT_BASE, "direct map of all RAM", false},
     {RS_STACKS_BASE, "kernel stacks", false},

@@ -8,6 +8,7 @@
 #include "vmm/report/counters.h"
 #include "vmm/report/records.h"
 #include "vmm/report/report_charts.h"
+#include "vmm/report/report_escapes.h"
 #include "vmm/report/svg.h"
 #include "vmm/units.h"
 
@@ -28,7 +29,8 @@ static const char style[] =
     "--inrw:#3a2800;--wh:#000;--ok:#1a7f5a;--warn:#a34b00}"
     "body{font-size:10pt;padding:0!important}*{print-color-adjust:exact;-webkit-print-color-adjust:"
     "exact}"
-    "section,figure,tr{break-inside:avoid}h2{break-after:avoid}}\n"
+    "section,figure,tr{break-inside:avoid}section.long{break-inside:auto}"
+    "h2,summary{break-after:avoid}}\n"
     "*{box-sizing:border-box}"
     "body{margin:0 auto;padding:28px 24px "
     "48px;max-width:948px;background:var(--bg);color:var(--fg);"
@@ -205,6 +207,11 @@ static void write_words(FILE *out, const struct report_html_input *in)
 	say_cost(out, in);
 	say_spaces(out, in);
 	fputs("</li>\n", out);
+	if (r->escape_count) {
+		fputs("<li>", out);
+		report_escapes_words(out, r->escapes, r->escape_count);
+		fputs("</li>\n", out);
+	}
 	if (in->report->trace_dropped || in->report->trace_lost) {
 		fputs("<li>", out);
 		html_format(out,
@@ -244,6 +251,7 @@ static void write_head(FILE *out, const struct report_html_input *in)
 	html_text(out, r->options->guest);
 	fputs("</title>\n<style>\n", out);
 	fputs(style, out);
+	fputs(report_escapes_style, out);
 	fputs("</style>\n</head>\n<body>\n<header>\n<p class=\"soft\">Ringscope report</p>\n<h1>",
 	      out);
 	html_text(out, r->options->guest);
@@ -743,6 +751,7 @@ void report_html(FILE *out, const struct report_html_input *in)
 	write_cpus(out, in->report);
 	write_crossings(out, in->report->counts);
 	write_quirks(out, in->report);
+	report_escapes(out, in->report->escapes, in->report->escape_count);
 	write_machine(out, in->report);
 	fputs("<footer>Written by Ringscope vmm " RS_VERSION
 	      ". Point at a bar or a range for its figures; "
