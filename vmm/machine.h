@@ -41,6 +41,7 @@ struct cpu {
 	pthread_t thread;
 	bool started;
 	bool halted; /* for ever: nothing can wake it */
+	bool plain;  /* nobody but the exits' handlers has a part in what it does */
 
 	bool mark_due; /* RS_PORT_MARK: the state goes to this slot once the OUT is complete */
 	unsigned mark_slot;
@@ -67,7 +68,7 @@ struct machine {
 	struct recorder *recorder;   /* --trace, --report; NULL: neither was asked for */
 	uint64_t quirks;             /* RS_QUIRK_* met in this run */
 	struct debug *debug;         /* attached to this machine; NULL: none */
-	struct torture *torture; /* --torture, while it is under way; NULL: it is not */
+	struct torture *torture;     /* --torture, while it is under way; NULL: it is not */
 	struct look_live *look_live; /* --walk, --map, --audit, --core; NULL: none is asked for */
 
 	/* boot.cpus of them.  While they run, what one CPU does not have for itself is touched only
