@@ -454,20 +454,22 @@ static void bench_start(unsigned rounds, json_t *json)
 
 	e.rounds = rounds;
 	ADD(&e, 0, "floor", "./bench_floor", "exit");
-	ADD(&e, 0, "floor with a CPUID table, 64 MiB", "./bench_floor", "exit", "64", "cpuid");
 	ADD(&e, 0, "vmm --stats none", "./vmm", "--stats", "none", "bench_exit.elf");
 	ADD(&e, 0, "vmm", "./vmm", "bench_exit.elf");
+	/* What vmm's guests have that the floor's has not, added to the floor: as much RAM, and
+	 * KVM's CPUID table, which only guests get that can ask for it. */
+	ADD(&e, 0, "floor, 64 MiB", "./bench_floor", "exit", "64");
+	ADD(&e, 0, "floor, 64 MiB, CPUID table", "./bench_floor", "exit", "64", "cpuid");
 	ADD(&e, 0, "/bin/true", "true");
 	ADD(&e, QEMU_EXIT_STATUS, "QEMU microvm", QEMU("bench_exit_pvh.elf"));
 	add_peers(&e);
 	measure(&e);
 	report(&e, json);
-	target("start to exit, --stats none, of the floor", ratio(&e.list[2], &e.list[0]), 1.05,
+	target("start to exit, --stats none, of the floor", ratio(&e.list[1], &e.list[0]), 1.05,
 	       "%.3f");
-	target("start to exit, with statistics, of the floor", ratio(&e.list[3], &e.list[0]), 1.05,
+	target("start to exit, with statistics, of the floor", ratio(&e.list[2], &e.list[0]), 1.05,
 	       "%.3f");
-	/* The call for the table alone costs more than 5 %: what else vmm adds. */
-	target("... of a floor with as much RAM and CPUID", ratio(&e.list[2], &e.list[1]), 1.05,
+	target("... --stats none, of a floor with as much RAM", ratio(&e.list[1], &e.list[3]), 1.05,
 	       "%.3f");
 }
 
