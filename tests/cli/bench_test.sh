@@ -42,6 +42,8 @@ test_bench_run() {
   ./bench_run --fast >"$scratch/out" 2>&1
   same "bench_run: unknown option" $? 2
   has "bench_run: --help" "$(./bench_run --help)" "usage:"
+  has "bench_run: --realtime without the right to it" \
+    "$(setpriv --reuid 65534 --clear-groups ./bench_run --realtime 2>&1)" "--realtime: Operation not permitted"
   if [[ ! -w /dev/kvm ]]; then
     skip "bench_run" "no usable /dev/kvm"
     return
