@@ -18,49 +18,52 @@ static void record(struct cpu *cpu, unsigned size, bool write, uint64_t address,
 	exit->time = cpu->stats.last;
 }
 
-/* 1, 2 or 4 bytes, as port I/O has them. */
-static uint32_t little_endian(const uint8_t *data, unsigned size)
+static bool write_port(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value)
 {
-	uint16_t two;
-	uint32_t four;
-
-	switch (size) {
-	case 1:
-		return *data;
-	case 2:
-		memcpy(&two, data, sizeof(two));
-		return two;
-	default:
-		memcpy(&four, data, sizeof(four));
-		return four;
-	}
+	record(cpu, size, true, port, value);
+	return hypercall_out(cpu, port, size, value);
 }
 
-/* String instructions may bring several elements with one exit.  Nothing answers reads: all
- * ones, as from a bus without a device. */
-static bool exit_io(struct cpu *cpu)
+/* Nothing answers reads: all ones, as from a bus without a device. */
+static __attribute__((noinline)) bool read_port(struct cpu *cpu)
 {
 	struct kvm_run *run = cpu->vcpu.run;
-	const unsigned size = run->io.size;
-	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
-	if (run->io.direction == KVM_EXIT_IO_IN) {
-		memset(data, 0xff, (size_t)size * run->io.count);
-		cpu->stats.unknown_io += run->io.count;
-		record(cpu, size, false, run->io.port, 0);
-		return true;
-	}
-	for (uint32_t i = 0; i < run->io.count; i++, data += size) {
-		const uint32_t value = little_endian(data, size);
-		bool known;
+	memset((uint8_t *)run + run->io.data_offset, 0xff, (size_t)run->io.size * run->io.count);
+	cpu->stats.unknown_io += run->io.count;
+	record(cpu, run->io.size, false, run->io.port, 0);
+	return true;
+}
 
-		record(cpu, size, true, run->io.port, value);
-		if (!hypercall_out(cpu, run->io.port, size, value, &known))
+/* String instructions may bring several elements with one exit. */
+static __attribute__((noinline)) bool write_string(struct cpu *cpu)
+{
+	const struct kvm_run *run = cpu->vcpu.run;
+	const uint8_t *data = (const uint8_t *)run + run->io.data_offset;
+
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
+		uint32_t value = 0;
+
+		memcpy(&value, data, run->io.size);
+		if (!write_port(cpu, run->io.port, run->io.size, value))
 			return false;
-		if (!known)
-			cpu->stats.unknown_io++;
 	}
 	return true;
+}
+
+/* 1, 2 or 4 bytes, little-endian, at the beginning of a page. */
+static bool exit_io(struct cpu *cpu)
+{
+	static const uint32_t masks[] = {[1] = 0xff, [2] = 0xffff, [4] = UINT32_MAX};
+	const struct kvm_run *run = cpu->vcpu.run;
+	uint32_t value;
+
+	if (run->io.direction == KVM_EXIT_IO_IN)
+		return read_port(cpu);
+	if (run->io.count != 1)
+		return write_string(cpu);
+	memcpy(&value, (const uint8_t *)run + run->io.data_offset, sizeof(value));
+	return write_port(cpu, run->io.port, run->io.size, value & masks[run->io.size]);
 }
 
 /* A guest-physical address outside RAM: reads give all ones, writes are dropped. */
@@ -116,14 +119,11 @@ static bool exit_hlt(struct cpu *cpu)
 	return exit_end(cpu, 0, END_HALTED);
 }
 
-bool exit_dispatch(struct cpu *cpu)
+static __attribute__((noinline)) bool exit_rare(struct cpu *cpu)
 {
 	struct kvm_run *run = cpu->vcpu.run;
 
-	cpu->machine->outcome.exit_reason = run->exit_reason;
 	switch (run->exit_reason) {
-	case KVM_EXIT_IO:
-		return exit_io(cpu);
 	case KVM_EXIT_MMIO:
 		return exit_mmio(cpu);
 	case KVM_EXIT_HLT:
@@ -148,4 +148,14 @@ bool exit_dispatch(struct cpu *cpu)
 	default:             /* after a KVM_ENABLE_CAP, or on another architecture: the same */
 		return exit_end(cpu, 0, END_UNEXPECTED_EXIT);
 	}
+}
+
+/* Calls of others come last here and in what is called, so that an ordinary exit passes through
+ * like one function. */
+bool exit_dispatch(struct cpu *cpu)
+{
+	const uint32_t reason = cpu->vcpu.run->exit_reason;
+
+	cpu->machine->outcome.exit_reason = reason;
+	return reason == KVM_EXIT_IO ? exit_io(cpu) : exit_rare(cpu);
 }

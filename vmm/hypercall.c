@@ -128,7 +128,7 @@ static int64_t host_clock(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static bool do_call(struct cpu *cpu, uint32_t function)
+static __attribute__((noinline)) bool do_call(struct cpu *cpu, uint32_t function)
 {
 	struct rs_call *call = call_page(cpu);
 	uint64_t arg[4];
@@ -233,16 +233,15 @@ bool hypercall_store_mark(struct cpu *cpu)
 
 /* ---- Ports --------------------------------------------------------------------------------- */
 
-static bool do_putc(struct cpu *cpu, char byte)
+static __attribute__((noinline)) bool do_putc(struct cpu *cpu, char byte)
 {
 	cpu->stats.console_bytes++;
 	return console_write(&cpu->machine->console, 1, &byte, 1) ||
 	       machine_end(cpu->machine, END_VMM_FAILED);
 }
 
-bool hypercall_out(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value, bool *known)
+bool hypercall_out(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value)
 {
-	*known = true;
 	switch (port) {
 	case RS_PORT_PUTC:
 		if (size != 1)
@@ -266,6 +265,6 @@ bool hypercall_out(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value
 	default:
 		break;
 	}
-	*known = false;
+	cpu->stats.unknown_io++;
 	return true;
 }

@@ -11,9 +11,9 @@
 
 #include "vmm/machine.h"
 
-/* One OUT of `size` bytes.  Sets *known to false for a port, or a size, that means nothing here.
+/* One OUT of `size` bytes; to a port, or of a size, that means nothing here it is only counted.
  * False: the run is over, see machine->outcome. */
-bool hypercall_out(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value, bool *known);
+bool hypercall_out(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value);
 
 /* The state that an earlier OUT to RS_PORT_MARK asked for, after KVM_RUN has completed that OUT
  * without entering the guest.  False after a message. */

@@ -74,22 +74,37 @@ static bool serve_if_running(struct cpu *cpu, int error, uint64_t entered)
 	return false;
 }
 
-bool run_once(struct cpu *cpu)
+static bool lock_and_serve(struct cpu *cpu, int error, uint64_t entered)
 {
-	struct stats *stats = &cpu->stats;
 	bool go_on;
 
-	stats_enter(stats);
-
-	const uint64_t entered = stats->last;
-	int result = vcpu_run(&cpu->vcpu);
-	int error = result < 0 ? errno : 0;
-
-	stats_leave(stats, error ? stats_errno_reason(error) : cpu->vcpu.run->exit_reason);
 	machine_lock(cpu->machine);
 	go_on = serve_if_running(cpu, error, entered);
 	machine_unlock(cpu->machine);
 	return go_on;
+}
+
+static __attribute__((noinline)) bool serve_error(struct cpu *cpu, int error, uint64_t entered)
+{
+	stats_leave(&cpu->stats, stats_errno_reason(error));
+	return lock_and_serve(cpu, error, entered);
+}
+
+/* An ordinary exit calls nothing from here that it comes back from: exit_dispatch. */
+bool run_once(struct cpu *cpu)
+{
+	uint64_t entered;
+	int error;
+
+	stats_enter(&cpu->stats);
+	entered = cpu->stats.last;
+	error = vcpu_run(&cpu->vcpu);
+	if (error)
+		return serve_error(cpu, error, entered);
+	stats_leave(&cpu->stats, cpu->vcpu.run->exit_reason);
+	if (cpu->plain)
+		return exit_dispatch(cpu);
+	return lock_and_serve(cpu, 0, entered);
 }
 
 void run_cpus(struct machine *machine)
@@ -101,6 +116,12 @@ void run_cpus(struct machine *machine)
 		machine_end(machine, END_VMM_FAILED);
 		stop_all();
 		machine_unlock(machine);
+		return;
+	}
+	first->plain = machine->boot.cpus == 1 && !machine->recorder && !machine->debug;
+	if (first->plain) {
+		while (run_once(first)) {
+		}
 		return;
 	}
 	while (!first->halted && run_once(first)) {

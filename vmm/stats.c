@@ -82,24 +82,27 @@ const struct exit_record *exit_ring_get(const struct exit_ring *ring, size_t i)
 
 /* ---- Start and stop ---------------------------------------------------------------------- */
 
-static const size_t histograms_size = (STATS_REASONS + 1) * sizeof(uint64_t[STATS_BUCKETS]);
+static const size_t histograms_size = (STATS_REASONS + 1) * STATS_BUCKETS * sizeof(uint64_t);
 
 bool stats_start_at(struct stats *stats, uint64_t ticks, uint64_t nanoseconds)
 {
 	/* A page of histogram that is never counted in is never touched: 11 KiB a reason would
 	 * otherwise be 600 KiB of zeroing before the guest's first instruction. */
-	void *memory =
+	uint64_t *histograms =
 	    mmap(NULL, histograms_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (memory == MAP_FAILED)
+	if (histograms == MAP_FAILED)
 		return false;
 	*stats = (struct stats){
-	    .histograms = memory,
 	    .last = ticks,
-	    .serving = STATS_REASONS,
+	    .serving = &stats->reasons[STATS_REASONS],
 	    .tick0 = ticks,
 	    .nanosecond0 = nanoseconds,
 	};
+	for (size_t i = 0; i <= STATS_REASONS; i++) {
+		stats->reasons[i].min = UINT64_MAX;
+		stats->reasons[i].histogram = histograms + i * STATS_BUCKETS;
+	}
 	return true;
 }
 
@@ -113,9 +116,10 @@ void stats_stop_at(struct stats *stats, uint64_t ticks, uint64_t nanoseconds)
 
 void stats_free(struct stats *stats)
 {
-	if (stats->histograms)
-		munmap(stats->histograms, histograms_size);
-	stats->histograms = NULL;
+	if (stats->reasons[0].histogram)
+		munmap(stats->reasons[0].histogram, histograms_size);
+	for (size_t i = 0; i <= STATS_REASONS; i++)
+		stats->reasons[i].histogram = NULL;
 }
 
 static uint64_t monotonic_now(void)
@@ -145,14 +149,11 @@ void stats_stop(struct stats *stats)
 
 /* ---- Adding up ---------------------------------------------------------------------------- */
 
-static void add_reason(struct stats *to, const struct stats *from, size_t i)
+static void add_reason(struct stats_reason *sum, const struct stats_reason *reason)
 {
-	struct stats_reason *sum = &to->reasons[i];
-	const struct stats_reason *reason = &from->reasons[i];
-
 	if (!reason->count)
 		return;
-	if (!sum->count || reason->min < sum->min)
+	if (reason->min < sum->min)
 		sum->min = reason->min;
 	if (reason->max > sum->max)
 		sum->max = reason->max;
@@ -160,19 +161,17 @@ static void add_reason(struct stats *to, const struct stats *from, size_t i)
 	sum->total += reason->total;
 	sum->guest += reason->guest;
 	for (size_t b = 0; b < STATS_BUCKETS; b++)
-		to->histograms[i][b] += from->histograms[i][b];
+		sum->histogram[b] += reason->histogram[b];
 }
 
 bool stats_add(struct stats *sum, const struct stats *stats)
 {
-	if (!stats->histograms)
+	if (!stats->reasons[0].histogram)
 		return true; /* never started: there is nothing */
-	if (!sum->histograms)
-		stats_start_at(sum, 0, 0);
-	if (!sum->histograms)
+	if (!sum->reasons[0].histogram && !stats_start_at(sum, 0, 0))
 		return false;
 	for (size_t i = 0; i < STATS_REASONS; i++)
-		add_reason(sum, stats, i);
+		add_reason(&sum->reasons[i], &stats->reasons[i]);
 	sum->ticks += stats->ticks;
 	sum->nanoseconds += stats->nanoseconds;
 	sum->unknown_io += stats->unknown_io;
@@ -233,17 +232,16 @@ static uint64_t bucket_last(unsigned b)
 
 /* The upper edge of the bucket that holds the value with this rank in order of size, 1 the
  * smallest. */
-static uint64_t value_of_rank(const struct stats *stats, size_t reason, uint64_t rank)
+static uint64_t value_of_rank(const struct stats_reason *reason, uint64_t rank)
 {
-	const uint64_t max = stats->reasons[reason].max;
 	uint64_t seen = 0;
 
 	for (unsigned b = 0; b < STATS_BUCKETS; b++) {
-		seen += stats->histograms[reason][b];
+		seen += reason->histogram[b];
 		if (seen >= rank)
-			return b == STATS_BUCKETS - 1 ? max : bucket_last(b);
+			return b == STATS_BUCKETS - 1 ? reason->max : bucket_last(b);
 	}
-	return max;
+	return reason->max;
 }
 
 static uint64_t smaller(uint64_t a, uint64_t b)
@@ -252,13 +250,11 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 }
 
 /* Nearest rank: the smallest value that is not below `percent` of all. */
-static uint64_t percentile(const struct stats *stats, size_t reason, unsigned percent)
+static uint64_t percentile(const struct stats_reason *reason, unsigned percent)
 {
-	const struct stats_reason *of = &stats->reasons[reason];
+	uint64_t rank = (uint64_t)(((wide)reason->count * percent + 99) / 100);
 
-	return smaller(
-	    value_of_rank(stats, reason, (uint64_t)(((wide)of->count * percent + 99) / 100)),
-	    of->max);
+	return smaller(value_of_rank(reason, rank), reason->max);
 }
 
 void stats_summarize(const struct stats *stats, struct stats_summary summary[STATS_REASONS])
@@ -281,8 +277,8 @@ void stats_summarize(const struct stats *stats, struct stats_summary summary[STA
 		guest += reason->guest;
 		/* The same rounding may leave total_ns one below the longest exit. */
 		s->max_ns = smaller(nanoseconds_up(stats, reason->max), s->total_ns);
-		s->p99_ns = smaller(nanoseconds_up(stats, percentile(stats, i, 99)), s->max_ns);
-		s->p50_ns = smaller(nanoseconds_up(stats, percentile(stats, i, 50)), s->p99_ns);
+		s->p99_ns = smaller(nanoseconds_up(stats, percentile(reason, 99)), s->max_ns);
+		s->p50_ns = smaller(nanoseconds_up(stats, percentile(reason, 50)), s->p99_ns);
 		s->min_ns = smaller(stats_nanoseconds(stats, reason->min), s->p50_ns);
 	}
 }

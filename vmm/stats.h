@@ -107,21 +107,21 @@ enum {
 struct stats_reason {
 	uint64_t count; /* returns from KVM_RUN */
 	uint64_t total; /* ticks the VMM took to serve them */
-	uint64_t min;   /* ... the shortest */
+	uint64_t min;   /* ... the shortest; UINT64_MAX: none */
 	uint64_t max;   /* ... the longest */
 	uint64_t guest; /* ticks inside KVM_RUN before them */
+	/* Of the ticks that serving took, STATS_BUCKETS of them, touched only where one was
+	 * counted: 11 KiB for each reason are not to be looked through for what is all zero. */
+	uint64_t *histogram;
 };
 
 struct stats {
 	/* STATS_REASONS of them, and one more that takes the time before the first stats_enter. */
 	struct stats_reason reasons[STATS_REASONS + 1];
-	/* Of the ticks that serving took, for each reason; apart, and touched only where one was
-	 * counted: 11 KiB each are not to be looked through for what is all zero. */
-	uint64_t (*histograms)[STATS_BUCKETS];
-	uint64_t last;    /* the latest time stamp */
-	uint64_t inside;  /* ticks of the latest KVM_RUN */
-	uint32_t serving; /* reason of the exit being served; STATS_REASONS: none */
-	uint64_t tick0;   /* both clocks at stats_start ... */
+	uint64_t last;                /* the latest time stamp */
+	uint64_t inside;              /* ticks of the latest KVM_RUN */
+	struct stats_reason *serving; /* of the exit being served, among `reasons` */
+	uint64_t tick0;               /* both clocks at stats_start ... */
 	uint64_t nanosecond0;
 	uint64_t ticks; /* ... and what passed on them until stats_stop */
 	uint64_t nanoseconds;
@@ -164,42 +164,50 @@ static inline unsigned stats_bucket(uint64_t ticks)
  * before the last one (two CPUs whose clocks differ) counts as no time. */
 static inline void stats_enter_at(struct stats *stats, uint64_t now)
 {
-	struct stats_reason *reason = &stats->reasons[stats->serving];
+	struct stats_reason *reason = stats->serving;
 	uint64_t ticks = now > stats->last ? now - stats->last : 0;
 
 	reason->total += ticks;
-	if (ticks < reason->min || reason->count == 1)
+	if (ticks < reason->min)
 		reason->min = ticks;
 	if (ticks > reason->max)
 		reason->max = ticks;
-	stats->histograms[stats->serving][stats_bucket(ticks)]++;
+	reason->histogram[stats_bucket(ticks)]++;
 	stats->last += ticks;
-	stats->serving = STATS_REASONS;
+	stats->serving = &stats->reasons[STATS_REASONS];
 }
 
 /* reason: KVM_EXIT_* or a pseudo reason; any value. */
 static inline void stats_leave_at(struct stats *stats, uint32_t reason, uint64_t now)
 {
 	uint64_t ticks = now > stats->last ? now - stats->last : 0;
+	struct stats_reason *counted =
+	    &stats->reasons[reason < STATS_REASONS ? reason : STATS_OTHER];
 
-	stats->serving = reason < STATS_REASONS ? reason : STATS_OTHER;
-	stats->reasons[stats->serving].count++;
-	stats->reasons[stats->serving].guest += ticks;
+	counted->count++;
+	counted->guest += ticks;
 	stats->inside = ticks;
 	stats->last += ticks;
+	stats->serving = counted;
+}
+
+/* The reason of the exit being served; STATS_REASONS: none. */
+static inline uint32_t stats_serving(const struct stats *stats)
+{
+	return (uint32_t)(stats->serving - stats->reasons);
 }
 
 /* The exit being served turns out to have another reason. */
 static inline void stats_reassign(struct stats *stats, uint32_t reason)
 {
-	struct stats_reason *from = &stats->reasons[stats->serving];
+	struct stats_reason *from = stats->serving;
 	struct stats_reason *to = &stats->reasons[reason];
 
 	from->count--;
 	from->guest -= stats->inside;
 	to->count++;
 	to->guest += stats->inside;
-	stats->serving = reason;
+	stats->serving = to;
 }
 
 static inline uint64_t stats_now(void)

@@ -7,6 +7,7 @@
 
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 
 #include "vmm/kvm.h"
 
@@ -26,10 +27,17 @@ struct vcpu {
 bool vcpu_create(struct vcpu *vcpu, struct kvm *kvm, unsigned number);
 void vcpu_destroy(struct vcpu *vcpu);
 
-/* KVM_RUN, once: 0, or -1 and errno.  The only ioctl of an ordinary exit. */
+/* KVM_RUN, once: 0, or the errno.  The only system call of an ordinary exit, and made without the
+ * library: its ioctl is 30 instructions, a tenth of what else an exit takes outside the kernel. */
 static inline int vcpu_run(const struct vcpu *vcpu)
 {
-	return ioctl(vcpu->fd, KVM_RUN, 0);
+	long result = SYS_ioctl;
+
+	__asm__ volatile("syscall"
+	                 : "+a"(result)
+	                 : "D"((long)vcpu->fd), "S"((long)KVM_RUN), "d"(0L)
+	                 : "rcx", "r11", "memory");
+	return result < 0 ? (int)-result : 0;
 }
 
 /* The state that decides what the guest does next. */

@@ -42,6 +42,8 @@ test_bench_run() {
   ./bench_run --fast >"$scratch/out" 2>&1
   same "bench_run: unknown option" $? 2
   has "bench_run: --help" "$(./bench_run --help)" "usage:"
+  has "bench_run: --realtime without the right to it" \
+    "$(setpriv --reuid 65534 --clear-groups ./bench_run --realtime 2>&1)" "--realtime: Operation not permitted"
   if [[ ! -w /dev/kvm ]]; then
     skip "bench_run" "no usable /dev/kvm"
     return
@@ -165,7 +167,24 @@ PYTHON
   has "counts: refuses a TSC that does not count instructions" "$text" "does not count instructions"
 }
 
+test_bench_pt() {
+  local text status
+  ./bench_pt --fast >"$scratch/out" 2>&1
+  same "bench_pt: unknown option" $? 2
+  text=$(./bench_pt)
+  status=$?
+  has "bench_pt: random pages" "$text" "100,000 pages, each a call"
+  has "bench_pt: held against memset" "$text" "of memset of its tables"
+  # Whether the figures are good is no test's business; that the status says it is.
+  same "bench_pt: status" $status "$(grep -c -m 1 MISSED <<<"$text")"
+  text=$(./bench_pt --json | python3 -c 'import json, sys
+bench = json.load(sys.stdin)
+print(len(bench["cases"]), all(c["map_ns"] > 0 for c in bench["cases"]), [t["measured"] > 0 for t in bench["targets"]])')
+  same "bench_pt: JSON" "$text" "5 True [True, True]"
+}
+
 test_bench_run
+test_bench_pt
 test_counts_script
 test_guest_programs
 test_counts_in_box

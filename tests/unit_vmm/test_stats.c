@@ -52,7 +52,7 @@ START_TEST(everything_adds_up)
 			uint64_t in_histogram = 0;
 
 			for (size_t b = 0; b < STATS_BUCKETS; b++)
-				in_histogram += stats.histograms[i][b];
+				in_histogram += stats.reasons[i].histogram[b];
 			ck_assert_uint_eq(in_histogram, stats.reasons[i].count);
 			ticks_guest += stats.reasons[i].guest;
 			ticks_vmm += stats.reasons[i].total;

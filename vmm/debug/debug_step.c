@@ -206,16 +206,15 @@ static bool has_plant(const struct debug *debug, uint64_t va)
 static bool finish_instruction(struct debug *debug)
 {
 	struct kvm_run *run = debug->cpu->vcpu.run;
-	int result, error;
+	int error;
 
 	if (!set_stepping(debug, false))
 		return false;
 	__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	result = vcpu_run(&debug->cpu->vcpu);
-	error = errno;
+	error = vcpu_run(&debug->cpu->vcpu);
 	clear_immediate_exit(run);
 	debug->known = false;
-	return result < 0 && error == EINTR && debug_know(debug);
+	return error == EINTR && debug_know(debug);
 }
 
 /*

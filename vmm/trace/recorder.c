@@ -104,7 +104,7 @@ void recorder_exit(struct cpu *cpu, uint64_t entered)
 	const struct stats *stats = &cpu->stats;
 	struct rs_stats counts;
 
-	timeline_add(&recorder->timeline, stats->last, stats->serving);
+	timeline_add(&recorder->timeline, stats->last, stats_serving(stats));
 	if (!recorder->tracing)
 		return;
 	if (machine->image.noted)
@@ -115,7 +115,7 @@ void recorder_exit(struct cpu *cpu, uint64_t entered)
 	                                 .left = stats->last,
 	                                 .nanoseconds = monotonic_now(),
 	                                 .ticks = stats_now(),
-	                                 .reason = stats->serving,
+	                                 .reason = stats_serving(stats),
 	                                 .detail = detail(cpu),
 	                                 .counts = machine->image.noted ? &counts : NULL,
 	                             });
