@@ -254,7 +254,6 @@ sysenter_entry:
 	swapgs
 	popfq
 	sti /* in force behind the next instruction */
-.Lsysexit:
 	sysexitq
 2:	incq %gs:STATS_CR3_EXIT
 	popq %gs:CPU_USER_RSP
@@ -265,7 +264,6 @@ sysenter_entry:
 	swapgs
 	popfq
 	sti
-.Lsysexit_pti:
 	sysexitq
 
 sysenter_compat:
@@ -351,7 +349,6 @@ callgate_entry:
 	swapgs
 	popfq
 	sti
-.Lfar_ret:
 	lretq
 
 /*
@@ -379,7 +376,7 @@ int80_entry:
 	mov 16(%rsp), %rdi
 int80_stac:
 	.byte 0x66, 0x66, 0x90 /* STAC where SMAP is on (usercopy.c) */
-	/* A fault here finds any GS, as kernel_vector knows, and goes on at int80_fault. */
+	/* A fault here finds any GS, and goes on at int80_fault. */
 int80_look:
 	cmpw $0x80cd, -2(%rdi)
 int80_clac:
@@ -467,20 +464,11 @@ vector_entry:
 kernel_vector:
 	cmpq $user_iret, 16(%rsp)
 	je iret_fault
-	/* CPL 0 with the user's GS: before CLI; behind STI, whose shadow is gone when an NMI has returned
-	 * into it; a selector that GS refuses. */
-	cmpq $callgate_entry, 16(%rsp)
-	je paranoid
-	cmpq $trapgate_entry, 16(%rsp)
-	je paranoid
-	cmpq $.Lfar_ret, 16(%rsp)
-	je paranoid
-	cmpq $.Lsysexit, 16(%rsp)
-	je paranoid
-	cmpq $.Lsysexit_pti, 16(%rsp)
-	je paranoid
-	cmpq $int80_look, 16(%rsp)
-	je paranoid
+	/* Anywhere in this file GS and CR3 may be the user's: before CLI; behind STI, whose shadow is gone when
+	 * an NMI has returned into it; where a host sends an interrupt though IF is clear.  So they may where GS
+	 * refuses a selector. */
+	cmpq $RS_ENTRY_BASE, 16(%rsp)
+	jae paranoid
 	cmpq $segments_load_gs, 16(%rsp)
 	je paranoid
 	cmpq $segments_load_gs_msr, 16(%rsp)

@@ -389,6 +389,7 @@ struct rs_stats {
 	uint64_t shootdowns;    /* IPIs sent to have other CPUs drop translations */
 	uint64_t pcid_reused;   /* PCIDs taken from one address space for another */
 	uint64_t external80;    /* external interrupts with vector 0x80: no system calls */
+	uint64_t if_clear;      /* the APIC's interrupts that came although IF was clear */
 };
 _Static_assert(sizeof(struct rs_stats) <= PAGE_SIZE, "the statistics page is one page");
 

@@ -17,6 +17,8 @@ const struct counter counters[] = {
             "copies from or to ring 3 that failed (EFAULT)"),
     COUNTER(COUNTERS_EVENTS, "external80", external80,
             "external interrupts with vector 0x80, which are no system calls"),
+    COUNTER(COUNTERS_EVENTS, "if_clear", if_clear,
+            "interrupts that came although IF was clear, put off"),
     COUNTER(COUNTERS_EVENTS, "context_switches", context_switches, "context switches"),
     COUNTER(COUNTERS_EVENTS, "processes", processes, "processes created"),
     COUNTER(COUNTERS_EVENTS, "killed", killed, "processes ended by a fault"),

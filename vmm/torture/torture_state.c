@@ -256,6 +256,7 @@ static const char *const count_names[sizeof(struct rs_stats) / 8] = {
     [WORD(shootdowns)] = "shootdowns",
     [WORD(pcid_reused)] = "PCIDs reused",
     [WORD(external80)] = "external interrupts 0x80",
+    [WORD(if_clear)] = "interrupts with IF clear",
 };
 
 struct torture_counts torture_counts_between(const struct rs_stats *before,
