@@ -187,6 +187,22 @@ void process_yield(void)
 	kernel_unlock();
 }
 
+/* ---- Waiting for an end -------------------------------------------------------------------------
+ */
+
+/* Until another's end wakes the current process, which then looks whether it was the one. */
+static void wait(void)
+{
+	process_current()->state = PROCESS_WAITING;
+	schedule_block();
+}
+
+static void wake(struct process *waiting)
+{
+	if (waiting && waiting->state == PROCESS_WAITING)
+		schedule_ready(waiting);
+}
+
 /* ---- Kernel threads -------------------------------------------------------------------------- */
 
 /* switch.S, on the thread's own stack, with the lock that was held across the switch. */
@@ -203,6 +219,7 @@ _Noreturn void thread_main(void)
 	self->preemptible = false;
 	kernel_lock();
 	self->state = PROCESS_ZOMBIE;
+	wake(self->joiner);
 	schedule_block();
 	__builtin_unreachable();
 }
@@ -225,12 +242,9 @@ struct process *process_start_thread(void (*body)(uint64_t argument), uint64_t a
 void process_join(struct process *thread)
 {
 	kernel_lock();
-	while (thread->state != PROCESS_ZOMBIE) {
-		schedule_yield();
-		/* It may need the lock to come to its end, on another CPU. */
-		kernel_unlock();
-		kernel_lock();
-	}
+	thread->joiner = process_current();
+	while (thread->state != PROCESS_ZOMBIE)
+		wait();
 	free_process(thread);
 	kernel_unlock();
 }
@@ -257,8 +271,7 @@ _Noreturn void process_exit(uint32_t status)
 	leave_children_to(current, &processes[0]);
 	current->exit_status = status;
 	current->state = PROCESS_ZOMBIE;
-	if (current->parent->state == PROCESS_WAITING)
-		schedule_ready(current->parent);
+	wake(current->parent);
 	schedule_block();
 	__builtin_unreachable();
 }
@@ -294,10 +307,8 @@ int64_t process_wait(int64_t pid, uint32_t *status, bool no_hang)
 	int64_t result;
 
 	kernel_lock();
-	while ((result = reap_any(current, pid, status)) == 0 && !no_hang) {
-		current->state = PROCESS_WAITING;
-		schedule_block();
-	}
+	while ((result = reap_any(current, pid, status)) == 0 && !no_hang)
+		wait();
 	kernel_unlock();
 	return result;
 }

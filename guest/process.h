@@ -36,14 +36,15 @@ struct process {
 	struct memory memory;
 	void (*kernel_thread)(uint64_t argument); /* NULL: a process */
 	uint64_t argument;                        /* of kernel_thread */
-	bool preemptible;         /* in ring 0 too: it holds nothing that its CPU needs */
-	bool idle;                /* what a CPU runs when nobody is ready */
-	uint64_t kernel_stack;    /* top */
-	uint64_t rsp;             /* in ring 0, while another process runs */
-	uint32_t exit_status;     /* in wait4's encoding: status << 8, or a signal number */
-	uint64_t fault_rflags;    /* that the last fault saved */
-	uint64_t fault_handler;   /* RS_SYS_FAULT_HANDLER; 0: none */
-	int64_t mark_slot;        /* RS_SYS_MARK_SLOT: slot, or -1 */
+	struct process *joiner; /* who waits in process_join for the end of this thread, or NULL */
+	bool preemptible;       /* in ring 0 too: it holds nothing that its CPU needs */
+	bool idle;              /* what a CPU runs when nobody is ready */
+	uint64_t kernel_stack;  /* top */
+	uint64_t rsp;           /* in ring 0, while another process runs */
+	uint32_t exit_status;   /* in wait4's encoding: status << 8, or a signal number */
+	uint64_t fault_rflags;  /* that the last fault saved */
+	uint64_t fault_handler; /* RS_SYS_FAULT_HANDLER; 0: none */
+	int64_t mark_slot;      /* RS_SYS_MARK_SLOT: slot, or -1 */
 	struct segments segments; /* while another process runs */
 };
 
