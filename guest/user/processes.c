@@ -115,9 +115,15 @@ static void check_sleep(void)
 
 #define SPINNERS 3
 
-static uint32_t spinner(uint64_t pattern)
+static uint32_t nothing(uint64_t unused)
 {
-	const uint64_t end = now() + 30 * MS;
+	(void)unused;
+	return 0;
+}
+
+static uint32_t spinner(uint64_t end)
+{
+	const uint64_t pattern = (uint64_t)raw_syscall(SYS_getpid) * UINT64_C(0x0123456789abcd);
 
 	while (now() < end)
 		if (spin_with_registers(2000, pattern))
@@ -127,18 +133,24 @@ static uint32_t spinner(uint64_t pattern)
 
 static void check_slices(void)
 {
+	const uint64_t spinners = SPINNERS + info.cpus, begin = now();
 	struct rs_stats before, after;
+	uint64_t end;
 
 	if (!slices) {
 		tap_skip(mode_name, "time slices end in ring 3",
 		         "no timer works here: scheduling is cooperative");
 		return;
 	}
+	/* All have started when the first one ends, however long a fork takes here. */
+	start(nothing, 0);
+	gather(1);
+	end = now() + 30 * MS + 4 * spinners * (now() - begin);
 	before = counted();
 	slice(500, 2000);
-	for (uint64_t i = 0; i < SPINNERS + info.cpus; i++)
-		start(spinner, i * UINT64_C(0x0123456789abcd));
-	check("who never yields keeps all registers", gather(SPINNERS + info.cpus), 0);
+	for (uint64_t i = 0; i < spinners; i++)
+		start(spinner, end);
+	check("who never yields keeps all registers", gather(spinners), 0);
 	slice(0, 0);
 	after = counted();
 	check("... and loses the CPU when its time is up",
@@ -224,12 +236,6 @@ static void check_kernel_half(void)
 
 /* ---- Frames ------------------------------------------------------------------------------------
  */
-
-static uint32_t nothing(uint64_t unused)
-{
-	(void)unused;
-	return 0;
-}
 
 static void check_frames(uint64_t forks)
 {
