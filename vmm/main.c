@@ -194,7 +194,7 @@ int main(int argc, char **argv)
 	case OPTIONS_WRONG:
 		return STATUS_USAGE;
 	case OPTIONS_DONE:
-		return fflush(stdout) == 0 ? 0 : STATUS_VMM_FAILED;
+		return fflush(stdout) == 0 && !ferror(stdout) ? 0 : STATUS_VMM_FAILED;
 	case OPTIONS_RUN:
 		break;
 	}
