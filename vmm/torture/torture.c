@@ -90,7 +90,8 @@ static bool is_wanted(const struct torture *t, const struct rs_torture_crossing 
 {
 	const struct options *options = t->machine->options;
 
-	if (options->torture_crossing && fnmatch(options->torture_crossing, crossing->name, 0) != 0)
+	if (options->torture_crossing &&
+	    fnmatch(options->torture_crossing, crossing->name, FNM_EXTMATCH) != 0)
 		return false;
 	switch (options->pti) {
 	case PTI_ON:
