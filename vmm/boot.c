@@ -313,10 +313,9 @@ bool boot_build(struct boot *boot, const struct memory *memory, const struct ima
 	if (!reserve(boot, "kernel stacks", RS_STACKS_BASE) ||
 	    !reserve(boot, "image", RS_IMAGE_BASE))
 		return false;
-	/* 2 MiB leaves at most: on one KVM a 1 GiB leaf is a reserved bit, and for RAM that is
-	 * touched 4 KiB at a time the larger leaf saves next to nothing. */
-	if (!map(boot, "direct map", RS_DIRECT_BASE, 0, memory->size,
-	         PT_WRITE | PT_GLOBAL | PT_MAX_2M) ||
+	/* With leaves as large as KVM has them, so that much RAM takes no more tables than little.
+	 */
+	if (!map(boot, "direct map", RS_DIRECT_BASE, 0, memory->size, PT_WRITE | PT_GLOBAL) ||
 	    !map_image(boot, image))
 		return false;
 	if (!map_new(boot, "boot page", RS_BOOT_PAGE, PAGE_SIZE, 0, &gpa))
