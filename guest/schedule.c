@@ -203,6 +203,16 @@ static inline void set_rsp0(uint64_t rsp)
 	__builtin_memcpy(this_tss()->rsp[0], &rsp, sizeof(rsp)); /* not 8-byte aligned */
 }
 
+bool schedule_has_rsp0(void)
+{
+	const struct cpu *cpu = this_cpu();
+	const uint64_t rsp = cpu->pti ? cpu->entry_stack : cpu->kernel_stack;
+	uint64_t now;
+
+	__builtin_memcpy(&now, this_tss()->rsp[0], sizeof(now));
+	return now == rsp;
+}
+
 void schedule_io_permission(const struct process *process)
 {
 	/* Beyond the limit: no port is allowed. */

@@ -47,6 +47,8 @@ void schedule_tick(bool from_user);
 
 /* Brings this CPU to what the current process has: its roots, its kernel stack. */
 void schedule_reload(void);
+/* Whether TSS.RSP0 is still where this put it. */
+bool schedule_has_rsp0(void);
 /* Makes this CPU's I/O permission bitmap the process's. */
 void schedule_io_permission(const struct process *process);
 /* While alone, no other CPU takes a process up: for tests that change what is one CPU's. */

@@ -167,7 +167,7 @@ void trap(uint64_t vector, struct rs_regs *regs)
 		late_int80(regs);
 	else if (vector >= 32 && !(vector == RS_VECTOR_TRAP && gallery_is_open))
 		interrupt(vector, regs);
-	else if (from_user(regs) && vector != VECTOR_DF)
+	else if (from_user(regs) && (vector != VECTOR_DF || schedule_has_rsp0()))
 		user_fault(regs, vector, cr2);
 	else
 		kernel_fault(regs, vector, cr2);
