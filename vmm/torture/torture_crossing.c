@@ -181,8 +181,9 @@ static bool go_deeper(struct torture *t, struct torture_row *row, const struct t
 	case TORTURE_IRQ:
 		can = torture_step_open(at);
 		break;
-	case TORTURE_HAND: /* a fault of a handler that has an IST stack: in C, or next to it */
-		can = at->stack >= TORTURE_STACK_IST && at->kernel_gs && !at->user_root;
+	case TORTURE_HAND: /* a fault of a handler that has an IST stack, in the C that is called
+	                      here */
+		can = at->stack >= TORTURE_STACK_IST && t->text.list[at->insn].kind == TORTURE_CALL;
 		break;
 	case TORTURE_NMI: /* not where it would have to wait */
 		can = !has(plan, TORTURE_NMI);

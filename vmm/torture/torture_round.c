@@ -365,6 +365,11 @@ static bool add_steps(struct torture *t, struct torture_path *path, struct tortu
 	}
 }
 
+static bool is_back(const struct debug *debug, const struct kvm_regs *place)
+{
+	return place->rip == debug->regs.rip && place->rsp == debug->regs.rsp;
+}
+
 /* Follows the guest from plant to plant until it calls, or until it is back at `place` (NULL: none)
  * or, with a place in ring 3, comes from there.  The text is planted. */
 static enum where follow(struct torture *t, struct torture_path *path, const struct kvm_regs *place)
@@ -376,14 +381,14 @@ static enum where follow(struct torture *t, struct torture_path *path, const str
 	while (path->count < STEPS_MAX) {
 		uint32_t insn = torture_text_find(&t->text, debug->regs.rip);
 
+		if (place && path->count && insn == TORTURE_NONE && is_back(debug, place))
+			return AT_POINT;
 		/* At the beginning it may be elsewhere: in C. */
 		if (insn != TORTURE_NONE && debug_has_point(debug, debug->regs.rip)) {
 			struct torture_step step = step_here(t, path, insn);
 
 			if (place && path->count &&
-			    (place->rip >> 63
-			         ? place->rip == debug->regs.rip && place->rsp == debug->regs.rsp
-			         : step.from_ring3))
+			    (place->rip >> 63 ? is_back(debug, place) : step.from_ring3))
 				return AT_POINT;
 			drop_target(t, path);
 			if (!add_steps(t, path, step))
@@ -404,19 +409,32 @@ static enum where follow(struct torture *t, struct torture_path *path, const str
 	return AT_POINT;
 }
 
+/* Beside the text a place in C, where the event came, is planted. */
+static bool plant_for(struct torture *t, const struct kvm_regs *place, bool on)
+{
+	if (!plant_all(t, on))
+		return false;
+	if (!place || !(place->rip >> 63) ||
+	    torture_text_find(&t->text, place->rip) != TORTURE_NONE)
+		return true;
+	if (!on)
+		debug_remove_point(&t->debug, place->rip);
+	return !on || debug_add_point(&t->debug, place->rip) == DEBUG_OK;
+}
+
 static bool record(struct torture *t, const struct torture_plan *plan, struct torture_path *path,
                    const struct kvm_regs *place)
 {
 	enum where where;
 
 	torture_path_clear(path);
-	t->over = !plant_all(t, true);
+	t->over = !plant_for(t, place, true);
 	if (t->over)
 		return fail(t, plan, "the guest cannot be followed");
 	where = follow(t, path, place);
 	if (where == LOST)
 		return lost(t, plan);
-	plant_all(t, false);
+	plant_for(t, place, false);
 	if (path->count >= STEPS_MAX)
 		return fail(t, plan, "the way takes more than %d steps", STEPS_MAX);
 	return where == (place ? AT_POINT : AT_CALL) ||
@@ -491,6 +509,25 @@ static bool deliver(struct torture *t, unsigned vector)
 		debug->sregs.ss = (struct kvm_segment){.unusable = 1};
 	debug->changed = true;
 	return true;
+}
+
+/* From a CALL, where the guest is, to the first instruction of what it calls; from elsewhere
+ * nowhere. */
+static bool follow_call(struct torture *t, const struct torture_plan *plan,
+                        const struct torture_step *step)
+{
+	uint8_t code[5];
+	int32_t offset;
+	uint64_t to;
+
+	if (!step || t->text.list[step->insn].kind != TORTURE_CALL)
+		return true;
+	if (debug_read(&t->debug, t->debug.regs.rip, code, sizeof(code)) != sizeof(code) ||
+	    code[0] != 0xe8)
+		return fail(t, plan, "the CALL at 0x%llx is no direct one", t->debug.regs.rip);
+	memcpy(&offset, code + 1, sizeof(offset));
+	to = (uint64_t)((int64_t)t->debug.regs.rip + (int64_t)sizeof(code) + offset);
+	return run_to(t, plan, to, "what is called") && (debug_know(&t->debug) || lost(t, plan));
 }
 
 static bool inject_step(struct torture *t)
@@ -770,6 +807,10 @@ static bool play(struct torture *t, const struct torture_plan *plan, struct tort
 		if (n == 0 && plan->stand
 		        ? !run_to(t, plan, t->crossing.stand, "where ring 3 stands")
 		        : !arrive(t, plan, &t->path[n], stop_of(t, plan, n)))
+			return false;
+		/* A fault is one of the C that is called. */
+		if (plan->event[n].kind == TORTURE_HAND &&
+		    !follow_call(t, plan, torture_step_of(t, plan, n)))
 			return false;
 		places[n] = t->debug.regs;
 		if (!happen(t, plan, n, places, &frame))

@@ -18,9 +18,9 @@ static enum torture_kind kind_of(const struct debug_instruction *insn)
 		const char *word;
 		enum torture_kind kind;
 	} words[] = {
-	    {"sti", TORTURE_STI},       {"push ", TORTURE_PUSH},      {"jmp ", TORTURE_JUMP},
-	    {"retf", TORTURE_FAR_RET},  {"ret", TORTURE_RET},         {"iret", TORTURE_IRET},
-	    {"sysret", TORTURE_SYSRET}, {"sysexit", TORTURE_SYSEXIT},
+	    {"sti", TORTURE_STI},   {"push ", TORTURE_PUSH},    {"call ", TORTURE_CALL},
+	    {"jmp ", TORTURE_JUMP}, {"retf", TORTURE_FAR_RET},  {"ret", TORTURE_RET},
+	    {"iret", TORTURE_IRET}, {"sysret", TORTURE_SYSRET}, {"sysexit", TORTURE_SYSEXIT},
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {

@@ -21,6 +21,7 @@ enum torture_kind {
 	TORTURE_PLAIN,
 	TORTURE_STI,  /* holds interrupts back until the next instruction is done (SDM 6.8.3) */
 	TORTURE_PUSH, /* of 8 bytes */
+	TORTURE_CALL, /* of C */
 	TORTURE_JUMP, /* direct and unconditional */
 	TORTURE_RET,
 	/* Those that can return to ring 3: */
