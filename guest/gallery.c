@@ -108,23 +108,23 @@ static void write_idt(bool open)
 	write_gate(&gates[2], trapgate_entry, TYPE(DESC_TRAP_GATE) | DPL(3) | PRESENT);
 }
 
+/* What each state is by itself, and what it is now. */
+#define USUAL_VALUES                                                                               \
+	{                                                                                          \
+		[RS_STATE_SCE] = 1, [RS_STATE_SYSENTER_CS] = 1, [RS_STATE_BP_DPL] = 3,             \
+		[RS_STATE_INT80_DPL] = 3, [RS_STATE_IDT_LIMIT] = 256                               \
+	}
+static const uint16_t usual[RS_STATE_COUNT] = USUAL_VALUES;
+static uint64_t values[RS_STATE_COUNT] = USUAL_VALUES;
+_Static_assert(RS_STATE_LEAF_BITS < RS_STATE_LEAF, "the bits go while it is known where they are");
+
 void gallery_open(bool open)
 {
-	static const struct {
-		uint32_t state;
-		uint64_t value;
-	} usual[] = {
-	    {RS_STATE_TSD, 0},       {RS_STATE_SCE, 1},         {RS_STATE_SYSENTER_CS, 1},
-	    {RS_STATE_BP_DPL, 3},    {RS_STATE_INT80_DPL, 3},   {RS_STATE_PKE, 0},
-	    {RS_STATE_LEAF_BITS, 0}, {RS_STATE_IDT_LIMIT, 256}, {RS_STATE_WATCH, 0},
-	    {RS_STATE_SILENT, 0},    {RS_STATE_OSXSAVE, 0},
-	};
-
 	if (open == gallery_is_open)
 		return;
 	if (!open)
-		for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
-			gallery_state(usual[i].state, usual[i].value);
+		for (uint32_t state = 0; state < RS_STATE_COUNT; state++)
+			gallery_state(state, usual[state]);
 	write_idt(open);
 	write_gdt(open);
 	gallery_is_open = open;
@@ -279,12 +279,6 @@ int64_t gallery_ring0(uint32_t kind, uint64_t address, struct rs_fault *fault)
 
 /* ---- States ---------------------------------------------------------------------------------- */
 
-static uint64_t values[RS_STATE_COUNT] = {[RS_STATE_SCE] = 1,
-                                          [RS_STATE_SYSENTER_CS] = 1,
-                                          [RS_STATE_BP_DPL] = 3,
-                                          [RS_STATE_INT80_DPL] = 3,
-                                          [RS_STATE_IDT_LIMIT] = 256};
-
 static bool set_cr4_bit(uint64_t bit, uint64_t on)
 {
 	struct rs_fault fault;
@@ -364,9 +358,12 @@ static bool set_watch(uint64_t address)
 
 static bool set_state(uint32_t state, uint64_t value)
 {
+	static const uint32_t cr4_bits[RS_STATE_COUNT] = {
+	    [RS_STATE_TSD] = CR4_TSD, [RS_STATE_PKE] = CR4_PKE, [RS_STATE_OSXSAVE] = CR4_OSXSAVE};
+
+	if (cr4_bits[state])
+		return set_cr4_bit(cr4_bits[state], value);
 	switch (state) {
-	case RS_STATE_TSD:
-		return set_cr4_bit(CR4_TSD, value);
 	case RS_STATE_SCE:
 		return set_sce(value);
 	case RS_STATE_SYSENTER_CS:
@@ -377,10 +374,6 @@ static bool set_state(uint32_t state, uint64_t value)
 		return set_dpl(0x80, value);
 	case RS_STATE_IDT_LIMIT:
 		return set_idt_limit(value);
-	case RS_STATE_PKE:
-		return set_cr4_bit(CR4_PKE, value);
-	case RS_STATE_OSXSAVE:
-		return set_cr4_bit(CR4_OSXSAVE, value);
 	case RS_STATE_LEAF_BITS:
 		return set_leaf_bits(value);
 	case RS_STATE_LEAF:

@@ -20,8 +20,9 @@ void flags_syscall(uint64_t), flags_int80(uint64_t), flags_int3(uint64_t), flags
     shadow_int3(uint64_t), shadow_syscall(uint64_t), shadow_int80(uint64_t),
     shadow_int3_gs(uint64_t), shadow_syscall_gs(uint64_t), shadow_pop_int80(uint64_t),
     shadow_sysenter(uint64_t), return_to(uint64_t), frame_int14(uint64_t), frame_int3(uint64_t),
-    frame_rex_int3(uint64_t);
-extern const char frame_int3_after[], frame_rex_int3_after[];
+    frame_rex_int3(uint64_t), frame_rex_int14(uint64_t), flags_int14(uint64_t);
+extern const char frame_int3_after[], frame_rex_int3_after[], flags_int3_go_behind[],
+    flags_int14_go_behind[];
 extern uint64_t recursions;
 extern uint16_t watched_ss;
 
@@ -148,6 +149,8 @@ static const struct row traps[] = {
      BEHIND},
     TRY_IF("TF, then SYSENTER: #DB in ring 0, TF is lost", flags_sysenter, RFLAGS_TF, PASSES, 0,
            RS_FEATURE_AMD),
+    TRY_IF("TF, then SYSENTER on AMD: #UD", flags_sysenter, RFLAGS_TF, FAULT(VECTOR_UD),
+           RS_FEATURE_AMD, 0),
     TRY("TF, then a call gate: #DB in ring 0, TF is lost", flags_callgate, RFLAGS_TF, PASSES),
     TRY("TF, then UD2: #UD", flags_ud, RFLAGS_TF, FAULT(VECTOR_UD)),
     TRY("TF, then INT3: #BP", flags_int3, RFLAGS_TF, FAULT(VECTOR_BP)),
@@ -229,6 +232,12 @@ static const struct row returns[] = {
 #define NOWHERE  0x10000000
 #define READONLY ((long)0x400000)
 
+/* Linux's, for wait4. */
+#define WUNTRACED  2
+#define WCONTINUED 8
+
+static const int32_t second_too_much[2] = {0, 1000000000};
+
 /* Calls, and what each returns. */
 static const struct call {
 	const char *name;
@@ -242,6 +251,9 @@ static const struct call {
     {"SYSCALL: the high half of RAX is part of it", raw_syscall, 1L << 32 | SYS_getpid, 0, 0, 0,
      -ENOSYS},
     {"a length of all ones", raw_syscall, SYS_write, 1, NOWHERE, -1, -EFAULT},
+    {"a length of all ones, from a good pointer", raw_syscall, SYS_write, 1, (long)&watched_ss, -1,
+     -EFAULT},
+    {"write of nothing", raw_syscall, SYS_write, 1, (long)&watched_ss, 0, 0},
     {"write to standard input", raw_syscall, SYS_write, 0, (long)&watched_ss, 1, -EBADF},
     {"write to a descriptor that is none", raw_syscall, SYS_write, -1, (long)&watched_ss, 1,
      -EBADF},
@@ -249,8 +261,69 @@ static const struct call {
     {"read of nothing", raw_syscall, SYS_read, 0, (long)&watched_ss, 0, 0},
     {"read into read-only memory", raw_syscall, SYS_read, 0, READONLY, -1, -EFAULT},
     {"wait4 for a child that is none", raw_syscall, SYS_wait4, 1, 0, 0, -ECHILD},
+    {"wait4 for the lowest number there is", raw_syscall, SYS_wait4, INT32_MIN, 0, 0, -ESRCH},
     {"wait4 with options that are none", raw_syscall, SYS_wait4, -1, 0, -1, -EINVAL},
+    {"wait4 with options for what never happens", raw_syscall, SYS_wait4, 1, 0,
+     WUNTRACED | WCONTINUED, -ECHILD},
+    {"INT 0x80 number 3: read", raw_int80, 3, 0, (long)&watched_ss, 0, 0},
+    {"INT 0x80 number 45: brk", raw_int80, 45, 0, 0, 0, NOWHERE},
+    {"INT 0x80 number 64: getppid", raw_int80, 64, 0, 0, 0, 0},
+    {"INT 0x80 number 91: munmap", raw_int80, 91, 0, 0, 0, -EINVAL},
+    {"INT 0x80 number 114: wait4", raw_int80, 114, 1, 0, 0, -ECHILD},
+    {"INT 0x80 number 125: mprotect", raw_int80, 125, 1, PAGE_SIZE, PROT_READ, -EINVAL},
+    {"INT 0x80 number 162: nanosleep, of 32-bit words", raw_int80, 162, (long)second_too_much, 0, 0,
+     -EINVAL},
 };
+
+/* Calls that take a pointer, and which argument it is. */
+static const struct pointer_call {
+	const char *name;
+	long (*by)(long number, ...);
+	uint16_t number, pointer;
+	int32_t a, b, c;
+} pointer_calls[] = {
+#define POINTER(text, ...)                                                                         \
+	{                                                                                          \
+		text ": bad pointers are EFAULT", __VA_ARGS__                                      \
+	}
+    POINTER("write", raw_syscall, SYS_write, 1, 1, 0, 8),
+    POINTER("read", raw_syscall, SYS_read, 1, 0, 0, 8),
+    POINTER("nanosleep", raw_syscall, SYS_nanosleep, 0, 0, 0, 0),
+    POINTER("marks", raw_syscall, RS_SYS_MARKS, 0, 0, 0, 0),
+    POINTER("count_pages", raw_syscall, RS_SYS_COUNT_PAGES, 0, 0, 0, 0),
+    POINTER("info", raw_syscall, RS_SYS_INFO, 0, 0, 0, 0),
+    POINTER("user_root", raw_syscall, RS_SYS_USER_ROOT, 0, 0, 1, 0),
+    POINTER("record", raw_syscall, RS_SYS_RECORD, 0, 0, 1, 0),
+    POINTER("escape", raw_syscall, RS_SYS_ESCAPE, 0, 0, 1, 0),
+    POINTER("ring0", raw_syscall, RS_SYS_RING0, 2, RS_RING0_UNDEFINED, 0, 0),
+    POINTER("stats", raw_syscall, RS_SYS_STATS, 0, 0, 0, 0),
+    POINTER("table", raw_syscall, RS_SYS_TABLE, 1, 0, 0, 0),
+    POINTER("torture", raw_syscall, RS_SYS_TORTURE, 1, 0, 0, 8),
+    POINTER("write by INT 0x80", raw_int80, SYS32_write, 1, 1, 0, 8),
+    POINTER("read by INT 0x80", raw_int80, 3, 1, 0, 0, 8),
+    POINTER("mmap by INT 0x80", raw_int80, SYS32_mmap, 0, 0, 0, 0),
+    POINTER("nanosleep by INT 0x80", raw_int80, 162, 0, 0, 0, 0),
+};
+
+/* Nothing is there for ring 3; their low halves, which INT 0x80 has of them, lead nowhere either. */
+static const uint64_t bad[] = {
+    0, RS_KERNEL_TEXT, RS_DIRECT_BASE, 0x7ffffffff000, 0x800000000000, UINT64_MAX};
+
+static void pointers(void)
+{
+	for (const struct pointer_call *c = pointer_calls;
+	     c < pointer_calls + ARRAY_SIZE(pointer_calls); c++) {
+		uint64_t wrong = 0;
+
+		for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+			long arg[3] = {c->a, c->b, c->c};
+
+			arg[c->pointer] = (long)bad[i];
+			wrong += c->by(c->number, arg[0], arg[1], arg[2]) != -EFAULT;
+		}
+		gallery_value(c->name, 0, wrong);
+	}
+}
 
 #define NUMBERS (RS_SYS_BASE + RS_SYS_COUNT + 32)
 
@@ -293,8 +366,6 @@ static uint64_t compat_wrong(void)
 
 static void numbers(void)
 {
-	static const uint64_t bad[] = {
-	    0, RS_KERNEL_TEXT, RS_DIRECT_BASE, 0x7ffffffff000, 0x800000000000, UINT64_MAX};
 	uint64_t wrong = 0;
 
 	gallery_group("Numbers and pointers");
@@ -314,12 +385,7 @@ static void numbers(void)
 		wrong += raw_syscall(SYS32_getpid) != -ENOSYS;
 	}
 	gallery_value("SYSCALL and INT 0x80 in turns, each by its own table", 0, wrong);
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		wrong += raw_syscall(SYS_write, 1L, (long)bad[i], 8L) != -EFAULT;
-		wrong += raw_syscall(SYS_read, 0L, (long)bad[i], 8L) != -EFAULT;
-		wrong += raw_syscall(RS_SYS_INFO, (long)bad[i]) != -EFAULT;
-	}
-	gallery_value("pointers to nowhere, to the kernel, into the hole: EFAULT", 0, wrong);
+	pointers();
 }
 
 /* ---- The canonical hole ---------------------------------------------------------------------- */
@@ -484,11 +550,30 @@ static void read_null(uint64_t unused)
 	*(volatile const char *)0;
 }
 
-static void frame(const char *name, void (*act)(uint64_t), uint64_t rip)
-{
-	try(act, 0);
-	gallery_value(name, rip, try_fault.rip);
-}
+/* Where RIP must be in the frame of a fault (at the instruction) or a trap (behind it). */
+static const struct frame {
+	const char *rip_row, *rf_row;
+	void (*act)(uint64_t flags);
+	uint64_t flags;
+	uint64_t rip, rf; /* as saved */
+} frames[] = {
+#define FAULT_FRAME(text, attempt, flags, at)                                                      \
+	{                                                                                          \
+		text ": RIP at it", text ": RF is saved as 1", attempt, flags, (uint64_t)(at),     \
+		    RFLAGS_RF                                                                      \
+	}
+#define TRAP_FRAME(text, attempt, flags, behind)                                                   \
+	{                                                                                          \
+		text ": RIP behind it", text ": RF is saved as 0", attempt, flags,                 \
+		    (uint64_t)(behind), 0                                                          \
+	}
+    FAULT_FRAME("int 14", frame_int14, 0, frame_int14),
+    FAULT_FRAME("int 14 with a prefix", frame_rex_int14, 0, frame_rex_int14),
+    FAULT_FRAME("int 14 with TF", flags_int14, RFLAGS_TF, flags_int14_go_behind - 2),
+    TRAP_FRAME("int3", frame_int3, 0, frame_int3_after),
+    TRAP_FRAME("int3 with a prefix", frame_rex_int3, 0, frame_rex_int3_after),
+    TRAP_FRAME("int3 with TF", flags_int3, RFLAGS_TF, flags_int3_go_behind),
+};
 
 /* Of the last fault. */
 static uint64_t fault_rf(void)
@@ -510,11 +595,11 @@ static void faults(void)
 	try_handle();
 	gallery_row("a fault handler that faults, 1000 deep", (struct outcome){VECTOR_PF, PF_U, 0},
 	            recursions == 1000 ? got : outcome_wrong(recursions));
-	frame("int 14: RIP at the instruction", frame_int14, (uint64_t)frame_int14);
-	gallery_value("int 14: RF is set in the saved flags", RFLAGS_RF, fault_rf());
-	frame("int3: RIP behind it", frame_int3, (uint64_t)frame_int3_after);
-	gallery_value("int3: RF is clear in the saved flags", 0, fault_rf());
-	frame("int3 with a prefix: RIP behind it", frame_rex_int3, (uint64_t)frame_rex_int3_after);
+	for (const struct frame *f = frames; f < frames + ARRAY_SIZE(frames); f++) {
+		try(f->act, f->flags);
+		gallery_value(f->rip_row, f->rip, try_fault.rip);
+		gallery_value(f->rf_row, f->rf, fault_rf());
+	}
 }
 
 /* ---- Flags that the kernel must not work with ------------------------------------------------ */
@@ -558,6 +643,7 @@ static void kernel_flags(void)
 
 #define HOST_GDT "ring 3 loads from the host's GDT first"
 #define NO_CHECK "IRETQ takes it"
+#define SAVED_RF "RF is saved as it was"
 #define WATCH    "the #DB comes before the next instruction, and some runs crash the emulator"
 
 static const struct departure departures[] = {
@@ -581,7 +667,9 @@ static const struct departure departures[] = {
      "IRET reads the stack as a supervisor, which SMAP stops"},
     {HOST_TCG, "watched MOV SS*", {NOT_TRIED, 0, 0}, WATCH},
     {HOST_TCG, "watched POP SS*", {NOT_TRIED, 0, 0}, WATCH},
-    {HOST_TCG, "int 14: RF is set in the saved flags", {WRONG, 0, 0}, "RF is saved as it was"},
+    {HOST_TCG, "int 14: RF is*", {WRONG, 0, 0}, SAVED_RF},
+    {HOST_TCG, "int 14 with a prefix: RF is*", {WRONG, 0, 0}, SAVED_RF},
+    {HOST_TCG, "int 14 with TF: RF is*", {WRONG, 0, 0}, SAVED_RF},
     {HOST_TCG, "to SS not present", {VECTOR_NP, RS_SEL_ABSENT_DATA & ~3, 0}, "#NP for #SS"},
     {HOST_COUNTER, "to SS not present", {VECTOR_NP, RS_SEL_ABSENT_DATA & ~3, 0}, "#NP for #SS"},
     {0, NULL, {0, 0, 0}, NULL},
