@@ -148,8 +148,9 @@ SYSCALL_DEFINE1(exit, uint32_t, status)
 	process_exit((status & 0xff) << 8);
 }
 
-#define WNOHANG      1
-#define WAIT_OPTIONS 0x6000000b /* WNOHANG WUNTRACED WCONTINUED __WNOTHREAD __WALL: no more happens */
+#define WNOHANG 1
+#define WAIT_OPTIONS                                                                               \
+	0x6000000b /* WNOHANG WUNTRACED WCONTINUED __WNOTHREAD __WALL: no more happens */
 
 SYSCALL_DEFINE4(wait4, int32_t, pid, uint64_t, status, uint32_t, options, uint64_t, rusage)
 {

@@ -31,6 +31,20 @@ static uint64_t pid(void)
 	return (uint64_t)raw_syscall(SYS_getpid);
 }
 
+/* What must come of a few calls together; mostly a count of what was wrong. */
+struct values_row {
+	const char *name;
+	uint64_t (*get)(uint64_t arg);
+	uint64_t arg, want;
+};
+
+static void values(const char *title, const struct values_row *rows, size_t count)
+{
+	gallery_group(title);
+	for (const struct values_row *row = rows; row < rows + count; row++)
+		gallery_value(row->name, row->want, row->get(row->arg));
+}
+
 /* ---- All ways at once ------------------------------------------------------------------------ */
 
 #define CALLS (1 << WAY_CALL | 1 << WAY_CALL32)
@@ -305,7 +319,8 @@ static const struct pointer_call {
     POINTER("nanosleep by INT 0x80", raw_int80, 162, 0, 0, 0, 0),
 };
 
-/* Nothing is there for ring 3; their low halves, which INT 0x80 has of them, lead nowhere either. */
+/* Nothing is there for ring 3; their low halves, which INT 0x80 has of them, lead nowhere either.
+ */
 static const uint64_t bad[] = {
     0, RS_KERNEL_TEXT, RS_DIRECT_BASE, 0x7ffffffff000, 0x800000000000, UINT64_MAX};
 
@@ -329,8 +344,9 @@ static void pointers(void)
 
 /* Of calls by one of the tables, which numbers that it does not have give something else than
  * ENOSYS. */
-static uint64_t numbers_wrong(long (*by)(long number, ...), uint32_t way)
+static uint64_t numbers_wrong(uint64_t way)
 {
+	long (*const by)(long number, ...) = way == RS_TABLE_64 ? raw_syscall : raw_int80;
 	static const uint64_t huge[] = {0x7fffffff, 0x80000000, 0xffffffff, (uint64_t)1 << 63,
 	                                UINT64_MAX};
 	uint8_t known[NUMBERS] = {0};
@@ -348,10 +364,11 @@ static uint64_t numbers_wrong(long (*by)(long number, ...), uint32_t way)
 }
 
 /* The high halves do not go through an entry from 32-bit code. */
-static uint64_t compat_wrong(void)
+static uint64_t compat_wrong(uint64_t unused)
 {
 	uint64_t wrong = 0;
 
+	(void)unused;
 	for (size_t i = 0; i < way_count; i++) {
 		if (!is_fit(&ways[i], 1 << WAY_CALL32))
 			continue;
@@ -364,27 +381,34 @@ static uint64_t compat_wrong(void)
 	return wrong;
 }
 
-static void numbers(void)
+/* Each by its own table, whatever came before. */
+static uint64_t turns_wrong(uint64_t turns)
 {
 	uint64_t wrong = 0;
 
-	gallery_group("Numbers and pointers");
-	gallery_value("SYSCALL: numbers that are not in the kernel's table", 0,
-	              numbers_wrong(raw_syscall, RS_TABLE_64));
-	gallery_value("INT 0x80: numbers that are not in the kernel's table", 0,
-	              numbers_wrong(raw_int80, RS_TABLE_I386));
+	for (; turns; turns--) {
+		wrong += (uint64_t)raw_int80(SYS32_getpid) != pid();
+		wrong += raw_syscall(SYS32_getpid) != -ENOSYS;
+	}
+	return wrong;
+}
+
+static const struct values_row number_rows[] = {
+    {"SYSCALL: numbers that are not in the kernel's table", numbers_wrong, RS_TABLE_64, 0},
+    {"INT 0x80: numbers that are not in the kernel's table", numbers_wrong, RS_TABLE_I386, 0},
+    {"32-bit code: high halves are no part of numbers", compat_wrong, 0, 0},
+    {"SYSCALL and INT 0x80 in turns, each by its own table", turns_wrong, 50, 0},
+};
+
+static void numbers(void)
+{
+	values("Numbers and pointers", number_rows, ARRAY_SIZE(number_rows));
 	for (const struct call *c = calls; c < calls + ARRAY_SIZE(calls); c++)
 		gallery_value(c->name,
 		              c->want                              ? (uint64_t)c->want
 		              : c->number == (HIGH | SYS32_getpid) ? pid()
 		                                                   : 0,
 		              (uint64_t)c->by(c->number, c->a, c->b, c->c, 0L));
-	gallery_value("32-bit code: high halves are no part of numbers", 0, compat_wrong());
-	for (int i = 0; i < 50; i++) {
-		wrong += (uint64_t)raw_int80(SYS32_getpid) != pid();
-		wrong += raw_syscall(SYS32_getpid) != -ENOSYS;
-	}
-	gallery_value("SYSCALL and INT 0x80 in turns, each by its own table", 0, wrong);
 	pointers();
 }
 
@@ -396,23 +420,25 @@ static void call_from(uint64_t address)
 	__asm__ volatile("jmp *%0" : : "r"(address), "a"(SYS_getpid));
 }
 
-static long map_page(uint64_t va)
+static uint64_t map_page(uint64_t va)
 {
-	return raw_syscall(SYS_mmap, (long)va, PAGE_SIZE + 0L,
-	                   PROT_READ + PROT_WRITE + PROT_EXEC + 0L,
-	                   MAP_PRIVATE + MAP_ANONYMOUS + MAP_FIXED + 0L, -1L, 0L);
+	return (uint64_t)raw_syscall(SYS_mmap, (long)va, PAGE_SIZE + 0L,
+	                             PROT_READ + PROT_WRITE + PROT_EXEC + 0L,
+	                             MAP_PRIVATE + MAP_ANONYMOUS + MAP_FIXED + 0L, -1L, 0L);
 }
 
 static void hole(void)
 {
 	const uint64_t beyond = RS_USER_END - PAGE_SIZE;
+	static const struct values_row rows[] = {
+	    {"a page just below the hole cannot be had", map_page, RS_USER_END - PAGE_SIZE,
+	     (uint64_t)-ENOMEM},
+	    {"the page below that one can", map_page, RS_USER_END - 2 * PAGE_SIZE,
+	     RS_USER_END - 2 * PAGE_SIZE},
+	};
 	struct outcome got;
 
-	gallery_group("The canonical hole");
-	gallery_value("a page just below the hole cannot be had", (uint64_t)-ENOMEM,
-	              (uint64_t)map_page(beyond));
-	gallery_value("the page below that one can", beyond - PAGE_SIZE,
-	              (uint64_t)map_page(beyond - PAGE_SIZE));
+	values("The canonical hole", rows, ARRAY_SIZE(rows));
 	*(volatile uint16_t *)(beyond - 2) = 0x050f;
 	got = try(call_from, beyond - 2);
 	gallery_row("SYSCALL as the last instruction there can be",
@@ -473,10 +499,11 @@ static void load_ss(uint64_t selector)
 }
 
 /* A 16-bit stack segment would let IRETQ leak half of the kernel's RSP: there is none to load. */
-static uint64_t other_stacks(void)
+static uint64_t other_stacks(uint64_t unused)
 {
 	uint64_t others = 0;
 
+	(void)unused;
 	for (uint64_t selector = 3; selector < RS_GDT_ENTRIES * 8; selector += 4) {
 		const bool good = selector == RS_SEL_USER_DATA || selector == RS_SEL_USER_DATA2 ||
 		                  selector == RS_SEL_BASED;
@@ -486,24 +513,22 @@ static uint64_t other_stacks(void)
 	return others;
 }
 
-/* Another process runs, and comes back. */
-static uint64_t yield_with(uint16_t ds, uint16_t es, uint16_t fs, uint16_t gs)
+/* Another process runs, and comes back.  DS, ES, FS, GS, 16 bits each. */
+static uint64_t yield_with(uint64_t selectors)
 {
 	way_fill(&ways[0]);
 	way_in.gpr[RAX] = SYS_sched_yield;
-	way_in.ds = ds;
-	way_in.es = es;
-	way_in.fs = fs;
-	way_in.gs = gs;
+	__builtin_memcpy(&way_in.ds, &selectors, sizeof(selectors));
 	way_cross(ways[0].code);
 	return way_differences(ways[0].changed);
 }
 
 /* The neighbour runs inside each kind of call: those that leave fast must leave slowly. */
-static uint64_t yield_by_all(void)
+static uint64_t yield_by_all(uint64_t unused)
 {
 	uint64_t failed = 0;
 
+	(void)unused;
 	for (size_t i = 0; i < way_count; i++) {
 		const struct way *way = &ways[i];
 
@@ -519,15 +544,20 @@ static uint64_t yield_by_all(void)
 	return failed;
 }
 
+#define SELECTORS(ds, es, fs, gs) ((ds) | (es) << 16 | (uint64_t)(fs) << 32 | (uint64_t)(gs) << 48)
+
+static const struct values_row segment_rows[] = {
+    {"a switch inside every kind of call", yield_by_all, 0, 0},
+    {"SS takes the flat 32-bit data segments and no other", other_stacks, 0, 0},
+    {"a switch keeps odd selectors and bases", yield_with,
+     SELECTORS(RS_SEL_READ_ONLY, RS_SEL_USER_CODE, RS_SEL_BASED, 0), 0},
+    {"a switch keeps conforming code, RPL 0, a based GS", yield_with,
+     SELECTORS(RS_SEL_CONFORMING, RS_SEL_USER_DATA & ~3, 0, RS_SEL_BASED), 0},
+};
+
 static void segments(void)
 {
-	gallery_group("Switches and segments");
-	gallery_value("a switch inside every kind of call", 0, yield_by_all());
-	gallery_value("SS takes the flat 32-bit data segments and no other", 0, other_stacks());
-	gallery_value("a switch keeps odd selectors and bases", 0,
-	              yield_with(RS_SEL_READ_ONLY, RS_SEL_USER_CODE, RS_SEL_BASED, 0));
-	gallery_value("a switch keeps conforming code, RPL 0, a based GS", 0,
-	              yield_with(RS_SEL_CONFORMING, RS_SEL_USER_DATA & ~3, 0, RS_SEL_BASED));
+	values("Switches and segments", segment_rows, ARRAY_SIZE(segment_rows));
 	neighbour_end(); /* it has them loaded, too */
 	way_fill(&ways[0]);
 	way_in.gpr[RAX] = RS_SYS_GALLERY;

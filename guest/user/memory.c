@@ -176,7 +176,8 @@ static long in_a_child(uint64_t va, bool by_int80)
 	static const struct {
 		long (*by)(long number, ...);
 		long fork, exit, wait4;
-	} tables[] = {{raw_syscall, SYS_fork, SYS_exit, SYS_wait4}, {raw_int80, SYS32_fork, 1, 114}};
+	} tables[] = {{raw_syscall, SYS_fork, SYS_exit, SYS_wait4},
+	              {raw_int80, SYS32_fork, 1, 114}};
 	const __typeof__(tables[0]) *t = &tables[by_int80];
 	static uint32_t status;
 	long pid;

@@ -482,8 +482,7 @@ static const struct row ways_out[] = {
 
 static const struct row segments[] = {
     TRY("mov to cs", try_mov_cs, 0, FAULT(VECTOR_UD)),
-    TRY("push es in 64-bit code", try_push_es, 0, FAULT(VECTOR_UD)),
-    SELECTORS(SELECTOR_ROWS)};
+    TRY("push es in 64-bit code", try_push_es, 0, FAULT(VECTOR_UD)), SELECTORS(SELECTOR_ROWS)};
 
 /* ---- Ring 0's own walls ---------------------------------------------------------------------- */
 

@@ -8,8 +8,8 @@
 extern uint32_t way_bases;
 extern const char way_syscall[], way_int80[], way_sysenter[], way_callgate[], way_trap_gate[],
     way_ud[], way_pf[], way_gp[], way_de[], way_bp[], way_of[], way_db[], way_np[], way_iretq[],
-    way_lretq[], way_timer[], way_ud_32[], way_int80_32[], way_syscall_32[], way_sysenter_32[], way_sysenter_32_return[],
-    way_after_syscall[];
+    way_lretq[], way_timer[], way_ud_32[], way_int80_32[], way_syscall_32[], way_sysenter_32[],
+    way_sysenter_32_return[], way_after_syscall[];
 
 #define BIT(n) (UINT32_C(1) << (n))
 /* What the fault handler is told; of the flags it gets the arithmetic ones. */

@@ -279,6 +279,7 @@ START_TEST(tour_runs_processes)
 	must_say(_i, "tour", "out", "exited with 7; here the variable is still 1");
 	must_say(_i, "tour", "out", "was ended by signal 11");
 	must_say(_i, "tour", "out", "syscall(999) = -1, errno 38");
+	must_say(_i, "tour", "out", " passed, 0 failed, ");
 }
 END_TEST
 
