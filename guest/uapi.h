@@ -130,7 +130,8 @@
 #define RS_STATE_SILENT      9  /* the console is not told of processes that a fault ended */
 #define RS_STATE_INT80_DPL   10 /* of the IDT gate of INT 0x80 */
 #define RS_STATE_OSXSAVE     11 /* CR4.OSXSAVE; -EINVAL: the CPU has no XSAVE */
-#define RS_STATE_COUNT       12
+#define RS_STATE_BAD_IST     12 /* #DB's IST in the TSS is no address */
+#define RS_STATE_COUNT       13
 
 /* Attempts of rings 1 and 2 (RS_SYS_RING); each ends in UD2 when nothing stopped it. */
 #define RS_RING_NOTHING       0
