@@ -162,7 +162,7 @@
 #define RS_SEL_ABSENT_CODE  0xc3
 #define RS_SEL_BASED        0xcb /* user data with base RS_BASED */
 #define RS_BASED            0x12345000
-#define RS_SEL_TASK_GATE    0xd3 /* to the TSS */
+#define RS_SEL_TASK_GATE    0xd3  /* to the TSS */
 #define RS_SEL_LDT          0x07  /* index 0 of an LDT that does not exist */
 #define RS_SEL_BEYOND       0x103 /* the first entry beyond the GDT's limit */
 /* Gates of the gallery, in the IDT. */

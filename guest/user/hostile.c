@@ -270,6 +270,9 @@ static const struct row returns[] = {
 #define NOWHERE  0x10000000
 #define READONLY ((long)0x400000)
 
+#define KERNEL ((long)RS_KERNEL_TEXT)
+#define GOOD   ((long)&watched_ss)
+
 /* Linux's, for wait4. */
 #define WUNTRACED  2
 #define WCONTINUED 8
@@ -311,6 +314,39 @@ static const struct call {
     {"INT 0x80 number 125: mprotect", raw_int80, 125, 1, PAGE_SIZE, PROT_READ, -EINVAL},
     {"INT 0x80 number 162: nanosleep, of 32-bit words", raw_int80, 162, (long)second_too_much, 0, 0,
      -EINVAL},
+#define OWN(text, own, a, b, c, want)                                                              \
+	{                                                                                          \
+		text, raw_syscall, own, a, b, c, want                                              \
+	}
+    OWN("a fault handler in the kernel", RS_SYS_FAULT_HANDLER, KERNEL, 0, 0, -EINVAL),
+    OWN("a KPTI mode that is none", RS_SYS_PTI_MODE, RS_PTI_NOPCID + 1, 0, 0, -EINVAL),
+    OWN("a KPTI mode below all", RS_SYS_PTI_MODE, -2, 0, 0, -EINVAL),
+    OWN("a mark's slot that is none", RS_SYS_MARK, RS_MARKS, 0, 0, -EINVAL),
+    OWN("a slot for marks that is none", RS_SYS_MARK_SLOT, RS_MARKS, 0, 0, -EINVAL),
+    OWN("a slot for marks below all", RS_SYS_MARK_SLOT, -2, 0, 0, -EINVAL),
+    OWN("a loop in ring 0 without end", RS_SYS_RING0_LOOP, -1, 0, 0, -EINVAL),
+    OWN("more ranges than fit", RS_SYS_USER_ROOT, GOOD, RS_MAX_RANGES + 1, 0, -EINVAL),
+    OWN("more records than fit", RS_SYS_RECORD, GOOD, -1, 0, -EINVAL),
+    OWN("more rows of a gallery than fit", RS_SYS_ESCAPE, GOOD, -1, 0, -EINVAL),
+    OWN("more to torture than fits", RS_SYS_TORTURE, 0, GOOD, -1, -EINVAL),
+    OWN("a crash that is none", RS_SYS_CRASH, -1, 0, 0, -EINVAL),
+    OWN("the table's entry beyond its end", RS_SYS_TABLE, -1, GOOD, 0, -EINVAL),
+    OWN("an attempt of ring 0 that is none", RS_SYS_RING0, RS_RING0_COUNT, 0, 0, -EINVAL),
+    OWN("an attempt of ring 0 at the kernel", RS_SYS_RING0, RS_RING0_WRITE_USER, KERNEL, 0, -EPERM),
+    OWN("a state that is none", RS_SYS_STATE, RS_STATE_COUNT, 0, 0, -EINVAL),
+    OWN("a watchpoint in the kernel", RS_SYS_STATE, RS_STATE_WATCH, KERNEL, 0, -EINVAL),
+    OWN("a page of the kernel's to change", RS_SYS_STATE, RS_STATE_LEAF, KERNEL, 0, -EINVAL),
+    OWN("other bits of a leaf", RS_SYS_STATE, RS_STATE_LEAF_BITS, 7, 0, -EINVAL),
+    OWN("an IDT too short for system calls", RS_SYS_STATE, RS_STATE_IDT_LIMIT, 0x80, 0, -EINVAL),
+    OWN("an IDT too long", RS_SYS_STATE, RS_STATE_IDT_LIMIT, 257, 0, -EINVAL),
+    OWN("to go on in ring 0", RS_SYS_RING, 0, 0, 0, -EINVAL),
+    OWN("to go on in ring 3 as if between", RS_SYS_RING, 3, 0, 0, -EINVAL),
+    OWN("an attempt of ring 1 that is none", RS_SYS_RING, 1, RS_RING_COUNT, 0, -EINVAL),
+    OWN("ring 1 to jump into the kernel", RS_SYS_RING, 1, RS_RING_JUMP, KERNEL, -EPERM),
+    OWN("to return to ring 1", RS_SYS_RETURN, RS_SEL_RING1_CODE, RS_SEL_RING1_DATA, 0, -EPERM),
+    OWN("slices that end before they begin", RS_SYS_SLICES, 2, 1, 0, -EINVAL),
+    OWN("an act of threads that is none", RS_SYS_THREAD, -1, 0, 0, -EINVAL),
+    OWN("an act of kernel pages that is none", RS_SYS_KERNEL_PAGE, -1, 0, 0, -EINVAL),
 };
 
 /* Calls that take a pointer, and which argument it is. */
