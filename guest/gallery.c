@@ -29,6 +29,7 @@ bool gallery_is_open;
 #define FLAT       (UINT64_C(0xffff) | X86_BIT(44) | UINT64_C(0xf) << 48 | X86_BIT(55)) /* 4 GiB */
 #define CODE64     X86_BIT(53)
 #define BIG        X86_BIT(54)
+#define TASK_GATE  5 /* 32-bit mode's; reserved in 64-bit mode (SDM table 3-2) */
 #define BASE(base) (((uint64_t)(base)&0xffffff) << 16 | ((uint64_t)(base) >> 24) << 56)
 
 static const struct {
@@ -45,6 +46,7 @@ static const struct {
     {RS_SEL_RING2_DATA, FLAT | TYPE(DESC_DATA_RW) | DPL(2) | PRESENT | BIG},
     {RS_SEL_ABSENT_CODE, FLAT | TYPE(DESC_CODE_RX) | DPL(3) | CODE64},
     {RS_SEL_BASED, FLAT | BASE(RS_BASED) | TYPE(DESC_DATA_RW) | DPL(3) | PRESENT | BIG},
+    {RS_SEL_TASK_GATE, (uint64_t)RS_SEL_TSS << 16 | TYPE(TASK_GATE) | DPL(3) | PRESENT},
 };
 
 static const struct {
@@ -106,23 +108,23 @@ static void write_idt(bool open)
 	write_gate(&gates[2], trapgate_entry, TYPE(DESC_TRAP_GATE) | DPL(3) | PRESENT);
 }
 
+/* What each state is by itself, and what it is now. */
+#define USUAL_VALUES                                                                               \
+	{                                                                                          \
+		[RS_STATE_SCE] = 1, [RS_STATE_SYSENTER_CS] = 1, [RS_STATE_BP_DPL] = 3,             \
+		[RS_STATE_INT80_DPL] = 3, [RS_STATE_IDT_LIMIT] = 256                               \
+	}
+static const uint16_t usual[RS_STATE_COUNT] = USUAL_VALUES;
+static uint64_t values[RS_STATE_COUNT] = USUAL_VALUES;
+_Static_assert(RS_STATE_LEAF_BITS < RS_STATE_LEAF, "the bits go while it is known where they are");
+
 void gallery_open(bool open)
 {
-	static const struct {
-		uint32_t state;
-		uint64_t value;
-	} usual[] = {
-	    {RS_STATE_TSD, 0},       {RS_STATE_SCE, 1},         {RS_STATE_SYSENTER_CS, 1},
-	    {RS_STATE_BP_DPL, 3},    {RS_STATE_INT80_DPL, 3},   {RS_STATE_PKE, 0},
-	    {RS_STATE_LEAF_BITS, 0}, {RS_STATE_IDT_LIMIT, 256}, {RS_STATE_WATCH, 0},
-	    {RS_STATE_SILENT, 0},
-	};
-
 	if (open == gallery_is_open)
 		return;
 	if (!open)
-		for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
-			gallery_state(usual[i].state, usual[i].value);
+		for (uint32_t state = 0; state < RS_STATE_COUNT; state++)
+			gallery_state(state, usual[state]);
 	write_idt(open);
 	write_gdt(open);
 	gallery_is_open = open;
@@ -216,6 +218,16 @@ static void undefined(uint64_t unused)
 	__asm__ volatile("ud2");
 }
 
+static void sysret(uint64_t rip)
+{
+	__asm__ volatile("sysretq" : : "c"(rip));
+}
+
+static void sysexit(uint64_t rip)
+{
+	__asm__ volatile("sysexitq" : : "c"(rip), "d"(rip));
+}
+
 #define NOTHING      RS_STACKS_BASE /* the guard of the first kernel stack */
 #define NONCANONICAL (UINT64_C(1) << 63)
 
@@ -242,12 +254,19 @@ static const struct {
     [RS_RING0_SS_RPL3] = {load_ss, RS_SEL_USER_DATA},
     [RS_RING0_DIVIDE] = {divide, 0},
     [RS_RING0_UNDEFINED] = {undefined, 0},
+    [RS_RING0_SYSRET] = {sysret, NONCANONICAL},
+    [RS_RING0_SYSEXIT] = {sysexit, NONCANONICAL},
 };
 
 int64_t gallery_ring0(uint32_t kind, uint64_t address, struct rs_fault *fault)
 {
+	const struct rs_boot *boot = (const struct rs_boot *)RS_BOOT_PAGE;
+
 	if (kind >= RS_RING0_COUNT)
 		return -EINVAL;
+	/* AMD's go to ring 3 first, with what the kernel has in GS and RSP. */
+	if (kind >= RS_RING0_SYSRET && !(boot->features & RS_FEATURE_INTEL))
+		return -EPERM;
 	if (kind > RS_RING0_FETCH_USER)
 		address = attempts[kind].address;
 	else if (address >= USER_TOP)
@@ -259,12 +278,6 @@ int64_t gallery_ring0(uint32_t kind, uint64_t address, struct rs_fault *fault)
 }
 
 /* ---- States ---------------------------------------------------------------------------------- */
-
-static uint64_t values[RS_STATE_COUNT] = {[RS_STATE_SCE] = 1,
-                                          [RS_STATE_SYSENTER_CS] = 1,
-                                          [RS_STATE_BP_DPL] = 3,
-                                          [RS_STATE_INT80_DPL] = 3,
-                                          [RS_STATE_IDT_LIMIT] = 256};
 
 static bool set_cr4_bit(uint64_t bit, uint64_t on)
 {
@@ -345,9 +358,12 @@ static bool set_watch(uint64_t address)
 
 static bool set_state(uint32_t state, uint64_t value)
 {
+	static const uint32_t cr4_bits[RS_STATE_COUNT] = {
+	    [RS_STATE_TSD] = CR4_TSD, [RS_STATE_PKE] = CR4_PKE, [RS_STATE_OSXSAVE] = CR4_OSXSAVE};
+
+	if (cr4_bits[state])
+		return set_cr4_bit(cr4_bits[state], value);
 	switch (state) {
-	case RS_STATE_TSD:
-		return set_cr4_bit(CR4_TSD, value);
 	case RS_STATE_SCE:
 		return set_sce(value);
 	case RS_STATE_SYSENTER_CS:
@@ -358,14 +374,15 @@ static bool set_state(uint32_t state, uint64_t value)
 		return set_dpl(0x80, value);
 	case RS_STATE_IDT_LIMIT:
 		return set_idt_limit(value);
-	case RS_STATE_PKE:
-		return set_cr4_bit(CR4_PKE, value);
 	case RS_STATE_LEAF_BITS:
 		return set_leaf_bits(value);
 	case RS_STATE_LEAF:
 		return value < USER_TOP;
 	case RS_STATE_WATCH:
 		return set_watch(value);
+	case RS_STATE_BAD_IST:
+		((struct desc_tss *)((uint64_t)this_cpu() + RS_ENTRY_TSS))->ist[2][1] ^= 1 << 30;
+		return true;
 	case RS_STATE_SILENT:
 		gallery_silent = value;
 		return true;

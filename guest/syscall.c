@@ -34,6 +34,8 @@ SYSCALL_DEFINE3(write, uint32_t, fd, uint64_t, buffer, uint64_t, count)
 
 	if (fd != 1 && fd != 2)
 		return -EBADF;
+	if (!user_range(buffer, count))
+		return -EFAULT;
 	if (count > sizeof(call->data))
 		count = sizeof(call->data); /* a short write; the caller goes on */
 	if (!copy_from_user(call->data, buffer, count))
@@ -147,14 +149,18 @@ SYSCALL_DEFINE1(exit, uint32_t, status)
 }
 
 #define WNOHANG 1
+#define WAIT_OPTIONS                                                                               \
+	0x6000000b /* WNOHANG WUNTRACED WCONTINUED __WNOTHREAD __WALL: no more happens */
 
 SYSCALL_DEFINE4(wait4, int32_t, pid, uint64_t, status, uint32_t, options, uint64_t, rusage)
 {
 	uint32_t value;
 	int64_t result;
 
-	if ((options & ~(uint32_t)WNOHANG) || rusage)
+	if ((options & ~(uint32_t)WAIT_OPTIONS) || rusage)
 		return -EINVAL;
+	if (pid == INT32_MIN)
+		return -ESRCH;
 	/* Process groups do not exist: everybody is in one. */
 	result = process_wait(pid > 0 ? pid : -1, &value, options & WNOHANG);
 	if (result > 0 && status && !copy_to_user(status, &value, sizeof(value)))

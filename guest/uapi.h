@@ -113,7 +113,9 @@
 #define RS_RING0_SS_RPL3            16
 #define RS_RING0_DIVIDE             17
 #define RS_RING0_UNDEFINED          18
-#define RS_RING0_COUNT              19
+#define RS_RING0_SYSRET             19 /* to no address; on AMD it would fault in ring 3 */
+#define RS_RING0_SYSEXIT            20 /* likewise */
+#define RS_RING0_COUNT              21
 
 /* States (RS_SYS_STATE).  RS_SYS_GALLERY(0) undoes each of them. */
 #define RS_STATE_TSD         0  /* CR4.TSD */
@@ -127,7 +129,9 @@
 #define RS_STATE_WATCH       8  /* a user address watched by DR0; 0: none */
 #define RS_STATE_SILENT      9  /* the console is not told of processes that a fault ended */
 #define RS_STATE_INT80_DPL   10 /* of the IDT gate of INT 0x80 */
-#define RS_STATE_COUNT       11
+#define RS_STATE_OSXSAVE     11 /* CR4.OSXSAVE; -EINVAL: the CPU has no XSAVE */
+#define RS_STATE_BAD_IST     12 /* #DB's IST in the TSS is no address */
+#define RS_STATE_COUNT       13
 
 /* Attempts of rings 1 and 2 (RS_SYS_RING); each ends in UD2 when nothing stopped it. */
 #define RS_RING_NOTHING       0
@@ -158,6 +162,7 @@
 #define RS_SEL_ABSENT_CODE  0xc3
 #define RS_SEL_BASED        0xcb /* user data with base RS_BASED */
 #define RS_BASED            0x12345000
+#define RS_SEL_TASK_GATE    0xd3  /* to the TSS */
 #define RS_SEL_LDT          0x07  /* index 0 of an LDT that does not exist */
 #define RS_SEL_BEYOND       0x103 /* the first entry beyond the GDT's limit */
 /* Gates of the gallery, in the IDT. */

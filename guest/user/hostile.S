@@ -21,6 +21,8 @@ recursive_handler:
 	or %rdi, (%rsp)
 	popfq
 	\crossing
+	.globl \name\()_behind
+\name\()_behind:
 	nop
 	pushfq
 	andq $~(RFLAGS_TF | RFLAGS_NT), (%rsp)
@@ -42,6 +44,9 @@ flags_ud:
 	.globl flags_int3
 flags_int3:
 	WITH_FLAGS flags_int3_go, int3
+	.globl flags_int14
+flags_int14:
+	WITH_FLAGS flags_int14_go, int $14
 	.globl flags_sysenter
 flags_sysenter:
 	mov $39, %eax
@@ -160,6 +165,10 @@ storm_again:
 /* Where the RIP of a fault or trap must be. */
 	.globl frame_int14, frame_int3, frame_int3_after, frame_rex_int3, frame_rex_int3_after
 frame_int14:
+	int $14
+	.globl frame_rex_int14
+frame_rex_int14:
+	.byte 0x48
 	int $14
 frame_int3:
 	int3

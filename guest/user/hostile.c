@@ -20,14 +20,29 @@ void flags_syscall(uint64_t), flags_int80(uint64_t), flags_int3(uint64_t), flags
     shadow_int3(uint64_t), shadow_syscall(uint64_t), shadow_int80(uint64_t),
     shadow_int3_gs(uint64_t), shadow_syscall_gs(uint64_t), shadow_pop_int80(uint64_t),
     shadow_sysenter(uint64_t), return_to(uint64_t), frame_int14(uint64_t), frame_int3(uint64_t),
-    frame_rex_int3(uint64_t);
-extern const char frame_int3_after[], frame_rex_int3_after[];
+    frame_rex_int3(uint64_t), frame_rex_int14(uint64_t), flags_int14(uint64_t);
+extern const char frame_int3_after[], frame_rex_int3_after[], flags_int3_go_behind[],
+    flags_int14_go_behind[];
 extern uint64_t recursions;
 extern uint16_t watched_ss;
 
 static uint64_t pid(void)
 {
 	return (uint64_t)raw_syscall(SYS_getpid);
+}
+
+/* What must come of a few calls together; mostly a count of what was wrong. */
+struct values_row {
+	const char *name;
+	uint64_t (*get)(uint64_t arg);
+	uint64_t arg, want;
+};
+
+static void values(const char *title, const struct values_row *rows, size_t count)
+{
+	gallery_group(title);
+	for (const struct values_row *row = rows; row < rows + count; row++)
+		gallery_value(row->name, row->want, row->get(row->arg));
 }
 
 /* ---- All ways at once ------------------------------------------------------------------------ */
@@ -148,6 +163,8 @@ static const struct row traps[] = {
      BEHIND},
     TRY_IF("TF, then SYSENTER: #DB in ring 0, TF is lost", flags_sysenter, RFLAGS_TF, PASSES, 0,
            RS_FEATURE_AMD),
+    TRY_IF("TF, then SYSENTER on AMD: #UD", flags_sysenter, RFLAGS_TF, FAULT(VECTOR_UD),
+           RS_FEATURE_AMD, 0),
     TRY("TF, then a call gate: #DB in ring 0, TF is lost", flags_callgate, RFLAGS_TF, PASSES),
     TRY("TF, then UD2: #UD", flags_ud, RFLAGS_TF, FAULT(VECTOR_UD)),
     TRY("TF, then INT3: #BP", flags_int3, RFLAGS_TF, FAULT(VECTOR_BP)),
@@ -198,6 +215,18 @@ static struct place {
     {0, RS_SEL_USER_CODE, 3},
     [AT_HOLE] = {0x800000000000, RS_SEL_USER_CODE, RS_SEL_USER_DATA},
     {0x10000000, RS_SEL_USER_CODE, RS_SEL_USER_DATA},
+    {0, RS_SEL_LDT, RS_SEL_USER_DATA},
+    {0, RS_SEL_TSS | 3, RS_SEL_USER_DATA},
+    {0, RS_SEL_GATE, RS_SEL_USER_DATA},
+    {0, RS_SEL_EXECUTE_ONLY, RS_SEL_USER_DATA},
+    {0, RS_SEL_CONFORMING | 3, RS_SEL_USER_DATA},
+    {0, RS_SEL_USER_CODE, RS_SEL_LDT},
+    {0, RS_SEL_USER_CODE, RS_SEL_TSS | 3},
+    {0, RS_SEL_USER_CODE, RS_SEL_BEYOND},
+    {0, RS_SEL_USER_CODE, 0},
+    {0, RS_SEL_USER_CODE, RS_SEL_USER_DATA & ~3},
+    {0, RS_SEL_USER_CODE, RS_SEL_BASED},
+    {0, RS_SEL_USER_CODE, RS_SEL_EXECUTE_ONLY},
 };
 
 #define RETURN(text, place, ...)                                                                   \
@@ -221,6 +250,18 @@ static const struct row returns[] = {
     RETURN("to SS null", 11, GP(0)),
     RETURN("to RIP at the hole", AT_HOLE, GP(0)),
     RETURN("to RIP unmapped", 13, PF(PF_U | PF_ID)),
+    RETURN("to CS an LDT selector, null LDT", 14, GP(RS_SEL_LDT & ~3)),
+    RETURN("to CS the TSS", 15, GP(RS_SEL_TSS)),
+    RETURN("to CS a call gate", 16, GP(RS_SEL_GATE & ~3)),
+    RETURN("to CS execute-only", 17, PASSES),
+    RETURN("to CS conforming, of ring 0", 18, PASSES),
+    RETURN("to SS an LDT selector, null LDT", 19, GP(RS_SEL_LDT & ~3)),
+    RETURN("to SS the TSS", 20, GP(RS_SEL_TSS)),
+    RETURN("to SS beyond the GDT's limit", 21, GP(RS_SEL_BEYOND & ~3)),
+    RETURN("to SS null, RPL 0", 22, GP(0)),
+    RETURN("to SS with RPL 0", 23, GP(RS_SEL_USER_DATA & ~3)),
+    RETURN("to SS with a base, which is ignored", 24, PASSES),
+    RETURN("to SS execute-only code", 25, GP(RS_SEL_EXECUTE_ONLY & ~3)),
 };
 
 /* ---- Numbers and pointers -------------------------------------------------------------------- */
@@ -228,6 +269,15 @@ static const struct row returns[] = {
 #define HIGH     ((long)0xfffffffe00000000)
 #define NOWHERE  0x10000000
 #define READONLY ((long)0x400000)
+
+#define KERNEL ((long)RS_KERNEL_TEXT)
+#define GOOD   ((long)&watched_ss)
+
+/* Linux's, for wait4. */
+#define WUNTRACED  2
+#define WCONTINUED 8
+
+static const int32_t second_too_much[2] = {0, 1000000000};
 
 /* Calls, and what each returns. */
 static const struct call {
@@ -242,6 +292,9 @@ static const struct call {
     {"SYSCALL: the high half of RAX is part of it", raw_syscall, 1L << 32 | SYS_getpid, 0, 0, 0,
      -ENOSYS},
     {"a length of all ones", raw_syscall, SYS_write, 1, NOWHERE, -1, -EFAULT},
+    {"a length of all ones, from a good pointer", raw_syscall, SYS_write, 1, (long)&watched_ss, -1,
+     -EFAULT},
+    {"write of nothing", raw_syscall, SYS_write, 1, (long)&watched_ss, 0, 0},
     {"write to standard input", raw_syscall, SYS_write, 0, (long)&watched_ss, 1, -EBADF},
     {"write to a descriptor that is none", raw_syscall, SYS_write, -1, (long)&watched_ss, 1,
      -EBADF},
@@ -249,15 +302,111 @@ static const struct call {
     {"read of nothing", raw_syscall, SYS_read, 0, (long)&watched_ss, 0, 0},
     {"read into read-only memory", raw_syscall, SYS_read, 0, READONLY, -1, -EFAULT},
     {"wait4 for a child that is none", raw_syscall, SYS_wait4, 1, 0, 0, -ECHILD},
+    {"wait4 for the lowest number there is", raw_syscall, SYS_wait4, INT32_MIN, 0, 0, -ESRCH},
     {"wait4 with options that are none", raw_syscall, SYS_wait4, -1, 0, -1, -EINVAL},
+    {"wait4 with options for what never happens", raw_syscall, SYS_wait4, 1, 0,
+     WUNTRACED | WCONTINUED, -ECHILD},
+    {"INT 0x80 number 3: read", raw_int80, 3, 0, (long)&watched_ss, 0, 0},
+    {"INT 0x80 number 45: brk", raw_int80, 45, 0, 0, 0, NOWHERE},
+    {"INT 0x80 number 64: getppid", raw_int80, 64, 0, 0, 0, 0},
+    {"INT 0x80 number 91: munmap", raw_int80, 91, 0, 0, 0, -EINVAL},
+    {"INT 0x80 number 114: wait4", raw_int80, 114, 1, 0, 0, -ECHILD},
+    {"INT 0x80 number 125: mprotect", raw_int80, 125, 1, PAGE_SIZE, PROT_READ, -EINVAL},
+    {"INT 0x80 number 162: nanosleep, of 32-bit words", raw_int80, 162, (long)second_too_much, 0, 0,
+     -EINVAL},
+#define OWN(text, own, a, b, c, want)                                                              \
+	{                                                                                          \
+		text, raw_syscall, own, a, b, c, want                                              \
+	}
+    OWN("a fault handler in the kernel", RS_SYS_FAULT_HANDLER, KERNEL, 0, 0, -EINVAL),
+    OWN("a KPTI mode that is none", RS_SYS_PTI_MODE, RS_PTI_NOPCID + 1, 0, 0, -EINVAL),
+    OWN("a KPTI mode below all", RS_SYS_PTI_MODE, -2, 0, 0, -EINVAL),
+    OWN("a mark's slot that is none", RS_SYS_MARK, RS_MARKS, 0, 0, -EINVAL),
+    OWN("a slot for marks that is none", RS_SYS_MARK_SLOT, RS_MARKS, 0, 0, -EINVAL),
+    OWN("a slot for marks below all", RS_SYS_MARK_SLOT, -2, 0, 0, -EINVAL),
+    OWN("a loop in ring 0 without end", RS_SYS_RING0_LOOP, -1, 0, 0, -EINVAL),
+    OWN("more ranges than fit", RS_SYS_USER_ROOT, GOOD, RS_MAX_RANGES + 1, 0, -EINVAL),
+    OWN("more records than fit", RS_SYS_RECORD, GOOD, -1, 0, -EINVAL),
+    OWN("more rows of a gallery than fit", RS_SYS_ESCAPE, GOOD, -1, 0, -EINVAL),
+    OWN("more to torture than fits", RS_SYS_TORTURE, 0, GOOD, -1, -EINVAL),
+    OWN("a crash that is none", RS_SYS_CRASH, -1, 0, 0, -EINVAL),
+    OWN("the table's entry beyond its end", RS_SYS_TABLE, -1, GOOD, 0, -EINVAL),
+    OWN("an attempt of ring 0 that is none", RS_SYS_RING0, RS_RING0_COUNT, 0, 0, -EINVAL),
+    OWN("an attempt of ring 0 at the kernel", RS_SYS_RING0, RS_RING0_WRITE_USER, KERNEL, 0, -EPERM),
+    OWN("a state that is none", RS_SYS_STATE, RS_STATE_COUNT, 0, 0, -EINVAL),
+    OWN("a watchpoint in the kernel", RS_SYS_STATE, RS_STATE_WATCH, KERNEL, 0, -EINVAL),
+    OWN("a page of the kernel's to change", RS_SYS_STATE, RS_STATE_LEAF, KERNEL, 0, -EINVAL),
+    OWN("other bits of a leaf", RS_SYS_STATE, RS_STATE_LEAF_BITS, 7, 0, -EINVAL),
+    OWN("an IDT too short for system calls", RS_SYS_STATE, RS_STATE_IDT_LIMIT, 0x80, 0, -EINVAL),
+    OWN("an IDT too long", RS_SYS_STATE, RS_STATE_IDT_LIMIT, 257, 0, -EINVAL),
+    OWN("to go on in ring 0", RS_SYS_RING, 0, 0, 0, -EINVAL),
+    OWN("to go on in ring 3 as if between", RS_SYS_RING, 3, 0, 0, -EINVAL),
+    OWN("an attempt of ring 1 that is none", RS_SYS_RING, 1, RS_RING_COUNT, 0, -EINVAL),
+    OWN("ring 1 to jump into the kernel", RS_SYS_RING, 1, RS_RING_JUMP, KERNEL, -EPERM),
+    OWN("to return to ring 1", RS_SYS_RETURN, RS_SEL_RING1_CODE, RS_SEL_RING1_DATA, 0, -EPERM),
+    OWN("slices that end before they begin", RS_SYS_SLICES, 2, 1, 0, -EINVAL),
+    OWN("an act of threads that is none", RS_SYS_THREAD, -1, 0, 0, -EINVAL),
+    OWN("an act of kernel pages that is none", RS_SYS_KERNEL_PAGE, -1, 0, 0, -EINVAL),
 };
+
+/* Calls that take a pointer, and which argument it is. */
+static const struct pointer_call {
+	const char *name;
+	long (*by)(long number, ...);
+	uint16_t number, pointer;
+	int32_t a, b, c;
+} pointer_calls[] = {
+#define POINTER(text, ...)                                                                         \
+	{                                                                                          \
+		text ": bad pointers are EFAULT", __VA_ARGS__                                      \
+	}
+    POINTER("write", raw_syscall, SYS_write, 1, 1, 0, 8),
+    POINTER("read", raw_syscall, SYS_read, 1, 0, 0, 8),
+    POINTER("nanosleep", raw_syscall, SYS_nanosleep, 0, 0, 0, 0),
+    POINTER("marks", raw_syscall, RS_SYS_MARKS, 0, 0, 0, 0),
+    POINTER("count_pages", raw_syscall, RS_SYS_COUNT_PAGES, 0, 0, 0, 0),
+    POINTER("info", raw_syscall, RS_SYS_INFO, 0, 0, 0, 0),
+    POINTER("user_root", raw_syscall, RS_SYS_USER_ROOT, 0, 0, 1, 0),
+    POINTER("record", raw_syscall, RS_SYS_RECORD, 0, 0, 1, 0),
+    POINTER("escape", raw_syscall, RS_SYS_ESCAPE, 0, 0, 1, 0),
+    POINTER("ring0", raw_syscall, RS_SYS_RING0, 2, RS_RING0_UNDEFINED, 0, 0),
+    POINTER("stats", raw_syscall, RS_SYS_STATS, 0, 0, 0, 0),
+    POINTER("table", raw_syscall, RS_SYS_TABLE, 1, 0, 0, 0),
+    POINTER("torture", raw_syscall, RS_SYS_TORTURE, 1, 0, 0, 8),
+    POINTER("write by INT 0x80", raw_int80, SYS32_write, 1, 1, 0, 8),
+    POINTER("read by INT 0x80", raw_int80, 3, 1, 0, 0, 8),
+    POINTER("mmap by INT 0x80", raw_int80, SYS32_mmap, 0, 0, 0, 0),
+    POINTER("nanosleep by INT 0x80", raw_int80, 162, 0, 0, 0, 0),
+};
+
+/* Nothing is there for ring 3; their low halves, which INT 0x80 has of them, lead nowhere either.
+ */
+static const uint64_t bad[] = {
+    0, RS_KERNEL_TEXT, RS_DIRECT_BASE, 0x7ffffffff000, 0x800000000000, UINT64_MAX};
+
+static void pointers(void)
+{
+	for (const struct pointer_call *c = pointer_calls;
+	     c < pointer_calls + ARRAY_SIZE(pointer_calls); c++) {
+		uint64_t wrong = 0;
+
+		for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+			long arg[3] = {c->a, c->b, c->c};
+
+			arg[c->pointer] = (long)bad[i];
+			wrong += c->by(c->number, arg[0], arg[1], arg[2]) != -EFAULT;
+		}
+		gallery_value(c->name, 0, wrong);
+	}
+}
 
 #define NUMBERS (RS_SYS_BASE + RS_SYS_COUNT + 32)
 
 /* Of calls by one of the tables, which numbers that it does not have give something else than
  * ENOSYS. */
-static uint64_t numbers_wrong(long (*by)(long number, ...), uint32_t way)
+static uint64_t numbers_wrong(uint64_t way)
 {
+	long (*const by)(long number, ...) = way == RS_TABLE_64 ? raw_syscall : raw_int80;
 	static const uint64_t huge[] = {0x7fffffff, 0x80000000, 0xffffffff, (uint64_t)1 << 63,
 	                                UINT64_MAX};
 	uint8_t known[NUMBERS] = {0};
@@ -275,10 +424,11 @@ static uint64_t numbers_wrong(long (*by)(long number, ...), uint32_t way)
 }
 
 /* The high halves do not go through an entry from 32-bit code. */
-static uint64_t compat_wrong(void)
+static uint64_t compat_wrong(uint64_t unused)
 {
 	uint64_t wrong = 0;
 
+	(void)unused;
 	for (size_t i = 0; i < way_count; i++) {
 		if (!is_fit(&ways[i], 1 << WAY_CALL32))
 			continue;
@@ -291,35 +441,35 @@ static uint64_t compat_wrong(void)
 	return wrong;
 }
 
-static void numbers(void)
+/* Each by its own table, whatever came before. */
+static uint64_t turns_wrong(uint64_t turns)
 {
-	static const uint64_t bad[] = {
-	    0, RS_KERNEL_TEXT, RS_DIRECT_BASE, 0x7ffffffff000, 0x800000000000, UINT64_MAX};
 	uint64_t wrong = 0;
 
-	gallery_group("Numbers and pointers");
-	gallery_value("SYSCALL: numbers that are not in the kernel's table", 0,
-	              numbers_wrong(raw_syscall, RS_TABLE_64));
-	gallery_value("INT 0x80: numbers that are not in the kernel's table", 0,
-	              numbers_wrong(raw_int80, RS_TABLE_I386));
+	for (; turns; turns--) {
+		wrong += (uint64_t)raw_int80(SYS32_getpid) != pid();
+		wrong += raw_syscall(SYS32_getpid) != -ENOSYS;
+	}
+	return wrong;
+}
+
+static const struct values_row number_rows[] = {
+    {"SYSCALL: numbers that are not in the kernel's table", numbers_wrong, RS_TABLE_64, 0},
+    {"INT 0x80: numbers that are not in the kernel's table", numbers_wrong, RS_TABLE_I386, 0},
+    {"32-bit code: high halves are no part of numbers", compat_wrong, 0, 0},
+    {"SYSCALL and INT 0x80 in turns, each by its own table", turns_wrong, 50, 0},
+};
+
+static void numbers(void)
+{
+	values("Numbers and pointers", number_rows, ARRAY_SIZE(number_rows));
 	for (const struct call *c = calls; c < calls + ARRAY_SIZE(calls); c++)
 		gallery_value(c->name,
 		              c->want                              ? (uint64_t)c->want
 		              : c->number == (HIGH | SYS32_getpid) ? pid()
 		                                                   : 0,
 		              (uint64_t)c->by(c->number, c->a, c->b, c->c, 0L));
-	gallery_value("32-bit code: high halves are no part of numbers", 0, compat_wrong());
-	for (int i = 0; i < 50; i++) {
-		wrong += (uint64_t)raw_int80(SYS32_getpid) != pid();
-		wrong += raw_syscall(SYS32_getpid) != -ENOSYS;
-	}
-	gallery_value("SYSCALL and INT 0x80 in turns, each by its own table", 0, wrong);
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		wrong += raw_syscall(SYS_write, 1L, (long)bad[i], 8L) != -EFAULT;
-		wrong += raw_syscall(SYS_read, 0L, (long)bad[i], 8L) != -EFAULT;
-		wrong += raw_syscall(RS_SYS_INFO, (long)bad[i]) != -EFAULT;
-	}
-	gallery_value("pointers to nowhere, to the kernel, into the hole: EFAULT", 0, wrong);
+	pointers();
 }
 
 /* ---- The canonical hole ---------------------------------------------------------------------- */
@@ -330,23 +480,25 @@ static void call_from(uint64_t address)
 	__asm__ volatile("jmp *%0" : : "r"(address), "a"(SYS_getpid));
 }
 
-static long map_page(uint64_t va)
+static uint64_t map_page(uint64_t va)
 {
-	return raw_syscall(SYS_mmap, (long)va, PAGE_SIZE + 0L,
-	                   PROT_READ + PROT_WRITE + PROT_EXEC + 0L,
-	                   MAP_PRIVATE + MAP_ANONYMOUS + MAP_FIXED + 0L, -1L, 0L);
+	return (uint64_t)raw_syscall(SYS_mmap, (long)va, PAGE_SIZE + 0L,
+	                             PROT_READ + PROT_WRITE + PROT_EXEC + 0L,
+	                             MAP_PRIVATE + MAP_ANONYMOUS + MAP_FIXED + 0L, -1L, 0L);
 }
 
 static void hole(void)
 {
 	const uint64_t beyond = RS_USER_END - PAGE_SIZE;
+	static const struct values_row rows[] = {
+	    {"a page just below the hole cannot be had", map_page, RS_USER_END - PAGE_SIZE,
+	     (uint64_t)-ENOMEM},
+	    {"the page below that one can", map_page, RS_USER_END - 2 * PAGE_SIZE,
+	     RS_USER_END - 2 * PAGE_SIZE},
+	};
 	struct outcome got;
 
-	gallery_group("The canonical hole");
-	gallery_value("a page just below the hole cannot be had", (uint64_t)-ENOMEM,
-	              (uint64_t)map_page(beyond));
-	gallery_value("the page below that one can", beyond - PAGE_SIZE,
-	              (uint64_t)map_page(beyond - PAGE_SIZE));
+	values("The canonical hole", rows, ARRAY_SIZE(rows));
 	*(volatile uint16_t *)(beyond - 2) = 0x050f;
 	got = try(call_from, beyond - 2);
 	gallery_row("SYSCALL as the last instruction there can be",
@@ -407,10 +559,11 @@ static void load_ss(uint64_t selector)
 }
 
 /* A 16-bit stack segment would let IRETQ leak half of the kernel's RSP: there is none to load. */
-static uint64_t other_stacks(void)
+static uint64_t other_stacks(uint64_t unused)
 {
 	uint64_t others = 0;
 
+	(void)unused;
 	for (uint64_t selector = 3; selector < RS_GDT_ENTRIES * 8; selector += 4) {
 		const bool good = selector == RS_SEL_USER_DATA || selector == RS_SEL_USER_DATA2 ||
 		                  selector == RS_SEL_BASED;
@@ -420,24 +573,22 @@ static uint64_t other_stacks(void)
 	return others;
 }
 
-/* Another process runs, and comes back. */
-static uint64_t yield_with(uint16_t ds, uint16_t es, uint16_t fs, uint16_t gs)
+/* Another process runs, and comes back.  DS, ES, FS, GS, 16 bits each. */
+static uint64_t yield_with(uint64_t selectors)
 {
 	way_fill(&ways[0]);
 	way_in.gpr[RAX] = SYS_sched_yield;
-	way_in.ds = ds;
-	way_in.es = es;
-	way_in.fs = fs;
-	way_in.gs = gs;
+	__builtin_memcpy(&way_in.ds, &selectors, sizeof(selectors));
 	way_cross(ways[0].code);
 	return way_differences(ways[0].changed);
 }
 
 /* The neighbour runs inside each kind of call: those that leave fast must leave slowly. */
-static uint64_t yield_by_all(void)
+static uint64_t yield_by_all(uint64_t unused)
 {
 	uint64_t failed = 0;
 
+	(void)unused;
 	for (size_t i = 0; i < way_count; i++) {
 		const struct way *way = &ways[i];
 
@@ -453,15 +604,20 @@ static uint64_t yield_by_all(void)
 	return failed;
 }
 
+#define SELECTORS(ds, es, fs, gs) ((ds) | (es) << 16 | (uint64_t)(fs) << 32 | (uint64_t)(gs) << 48)
+
+static const struct values_row segment_rows[] = {
+    {"a switch inside every kind of call", yield_by_all, 0, 0},
+    {"SS takes the flat 32-bit data segments and no other", other_stacks, 0, 0},
+    {"a switch keeps odd selectors and bases", yield_with,
+     SELECTORS(RS_SEL_READ_ONLY, RS_SEL_USER_CODE, RS_SEL_BASED, 0), 0},
+    {"a switch keeps conforming code, RPL 0, a based GS", yield_with,
+     SELECTORS(RS_SEL_CONFORMING, RS_SEL_USER_DATA & ~3, 0, RS_SEL_BASED), 0},
+};
+
 static void segments(void)
 {
-	gallery_group("Switches and segments");
-	gallery_value("a switch inside every kind of call", 0, yield_by_all());
-	gallery_value("SS takes the flat 32-bit data segments and no other", 0, other_stacks());
-	gallery_value("a switch keeps odd selectors and bases", 0,
-	              yield_with(RS_SEL_READ_ONLY, RS_SEL_USER_CODE, RS_SEL_BASED, 0));
-	gallery_value("a switch keeps conforming code, RPL 0, a based GS", 0,
-	              yield_with(RS_SEL_CONFORMING, RS_SEL_USER_DATA & ~3, 0, RS_SEL_BASED));
+	values("Switches and segments", segment_rows, ARRAY_SIZE(segment_rows));
 	neighbour_end(); /* it has them loaded, too */
 	way_fill(&ways[0]);
 	way_in.gpr[RAX] = RS_SYS_GALLERY;
@@ -484,11 +640,30 @@ static void read_null(uint64_t unused)
 	*(volatile const char *)0;
 }
 
-static void frame(const char *name, void (*act)(uint64_t), uint64_t rip)
-{
-	try(act, 0);
-	gallery_value(name, rip, try_fault.rip);
-}
+/* Where RIP must be in the frame of a fault (at the instruction) or a trap (behind it). */
+static const struct frame {
+	const char *rip_row, *rf_row;
+	void (*act)(uint64_t flags);
+	uint64_t flags;
+	uint64_t rip, rf; /* as saved */
+} frames[] = {
+#define FAULT_FRAME(text, attempt, flags, at)                                                      \
+	{                                                                                          \
+		text ": RIP at it", text ": RF is saved as 1", attempt, flags, (uint64_t)(at),     \
+		    RFLAGS_RF                                                                      \
+	}
+#define TRAP_FRAME(text, attempt, flags, behind)                                                   \
+	{                                                                                          \
+		text ": RIP behind it", text ": RF is saved as 0", attempt, flags,                 \
+		    (uint64_t)(behind), 0                                                          \
+	}
+    FAULT_FRAME("int 14", frame_int14, 0, frame_int14),
+    FAULT_FRAME("int 14 with a prefix", frame_rex_int14, 0, frame_rex_int14),
+    FAULT_FRAME("int 14 with TF", flags_int14, RFLAGS_TF, flags_int14_go_behind - 2),
+    TRAP_FRAME("int3", frame_int3, 0, frame_int3_after),
+    TRAP_FRAME("int3 with a prefix", frame_rex_int3, 0, frame_rex_int3_after),
+    TRAP_FRAME("int3 with TF", flags_int3, RFLAGS_TF, flags_int3_go_behind),
+};
 
 /* Of the last fault. */
 static uint64_t fault_rf(void)
@@ -510,11 +685,11 @@ static void faults(void)
 	try_handle();
 	gallery_row("a fault handler that faults, 1000 deep", (struct outcome){VECTOR_PF, PF_U, 0},
 	            recursions == 1000 ? got : outcome_wrong(recursions));
-	frame("int 14: RIP at the instruction", frame_int14, (uint64_t)frame_int14);
-	gallery_value("int 14: RF is set in the saved flags", RFLAGS_RF, fault_rf());
-	frame("int3: RIP behind it", frame_int3, (uint64_t)frame_int3_after);
-	gallery_value("int3: RF is clear in the saved flags", 0, fault_rf());
-	frame("int3 with a prefix: RIP behind it", frame_rex_int3, (uint64_t)frame_rex_int3_after);
+	for (const struct frame *f = frames; f < frames + ARRAY_SIZE(frames); f++) {
+		try(f->act, f->flags);
+		gallery_value(f->rip_row, f->rip, try_fault.rip);
+		gallery_value(f->rf_row, f->rf, fault_rf());
+	}
 }
 
 /* ---- Flags that the kernel must not work with ------------------------------------------------ */
@@ -558,6 +733,7 @@ static void kernel_flags(void)
 
 #define HOST_GDT "ring 3 loads from the host's GDT first"
 #define NO_CHECK "IRETQ takes it"
+#define SAVED_RF "RF is saved as it was"
 #define WATCH    "the #DB comes before the next instruction, and some runs crash the emulator"
 
 static const struct departure departures[] = {
@@ -574,6 +750,12 @@ static const struct departure departures[] = {
      NO_CHECK "; ring 3 goes on as 32-bit code"},
     {HOST_INTERPRETER, "to SS read-only", {ALLOWED, 0, 0}, NO_CHECK},
     {HOST_INTERPRETER, "to SS a code segment", {ALLOWED, 0, 0}, NO_CHECK},
+    {HOST_INTERPRETER, "to SS execute-only code", {ALLOWED, 0, 0}, NO_CHECK},
+    {HOST_INTERPRETER, "to CS a call gate", {VECTOR_GP, 0, 0}, "the error code names no selector"},
+    {HOST_INTERPRETER,
+     "to CS conforming, of ring 0",
+     {VECTOR_GP, RS_SEL_CONFORMING, 0},
+     "IRETQ wants its DPL to be 3"},
     {HOST_INTERPRETER, "SS takes the flat*", {WRONG, 0, 1}, HOST_GDT},
     {HOST_TCG,
      "RF by IRETQ, then SYSCALL",
@@ -581,7 +763,9 @@ static const struct departure departures[] = {
      "IRET reads the stack as a supervisor, which SMAP stops"},
     {HOST_TCG, "watched MOV SS*", {NOT_TRIED, 0, 0}, WATCH},
     {HOST_TCG, "watched POP SS*", {NOT_TRIED, 0, 0}, WATCH},
-    {HOST_TCG, "int 14: RF is set in the saved flags", {WRONG, 0, 0}, "RF is saved as it was"},
+    {HOST_TCG, "int 14: RF is*", {WRONG, 0, 0}, SAVED_RF},
+    {HOST_TCG, "int 14 with a prefix: RF is*", {WRONG, 0, 0}, SAVED_RF},
+    {HOST_TCG, "int 14 with TF: RF is*", {WRONG, 0, 0}, SAVED_RF},
     {HOST_TCG, "to SS not present", {VECTOR_NP, RS_SEL_ABSENT_DATA & ~3, 0}, "#NP for #SS"},
     {HOST_COUNTER, "to SS not present", {VECTOR_NP, RS_SEL_ABSENT_DATA & ~3, 0}, "#NP for #SS"},
     {0, NULL, {0, 0, 0}, NULL},

@@ -173,17 +173,24 @@ static uint64_t frames_free(void)
 
 static long in_a_child(uint64_t va, bool by_int80)
 {
-	uint32_t status = 1;
+	static const struct {
+		long (*by)(long number, ...);
+		long fork, exit, wait4;
+	} tables[] = {{raw_syscall, SYS_fork, SYS_exit, SYS_wait4},
+	              {raw_int80, SYS32_fork, 1, 114}};
+	const __typeof__(tables[0]) *t = &tables[by_int80];
+	static uint32_t status;
 	long pid;
 
 	flush();
-	pid = by_int80 ? raw_int80(SYS32_fork) : raw_syscall(SYS_fork);
+	pid = t->by(t->fork);
 	if (pid == 0) {
 		read_at(va);
 		*(volatile uint64_t *)va = ~value;
-		exit(value != PAGE(va));
+		t->by(t->exit, (long)(value != PAGE(va)));
 	}
-	raw_syscall(SYS_wait4, pid, (long)&status, 0L, 0L);
+	status = 1;
+	t->by(t->wait4, pid, (long)&status, 0L, 0L);
 	return (long)status;
 }
 

@@ -4,7 +4,13 @@
 #ifndef GUEST_USER_TAP_H
 #define GUEST_USER_TAP_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/* Checks that pass print nothing, and the sums are one line. */
+extern bool tap_brief;
+/* What lines begin with that are no checks. */
+extern const char *tap_remark;
 
 /* One check: "ok N - GROUP: WHAT", and what was got and wanted when they differ. */
 void tap_check(const char *group, const char *what, uint64_t got, uint64_t wanted);

@@ -7,6 +7,7 @@
 #include "guest/user/lib.h"
 #include "guest/user/programs.h"
 #include "guest/user/record.h"
+#include "guest/user/tap.h"
 #include "guest/user/ticks.h"
 
 #define ROUNDS 5 /* the best of so many parts is reported */
@@ -346,6 +347,18 @@ static int galleries(void)
 	return check_main(0, NULL);
 }
 
+/* A little of what `make test` does much of. */
+static int scheduling(void)
+{
+	static char *arguments[] = {(char *)"processes", (char *)"600", (char *)"6"};
+
+	section("Slices, sleep, kernel threads, frames, PCIDs, a short soak (--program processes: "
+	        "in every KPTI mode)");
+	tap_brief = true;
+	tap_remark = "  ";
+	return processes_main(3, arguments);
+}
+
 #define TURNS 2000 /* unless the argument says otherwise */
 
 int tour_main(int argc, char **argv)
@@ -365,7 +378,7 @@ int tour_main(int argc, char **argv)
 	processes();
 	costs();
 	if (argc < 2)
-		status = galleries();
+		status = galleries() | scheduling();
 	flush();
 	return status;
 }

@@ -385,6 +385,8 @@ static const struct row paging[] = {
     TRY("alignment: CR0.AM and RFLAGS.AC", read_unaligned, DATA, FAULT(VECTOR_AC)),
 };
 
+static const struct row with_osxsave[] = {TRY("xsetbv", try_xsetbv, 0, GP(0))};
+
 static const struct row keys[] = {
     TRY_WITH("key with AD: read", read_keyed, DATA, PF(PF_U | PF_P | PF_PK), RS_STATE_LEAF_BITS,
              KEY_1, 0),
@@ -412,6 +414,8 @@ static const struct row ways_in[] = {
     TRY("int 4, gate DPL 3", try_int4, 0, FAULT(VECTOR_OF)),
     TRY("int 0x82, a trap gate, DPL 3", try_int130, 0, FAULT(RS_VECTOR_TRAP)),
     TRY("int1 (icebp), which asks for no DPL", try_icebp, 0, FAULT(VECTOR_DB)),
+    /* EXT, and no selector (SDM volume 2, INT n): the #DB was delivered because of no INT n. */
+    TRY_WITH("#DB, its IST no address", pop_flags, RFLAGS_TF, SS(1), RS_STATE_BAD_IST, 1, 0),
     TRY("into in 64-bit code", try_into, 0, FAULT(VECTOR_UD)),
     TRY("ud2", try_ud2, 0, FAULT(VECTOR_UD)),
     TRY_WITH("syscall, EFER.SCE clear", try_syscall, 0, FAULT(VECTOR_UD), RS_STATE_SCE, 0, 1),
@@ -431,6 +435,9 @@ static const struct row ways_in[] = {
     TRY("far jump to conforming ring 0 code: CPL stays 3", jump_conforming, 0, PASSES),
     TRY("hlt in conforming ring 0 code", jump_conforming, 1, GP(0)),
     TRY("far jump to a TSS", far_jump, RS_SEL_TSS, GP(RS_SEL_TSS)),
+    TRY("far call to a TSS", far_call, RS_SEL_TSS, GP(RS_SEL_TSS)),
+    TRY("far jump through a task gate", far_jump, RS_SEL_TASK_GATE, GP(RS_SEL_TASK_GATE & ~3)),
+    TRY("far call through a task gate", far_call, RS_SEL_TASK_GATE, GP(RS_SEL_TASK_GATE & ~3)),
     TRY("far jump to ring 1 code", far_jump, RS_SEL_RING1_CODE, GP(RS_SEL_RING1_CODE & ~3)),
     TRY("far jump to code that is not present", far_jump, RS_SEL_ABSENT_CODE,
         NP(RS_SEL_ABSENT_CODE & ~3)),
@@ -466,21 +473,18 @@ static const struct row ways_out[] = {
 	X(RS_SEL_READ_ONLY, "read-only user data", PASSES, GP(0x68))                               \
 	X(RS_SEL_RING1_DATA, "ring 1 data, RPL 1", GP(0x78), GP(0x78))                             \
 	X(RS_SEL_TSS, "TSS descriptor", GP(0x40), GP(0x40))                                        \
-	X(RS_SEL_GATE, "call gate", GP(0x90), GP(0x90))
+	X(RS_SEL_GATE, "call gate", GP(0x90), GP(0x90))                                            \
+	X(RS_SEL_TASK_GATE, "task gate", GP(0xd0), GP(0xd0))
 
+/* ES, FS and GS have DS's rules. */
 #define SELECTOR_ROWS(selector, text, ds, ss)                                                      \
-	TRY("ds: " text, load_ds, selector, ds), TRY("ss: " text, load_ss, selector, ss),
+	TRY("ds: " text, load_ds, selector, ds), TRY("es: " text, load_es, selector, ds),          \
+	    TRY("fs: " text, load_fs, selector, ds), TRY("gs: " text, load_gs, selector, ds),      \
+	    TRY("ss: " text, load_ss, selector, ss),
 
 static const struct row segments[] = {
-    TRY("es: kernel data", load_es, 0x13, GP(0x10)),
-    TRY("fs: kernel data", load_fs, 0x13, GP(0x10)),
-    TRY("gs: kernel data", load_gs, 0x13, GP(0x10)),
-    TRY("es: null", load_es, 0, PASSES),
-    TRY("fs: null", load_fs, 0, PASSES),
-    TRY("gs: null", load_gs, 0, PASSES),
     TRY("mov to cs", try_mov_cs, 0, FAULT(VECTOR_UD)),
-    TRY("push es in 64-bit code", try_push_es, 0, FAULT(VECTOR_UD)),
-    SELECTORS(SELECTOR_ROWS)};
+    TRY("push es in 64-bit code", try_push_es, 0, FAULT(VECTOR_UD)), SELECTORS(SELECTOR_ROWS)};
 
 /* ---- Ring 0's own walls ---------------------------------------------------------------------- */
 
@@ -524,6 +528,10 @@ static const struct ring0_wall {
     {"ss: user data, RPL 3", RS_RING0_SS_RPL3, 0, VECTOR_GP, RS_SEL_USER_DATA & ~3, 0, 0, false},
     {"division by zero", RS_RING0_DIVIDE, 0, VECTOR_DE, 0, 0, 0, false},
     {"ud2", RS_RING0_UNDEFINED, 0, VECTOR_UD, 0, 0, 0, false},
+    {"canonical: sysret on Intel, still in ring 0", RS_RING0_SYSRET, 0, VECTOR_GP, 0, 0,
+     RS_FEATURE_INTEL, false},
+    {"canonical: sysexit on Intel, still in ring 0", RS_RING0_SYSEXIT, 0, VECTOR_GP, 0, 0,
+     RS_FEATURE_INTEL, false},
 };
 
 static struct outcome ask_ring0(const struct ring0_wall *wall, uint64_t address)
@@ -582,12 +590,19 @@ static const struct departure departures[] = {
     {HOST_INTERPRETER, "rdtsc, CR4.TSD", {ALLOWED, 0, 0}, NATIVE},
     {HOST_INTERPRETER, "key with *", {VECTOR_UD, 0, 0}, NATIVE ", and WRPKRU is off there"},
     {HOST_INTERPRETER, "int3, gate DPL 0", {VECTOR_BP, 0, 0}, "INT3 ignores the gate's DPL"},
+    {HOST_INTERPRETER, "#DB, its IST no address", {VECTOR_DF, 0, 0}, "it makes a #DF of it"},
     {HOST_INTERPRETER, "syscall, EFER.SCE clear", {ALLOWED, 0, 0}, NATIVE},
     {HOST_INTERPRETER, "far call, gate *", {VECTOR_UD, 0, 0}, NO_FAR},
     {HOST_INTERPRETER, "far jump through the gate to ring 0", {VECTOR_UD, 0, 0}, NO_FAR},
     {HOST_INTERPRETER, "far jump to a TSS", {VECTOR_UD, 0, 0}, NO_FAR},
+    {HOST_INTERPRETER, "far call to a TSS", {VECTOR_UD, 0, 0}, NO_FAR},
+    {HOST_INTERPRETER, "far jump through a task gate", {VECTOR_UD, 0, 0}, NO_FAR},
+    {HOST_INTERPRETER, "far call through a task gate", {VECTOR_UD, 0, 0}, NO_FAR},
     {HOST_INTERPRETER, "ss: readable user code", {ALLOWED, 0, 0}, HOST_GDT},
     {HOST_INTERPRETER, "ds: ring 1 data, RPL 1", {ALLOWED, 0, 0}, HOST_GDT},
+    {HOST_INTERPRETER, "es: ring 1 data, RPL 1", {ALLOWED, 0, 0}, HOST_GDT},
+    {HOST_INTERPRETER, "fs: ring 1 data, RPL 1", {ALLOWED, 0, 0}, HOST_GDT},
+    {HOST_INTERPRETER, "gs: ring 1 data, RPL 1", {ALLOWED, 0, 0}, HOST_GDT},
 
     {HOST_TCG,
      "xsetbv, CR4.OSXSAVE clear",
@@ -610,10 +625,15 @@ static const struct departure departures[] = {
     {HOST_TCG, "int 0x90 beyond the IDT's limit", {VECTOR_GP, 0x90 * 16 + 2, 0}, IDT_ERROR},
     {HOST_TCG, "int3, gate DPL 0", {VECTOR_GP, VECTOR_BP * 16 + 2, 0}, IDT_ERROR},
     {HOST_TCG, "int1 (icebp), which asks for no DPL", {VECTOR_UD, 0, 0}, "ICEBP is #UD"},
+    {HOST_TCG, "#DB, its IST no address", {VECTOR_SS, 0, 0}, "EXT is not set"},
     {HOST_TCG, "iretq to *", {VECTOR_PF, PF_P, 0}, SUPERVISOR_POP},
     {HOST_TCG, "far ret to *", {VECTOR_PF, PF_P, 0}, SUPERVISOR_POP},
     {HOST_TCG, "canonical: wrmsr LSTAR", {ALLOWED, 0, 0}, "the MSR takes any value"},
 
+    {HOST_COUNTER,
+     "#DB, its IST no address",
+     {VECTOR_SS, (RS_SEL_USER_DATA & ~3) + 1, 0},
+     "the error code names ring 3's SS beside EXT"},
     {HOST_COUNTER,
      "smsw, CR4.UMIP",
      {ALLOWED, 0, 0},
@@ -627,19 +647,20 @@ static void allow_all_keys(uint64_t unused)
 	with_pkru(0);
 }
 
-static void run_keys(void)
+/* Rows that want a bit of CR4, which not every CPU has. */
+static void run_with(long state, const char *title, const struct row *rows, size_t count)
 {
-	static const char title[] = "Protection keys";
+	const bool has = set_state(state, 1) >= 0;
 
-	if (set_state(RS_STATE_PKE, 1) < 0) {
+	if (has)
+		gallery_run(title, rows, count);
+	else
 		gallery_group(title);
-		for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-			gallery_skip(keys[i].name, "this CPU has no protection keys");
-		return;
-	}
-	gallery_run(title, keys, ARRAY_SIZE(keys));
-	try(allow_all_keys, 0);
-	set_state(RS_STATE_PKE, 0);
+	for (size_t i = 0; !has && i < count; i++)
+		gallery_skip(rows[i].name, "this CPU lacks it");
+	if (has && state == RS_STATE_PKE)
+		try(allow_all_keys, 0);
+	set_state(state, 0);
 }
 
 static void all(void)
@@ -648,7 +669,8 @@ static void all(void)
 	gallery_run("IOPL and the I/O permission bitmap", ports, ARRAY_SIZE(ports));
 	gallery_run("CR4.TSD and CR4.UMIP", control, ARRAY_SIZE(control));
 	gallery_run("Paging, canonical addresses, alignment", paging, ARRAY_SIZE(paging));
-	run_keys();
+	run_with(RS_STATE_PKE, "Protection keys", keys, ARRAY_SIZE(keys));
+	run_with(RS_STATE_OSXSAVE, "CR4.OSXSAVE", with_osxsave, ARRAY_SIZE(with_osxsave));
 	gallery_run("Ways in, abused", ways_in, ARRAY_SIZE(ways_in));
 	gallery_run("Ways out, abused", ways_out, ARRAY_SIZE(ways_out));
 	gallery_run("Segment loads at CPL 3", segments, ARRAY_SIZE(segments));

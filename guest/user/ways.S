@@ -145,7 +145,16 @@ way_iretq:
 way_lretq:
 	lretq
 
+/* LOOP changes RCX and no flag. */
+	.globl way_timer
+way_timer:
+	loop way_timer
+	jmp way_resume
+
 /* By far JMP to 32-bit code and back. */
+	.globl way_ud_32
+way_ud_32:
+	ljmp *to_ud_32(%rip)
 	.globl way_int80_32, way_syscall_32, way_sysenter_32, way_sysenter_32_return
 way_int80_32:
 	ljmp *to_int80_32(%rip)
@@ -154,6 +163,8 @@ way_syscall_32:
 way_sysenter_32:
 	ljmp *to_sysenter_32(%rip)
 	.code32
+ud_32:
+	ud2
 int80_32:
 	int $0x80
 	ljmp $RS_SEL_USER_CODE, $way_resume
@@ -167,6 +178,10 @@ way_sysenter_32_return:
 	.code64
 
 	.data
+	.balign 8
+to_ud_32:
+	.long ud_32
+	.word RS_SEL_USER_CODE32
 	.balign 8
 gate:
 	.long 0

@@ -8,8 +8,8 @@
 extern uint32_t way_bases;
 extern const char way_syscall[], way_int80[], way_sysenter[], way_callgate[], way_trap_gate[],
     way_ud[], way_pf[], way_gp[], way_de[], way_bp[], way_of[], way_db[], way_np[], way_iretq[],
-    way_lretq[], way_int80_32[], way_syscall_32[], way_sysenter_32[], way_sysenter_32_return[],
-    way_after_syscall[];
+    way_lretq[], way_timer[], way_ud_32[], way_int80_32[], way_syscall_32[], way_sysenter_32[],
+    way_sysenter_32_return[], way_after_syscall[];
 
 #define BIT(n) (UINT32_C(1) << (n))
 /* What the fault handler is told; of the flags it gets the arithmetic ones. */
@@ -19,6 +19,11 @@ extern const char way_syscall[], way_int80[], way_sysenter[], way_callgate[], wa
 	{                                                                                          \
 		.name = text, .code = label, .kind = WAY_FAULT, .changed = TOLD,                   \
 		.want = {__VA_ARGS__}, .unfit = hosts                                              \
+	}
+#define WAY_OF_FAULT32(text, label, without, ...)                                                  \
+	{                                                                                          \
+		.name = text, .code = label, .kind = WAY_FAULT32, .changed = TOLD,                 \
+		.want = {__VA_ARGS__}, .lacks = without                                            \
 	}
 
 const struct way ways[] = {
@@ -94,6 +99,10 @@ const struct way ways[] = {
     WAY_OF_FAULT("#PF", way_pf, 0, VECTOR_PF, PF_U, 0x10000000),
     {"IRETQ", way_iretq, WAY_RETURN, 0, BIT(RSP), {ALLOWED, 0, 0}, 0, 0, false, BIT(HOST_TCG)},
     {"far RET", way_lretq, WAY_RETURN, 0, BIT(RSP), {ALLOWED, 0, 0}, 0, 0, false, BIT(HOST_TCG)},
+    WAY_OF_FAULT32("#UD from 32-bit code", way_ud_32, 0, VECTOR_UD, 0, 0),
+    WAY_OF_FAULT32("SYSCALL from 32-bit code on Intel: #UD", way_syscall_32, RS_FEATURE_AMD,
+                   VECTOR_UD, 0, 0),
+    {"timer interrupts", way_timer, WAY_TIMER, 0, BIT(RCX), {ALLOWED, 0, 0}, 0, 0, false, 0},
 };
 const size_t way_count = sizeof(ways) / sizeof(ways[0]);
 
@@ -112,6 +121,9 @@ bool way_exists(const struct way *way)
 
 /* All that POPF changes at CPL 3 but TF, which traps, and NT, which rows of hostile.c are about. */
 #define ALL_FLAGS (ARITHMETIC_FLAGS | RFLAGS_DF | RFLAGS_AC | RFLAGS_ID | RFLAGS_FIXED | RFLAGS_IF)
+
+#define TIMER_TURNS 4000000 /* some milliseconds */
+#define SLICE_US    200L
 
 #define STACK_SIZE 512
 #define STACK_USED 384 /* RSP: what lies below is nobody's to change */
@@ -146,9 +158,14 @@ static void fill_segments(void)
 	way_in.gs_base = WAY_BASED_WORD1;
 }
 
+static bool is_32bit(const struct way *way)
+{
+	return way->kind == WAY_CALL32 || way->kind == WAY_FAULT32;
+}
+
 void way_fill(const struct way *way)
 {
-	const uint64_t mask = way->kind == WAY_CALL32 ? UINT32_MAX : UINT64_MAX;
+	const uint64_t mask = is_32bit(way) ? UINT32_MAX : UINT64_MAX;
 	uint64_t *frame = &stack[STACK_USED / 8];
 
 	for (int i = 0; i < REGISTERS; i++)
@@ -171,6 +188,8 @@ void way_fill(const struct way *way)
 		way_in.gpr[RAX] |= RS_SYSENTER_COMPAT;
 		way_in.gpr[RDX] = (uint64_t)way_sysenter_32_return;
 	}
+	if (way->kind == WAY_TIMER)
+		way_in.gpr[RCX] = TIMER_TURNS;
 	if (way->kind == WAY_RETURN) {
 		frame[0] = (uint64_t)way_resume;
 		frame[1] = RS_SEL_USER_CODE;
@@ -184,8 +203,7 @@ void way_complement(const struct way *way)
 {
 	for (int i = RBX; i < R15; i++)
 		if (i != RSP && !(way->stack_in_rcx && i == RDX))
-			way_in.gpr[i] ^=
-			    way->kind == WAY_CALL32 && i <= RDI ? UINT32_MAX : UINT64_MAX;
+			way_in.gpr[i] ^= is_32bit(way) && i <= RDI ? UINT32_MAX : UINT64_MAX;
 	for (unsigned i = 32; i < sizeof(way_in.fpu); i++)
 		way_in.fpu[i] ^= 0xff;
 	way_in.rflags = RFLAGS_FIXED | RFLAGS_IF;
@@ -225,6 +243,29 @@ static uint64_t flags_of_handler(uint64_t rflags)
 	return (rflags & ARITHMETIC_FLAGS) | RFLAGS_FIXED | RFLAGS_IF;
 }
 
+bool way_has_timer(void)
+{
+	const bool has = raw_syscall(RS_SYS_SLICES, SLICE_US, SLICE_US) == 0;
+
+	raw_syscall(RS_SYS_SLICES, 0L, 0L);
+	return has;
+}
+
+/* True: no slice ended in ring 3. */
+static bool spins_undisturbed(const struct way *way)
+{
+	struct rs_stats stats;
+	uint64_t before;
+
+	raw_syscall(RS_SYS_STATS, (long)&stats);
+	before = stats.preempt_ring3;
+	raw_syscall(RS_SYS_SLICES, SLICE_US, SLICE_US);
+	way_cross(way->code);
+	raw_syscall(RS_SYS_SLICES, 0L, 0L);
+	raw_syscall(RS_SYS_STATS, (long)&stats);
+	return stats.preempt_ring3 == before;
+}
+
 static uint64_t wrong_result(const struct way *way, uint64_t pid)
 {
 	if (way->kind != WAY_CALL && way->kind != WAY_CALL32)
@@ -243,6 +284,9 @@ struct outcome way_go(const struct way *way)
 	uint64_t wrong;
 	bool faulted;
 
+	if (way->kind == WAY_TIMER)
+		return outcome_of((spins_undisturbed(way) ? BIT(WAY_RESULT) : 0) |
+		                  way_differences(way->changed));
 	raw_syscall(RS_SYS_FAULT_HANDLER, (long)way_caught);
 	faulted = way_cross(way->code);
 	try_handle();

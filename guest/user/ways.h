@@ -53,6 +53,9 @@ enum way_kind {
 	WAY_CALL32, /* ... by the i386 table, from 32-bit code */
 	WAY_FAULT,  /* ends in the fault handler */
 	WAY_RETURN, /* ring 3 to ring 3, by an instruction that could change rings */
+	/* What the torture run has by other means: */
+	WAY_FAULT32, /* as WAY_FAULT, from 32-bit code */
+	WAY_TIMER,   /* the local APIC's timer ends time slices while ring 3 spins */
 };
 
 struct way {
@@ -73,6 +76,8 @@ extern const size_t way_count;
 void way_fill(const struct way *way);
 /* ... and then the complement of it where that can be: registers, no flag at all. */
 void way_complement(const struct way *way);
+/* RS_SYS_SLICES works here: there is a timer. */
+bool way_has_timer(void);
 /* Goes this way from way_in.  want, or what else came; WRONG with bits of what is not as it was. */
 struct outcome way_go(const struct way *way);
 /* What of way_out differs from way_in, but for `changed`. */

@@ -24,7 +24,7 @@ is() { # NAME GOT WANTED
 		failed=$((failed + 1))
 	fi
 }
-vmm() { timeout --kill-after=2 100 "$VMM" --quiet "$@" "$guest"; }
+vmm() { timeout --kill-after=2 300 "$VMM" --quiet "$@" "$guest"; }
 
 if ! { : < /dev/kvm; } 2> /dev/null; then
 	echo "ok 1 - calls # SKIP no usable /dev/kvm"
@@ -64,11 +64,12 @@ else
 	echo "ok $((++count)) - numbers of Linux's headers # SKIP they are not installed"
 fi
 
-# ---- The tour runs all galleries -----------------------------------------------------------------------------
+# ---- The tour runs all galleries, and processes ---------------------------------------------------------------------------
 
 vmm --stats json --stats-file tour.json > tour
 is "the tour succeeds" "$?" 0
 is "and says how the galleries went" "$(grep -c '; 0 differ, ' tour)" 4
+is "... and the scheduler's checks" "$(grep -Ec '^  [0-9]{2} passed, 0 failed, ' tour)" 1
 is "their rows are in the report" "$(python3 -c '
 import json
 escapes = json.load(open("tour.json"))["escapes"]
