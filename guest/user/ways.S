@@ -2,6 +2,7 @@
  * The ways themselves (ways.h).  While the registers hold what way_in says there is no stack, so everything
  * that must survive lies in memory of its own, below 4 GiB, where 32-bit code reaches it too.
  */
+#include "guest/cfi.h"
 #include "guest/uapi.h"
 #include "guest/user/ways.h"
 
@@ -108,6 +109,9 @@ way_resume:
 	.globl way_syscall, way_int80, way_sysenter, way_callgate, way_trap_gate, way_ud, way_pf, way_gp
 	.globl way_de, way_bp, way_of, way_db, way_np, way_iretq, way_lretq
 way_syscall:
+	/* Their stack is what way_in says. */
+	.cfi_startproc simple
+	CFI_NO_CALLER
 	syscall
 	.globl way_after_syscall
 way_after_syscall:
@@ -165,6 +169,7 @@ sysenter_32:
 way_sysenter_32_return:
 	ljmp $RS_SEL_USER_CODE, $way_resume
 	.code64
+	.cfi_endproc
 
 	.data
 	.balign 8
