@@ -110,7 +110,7 @@
 	.cfi_offset DW_RIP, -8
 .endm
 
-/* Nobody: backtraces end here. */
+/* Nobody, or nobody knows: backtraces end here. */
 .macro CFI_NO_CALLER
 	.cfi_def_cfa %rsp, 0
 	.cfi_undefined DW_RIP

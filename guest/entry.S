@@ -130,13 +130,14 @@ syscall_entry:
 	cmpl $0, %gs:CPU_PTI
 	je 1f
 	mov %gs:CPU_KERNEL_CR3, %rsp
-	.cfi_undefined %rsp
+	CFI_NO_CALLER /* nothing tells his RSP */
 	mov %rsp, %cr3
 	incq %gs:STATS_CR3_ENTRY
 1:	mov %gs:CPU_KERNEL_STACK, %rsp
 	push $RS_SEL_USER_DATA
 	push %gs:CPU_USER_RSP
 	CFI_CALLER_RSP_AT DW_RSP, 0
+	.cfi_register DW_RIP, %rcx
 	push %r11
 	CFI_CALLER_RSP_AT DW_RSP, 8
 	push $RS_SEL_USER_CODE
@@ -169,8 +170,7 @@ syscall_entry:
 	LOAD %rdi
 	incq %gs:STATS_CR3_EXIT
 	mov %gs:CPU_USER_CR3, %rsp
-	CFI_SYSCALL
-	.cfi_undefined %rsp
+	CFI_NO_CALLER /* nothing tells his RSP */
 	mov %rsp, %cr3
 	mov %gs:CPU_USER_RSP, %rsp
 	CFI_SYSCALL
@@ -197,7 +197,7 @@ compat_entry:
 	cmpl $0, %gs:CPU_PTI
 	je 1f
 	mov %gs:CPU_KERNEL_CR3, %rsp
-	.cfi_undefined %rsp
+	CFI_NO_CALLER /* nothing tells his RSP */
 	mov %rsp, %cr3
 	incq %gs:STATS_CR3_ENTRY
 1:	mov %gs:CPU_KERNEL_STACK, %rsp
@@ -205,6 +205,7 @@ compat_entry:
 	push $RS_SEL_USER_DATA
 	push %gs:CPU_USER_RSP
 	CFI_CALLER_RSP_AT DW_RSP, 0
+	.cfi_register DW_RIP, %rcx
 	push %r11
 	CFI_CALLER_RSP_AT DW_RSP, 8
 	push $RS_SEL_USER_CODE32

@@ -12,12 +12,8 @@
  * change no flags. */
 	.globl way_cross, way_resume, way_caught
 way_cross:
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	.cfi_startproc
+	SAVE_CALLEE_SAVED
 	mov %rsp, own_rsp(%rip)
 	mov %rdi, way_code(%rip)
 	movl $0, faulted(%rip)
@@ -32,7 +28,9 @@ way_cross:
 	mov way_in + WAY_IN_BASES + 8(%rip), %rax
 	wrgsbase %rax
 1:	fxrstor64 way_in + WAY_IN_FPU(%rip)
+	.cfi_remember_state
 	lea way_in(%rip), %rsp
+	CFI_NO_CALLER
 	pop %rax
 	pop %rcx
 	pop %rdx
@@ -75,6 +73,7 @@ way_resume:
 	push %rcx
 	push %rax
 	mov own_rsp(%rip), %rsp
+	.cfi_restore_state
 	push $RFLAGS_FIXED
 	popfq
 	fxsave64 way_out + WAY_IN_FPU(%rip)
@@ -98,13 +97,9 @@ way_resume:
 	mov %eax, %fs
 	mov %eax, %gs
 	mov faulted(%rip), %eax
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbp
-	pop %rbx
+	LOAD_CALLEE_SAVED
 	ret
+	.cfi_endproc
 
 	.globl way_syscall, way_int80, way_sysenter, way_callgate, way_trap_gate, way_ud, way_pf, way_gp
 	.globl way_de, way_bp, way_of, way_db, way_np, way_iretq, way_lretq
