@@ -169,6 +169,39 @@ define walk_callgate
 	set *(long *)($rsp + 24) = 0x23
 	walk_on
 end
+# As an NMI would come, to $pc with $rsp: its frame on the entry stack.
+define interrupt
+	set $at = $rsp
+	set $frame = (long *)($top - 64)
+	set $frame[0] = 2
+	set $frame[1] = 0
+	set $frame[2] = (long)$pc
+	set $frame[3] = 8
+	set $frame[4] = 2
+	set $frame[5] = (long)$at
+	set $frame[6] = 0
+	set $rsp = (long)$frame
+	set $pc = (unsigned long)&ist_entry
+	while $pc != (unsigned long)&trap
+		printf "@ %lx\n", $pc
+		backtrace
+		stepi
+	end
+	backtrace
+end
+define walk_nmi_at_once
+	arrive syscall_entry
+	set $rsp = $user_rsp
+	set $rcx = $user_rip
+	interrupt
+end
+define walk_nmi_behind_swapgs
+	arrive syscall_entry
+	set $rsp = $user_rsp
+	set $rcx = $user_rip
+	stepi
+	interrupt
+end
 GDB
 cat > "$work/walked.py" << 'PYTHON'
 """walked.py LOG ENTRIES FUNCTIONS: each backtrace leads through one of the entries to one of the functions, and
@@ -208,7 +241,8 @@ walk() { # ENTRIES FUNCTIONS BREAK-AT WALK OPTIONS...
 	end_vmm
 	works "backtraces from ${entries##*|}, $how, $*" python3 "$work/walked.py" "$log" "$entries" "$functions"
 }
-int80="*(user_mark_int80 + 22)" # the INT
+# The INT of mark_int80.
+int80="*(user_mark_int80 + 22)"
 for pti in on off; do
 	walk "vector_entry|syscall_entry" user_mark_syscall user_mark_syscall walk --pti $pti
 	walk "vector_entry|int80_entry" user_mark_int80 "$int80" walk --pti $pti
@@ -217,6 +251,12 @@ for pti in on off; do
 		walk ${entry}_entry user_mark_int80 "$int80" walk_$entry --pti $pti
 	done
 done
+for walk in walk_nmi_at_once walk_nmi_behind_swapgs; do
+	walk "ist_entry|paranoid" user_mark_int80 "$int80" $walk --pti on
+done
+session "tour 1" 'break begin_process' continue backtrace kill
+shows "a process that has not run yet has a caller" '#0 +begin_process' '#1 .*first_return' '<signal handler called>' \
+	'user_start \(\)'
 
 # The guest's own instructions of the kind that the debugger plants, under plants and next to them.
 guest=$BUILD/tests/outs.elf
