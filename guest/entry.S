@@ -495,6 +495,10 @@ user_return:
 user_iret:
 	iretq
 
+/* Their labels inside are not names of functions. */
+	.size int80_entry, user_return - int80_entry
+	.size user_return, . - user_return
+
 /*
  * Exceptions and interrupts without a stack of their own.
  * State: vector, error, RIP, CS, RFLAGS, RSP, SS on the RSP0 stack or, when ring 0 was interrupted,
