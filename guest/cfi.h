@@ -1,3 +1,4 @@
+/* clang-format off */
 /*
  * For assembly: where a debugger finds the caller (DWARF call frame information, DWARF 5 chapter 6.4), so
  * that a backtrace goes from the kernel's C through an entry to the ring 3 function that crossed, from any
