@@ -48,7 +48,8 @@ SHARED_GUEST_SOURCES := $(filter-out shared/pt_text.c,$(SHARED_SOURCES))
 VMM_CORE_SOURCES := $(sort $(wildcard vmm/*.c)) vmm/debug/debugger.c vmm/look/look_live.c vmm/trace/recorder.c
 VMM_SOURCES := $(sort $(wildcard vmm/*.c vmm/*/*.c vmm/*/*.S))
 KERNEL_SOURCES := $(filter-out guest/offsets.c,$(sort $(wildcard guest/*.c guest/*.S)))
-USER_SOURCES := $(sort $(wildcard guest/user/*.c guest/user/*.S))
+# Clang calls memset and memcpy where GCC writes them out.
+USER_SOURCES := $(sort $(wildcard guest/user/*.c guest/user/*.S)) $(if $(IS_CLANG),guest/string.c)
 
 SHARED_OBJECTS := $(call objects,host,$(SHARED_SOURCES))
 VMM_OBJECTS := $(call objects,host,$(VMM_SOURCES))

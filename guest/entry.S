@@ -10,6 +10,7 @@
  * root RSP0 is the process's kernel stack itself and nothing has to move.
  */
 #include "shared/abi.h"
+#include "guest/cfi.h"
 #include "guest/uapi.h"
 #include "offsets.h"
 
@@ -18,23 +19,24 @@
 #define IST_SIZE  (RS_IST_TOP(7) - IST_FIRST)
 
 	.section .entry.text, "ax", @progbits
+	.cfi_startproc simple
 
 /* The rest of struct rs_regs below the RDI slot. */
 .macro PUSH_REGS
-	push %rsi
-	push %rdx
-	push %rcx
-	push %rax
-	push %r8
-	push %r9
-	push %r10
-	push %r11
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	SAVE %rsi
+	SAVE %rdx
+	SAVE %rcx
+	SAVE %rax
+	SAVE %r8
+	SAVE %r9
+	SAVE %r10
+	SAVE %r11
+	SAVE %rbx
+	SAVE %rbp
+	SAVE %r12
+	SAVE %r13
+	SAVE %r14
+	SAVE %r15
 .endm
 
 /* Nothing that ring 3 chose stays in a register where the kernel could speculate on it; RDI and RSI are
@@ -56,20 +58,20 @@
 
 /* All of struct rs_regs but RDI. */
 .macro POP_REGS
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbp
-	pop %rbx
-	pop %r11
-	pop %r10
-	pop %r9
-	pop %r8
-	pop %rax
-	pop %rcx
-	pop %rdx
-	pop %rsi
+	LOAD %r15
+	LOAD %r14
+	LOAD %r13
+	LOAD %r12
+	LOAD %rbp
+	LOAD %rbx
+	LOAD %r11
+	LOAD %r10
+	LOAD %r9
+	LOAD %r8
+	LOAD %rax
+	LOAD %rcx
+	LOAD %rdx
+	LOAD %rsi
 .endm
 
 /* In: RSI free, GS the kernel's.  Out: CR3 is the kernel root; RSI destroyed. */
@@ -83,6 +85,7 @@
  * Out: the same but RSI on the process's kernel stack, and RSI as the user had it. */
 .macro MOVE_FRAME_TO_KERNEL_STACK
 	mov %rsp, %rsi
+	.cfi_def_cfa_register %rsi
 	mov %gs:CPU_KERNEL_STACK, %rsp
 	pushq 56(%rsi)
 	pushq 48(%rsi)
@@ -92,6 +95,8 @@
 	pushq 16(%rsi)
 	pushq 8(%rsi)
 	mov (%rsi), %rsi
+	CFI_FRAME 16
+	.cfi_rel_offset %rdi, 0
 .endm
 
 /* The same from an IST stack.  RSP stays there until all is copied: as long as it does, what interrupts
@@ -99,11 +104,14 @@
 .macro MOVE_FRAME_OFF_IST
 	mov %gs:CPU_KERNEL_STACK, %rsi
 	.irp word, 56, 48, 40, 32, 24, 16, 8, 0
-	pushq \word(%rsp)
-	popq \word - 64(%rsi)
+	PUSH_WORD \word(%rsp)
+	POP_WORD \word - 64(%rsi)
 	.endr
 	lea -64(%rsi), %rsp
-	pop %rsi
+	CFI_FRAME 24
+	.cfi_rel_offset %rdi, 8
+	.cfi_rel_offset %rsi, 0
+	LOAD %rsi
 .endm
 
 /*
@@ -116,21 +124,28 @@
  */
 	.globl syscall_entry
 syscall_entry:
+	CFI_SYSCALL
 	swapgs
 	mov %rsp, %gs:CPU_USER_RSP
 	cmpl $0, %gs:CPU_PTI
 	je 1f
 	mov %gs:CPU_KERNEL_CR3, %rsp
+	CFI_NO_CALLER /* nothing tells his RSP */
 	mov %rsp, %cr3
 	incq %gs:STATS_CR3_ENTRY
 1:	mov %gs:CPU_KERNEL_STACK, %rsp
 	push $RS_SEL_USER_DATA
 	push %gs:CPU_USER_RSP
+	CFI_CALLER_RSP_AT DW_RSP, 0
+	.cfi_register DW_RIP, %rcx
 	push %r11
+	CFI_CALLER_RSP_AT DW_RSP, 8
 	push $RS_SEL_USER_CODE
+	CFI_CALLER_RSP_AT DW_RSP, 16
 	push %rcx
-	push %rax
-	push %rdi
+	CFI_FRAME 0
+	PUSH_WORD %rax
+	SAVE %rdi
 	PUSH_REGS
 	CLEAR_REGS
 	incq %gs:STATS_SYSCALL64
@@ -145,18 +160,23 @@ syscall_entry:
 	ja slow_exit
 	je 2f
 	POP_REGS
-	pop %rdi
+	LOAD %rdi
 	mov %gs:CPU_USER_RSP, %rsp
+	CFI_SYSCALL
 	swapgs
 	sysretq
+	CFI_REGS
 2:	POP_REGS
-	pop %rdi
+	LOAD %rdi
 	incq %gs:STATS_CR3_EXIT
 	mov %gs:CPU_USER_CR3, %rsp
+	CFI_NO_CALLER /* nothing tells his RSP */
 	mov %rsp, %cr3
 	mov %gs:CPU_USER_RSP, %rsp
+	CFI_SYSCALL
 	swapgs
 	sysretq
+	CFI_REGS
 /* In: as user_return; the registers may be such that only IRETQ restores them. */
 slow_exit:
 	movl $EXIT_FAST, %gs:CPU_EXIT
@@ -171,22 +191,29 @@ slow_exit:
  */
 	.globl compat_entry
 compat_entry:
+	CFI_SYSCALL
 	swapgs
 	mov %rsp, %gs:CPU_USER_RSP
 	cmpl $0, %gs:CPU_PTI
 	je 1f
 	mov %gs:CPU_KERNEL_CR3, %rsp
+	CFI_NO_CALLER /* nothing tells his RSP */
 	mov %rsp, %cr3
 	incq %gs:STATS_CR3_ENTRY
 1:	mov %gs:CPU_KERNEL_STACK, %rsp
 	mov %ecx, %ecx
 	push $RS_SEL_USER_DATA
 	push %gs:CPU_USER_RSP
+	CFI_CALLER_RSP_AT DW_RSP, 0
+	.cfi_register DW_RIP, %rcx
 	push %r11
+	CFI_CALLER_RSP_AT DW_RSP, 8
 	push $RS_SEL_USER_CODE32
+	CFI_CALLER_RSP_AT DW_RSP, 16
 	push %rcx
-	push %rax
-	push %rdi
+	CFI_FRAME 0
+	PUSH_WORD %rax
+	SAVE %rdi
 	mov %ebp, %ecx
 	PUSH_REGS
 	CLEAR_REGS
@@ -208,6 +235,7 @@ compat_entry:
  */
 	.globl sysenter_entry
 sysenter_entry:
+	CFI_SYSENTER
 	swapgs
 	pushfq
 	popq %gs:CPU_USER_RSP
@@ -225,8 +253,9 @@ sysenter_entry:
 	orl $RFLAGS_IF, (%rsp) /* SYSENTER took it; ring 3 has no other */
 	push $RS_SEL_USER_CODE
 	push %rdx
-	push %rax
-	push %rdi
+	CFI_FRAME 0
+	PUSH_WORD %rax
+	SAVE %rdi
 	incq %gs:STATS_SYSENTER
 	test $RS_SYSENTER_COMPAT, %eax
 	jnz sysenter_compat
@@ -246,7 +275,8 @@ sysenter_entry:
 	shr $47, %rcx
 	jnz user_return
 	POP_REGS
-	pop %rdi
+	LOAD %rdi
+	CFI_SYSENTER
 	andl $~(RFLAGS_IF | RFLAGS_TF), 24(%rsp)
 	add $24, %rsp
 	cmpl $0, %gs:CPU_PTI
@@ -267,6 +297,8 @@ sysenter_entry:
 	sysexitq
 
 sysenter_compat:
+	CFI_FRAME 16
+	.cfi_rel_offset %rdi, 0
 	movl $RS_SEL_USER_CODE32, REGS_CS - REGS_RDI(%rsp)
 	mov %edi, %ecx
 	mov %ebp, %edx
@@ -288,24 +320,38 @@ sysenter_compat:
 	.globl callgate_entry
 .Lforeign_stacks_end:
 callgate_entry:
+	CFI_CALLGATE 0
 	cli
 	swapgs
 	mov %rax, %gs:CPU_USER_RSP
 	mov %rdi, %gs:CPU_SCRATCH0
 	mov %rsi, %gs:CPU_SCRATCH1
 	pushfq
+	CFI_CALLGATE 8
 	pop %rsi
+	CFI_CALLGATE 0
+	.cfi_undefined %rsi
 	push $RFLAGS_FIXED
+	CFI_CALLGATE 8
+	.cfi_undefined %rsi
 	popfq
+	CFI_CALLGATE 0
+	.cfi_undefined %rsi
 	or $RFLAGS_IF, %esi
 	cmpl $0, %gs:CPU_PTI
 	je 1f
 	mov %gs:CPU_KERNEL_CR3, %rax
+	.cfi_undefined %rax
 	mov %rax, %cr3
 	incq %gs:STATS_CR3_ENTRY
 1:	pop %rdi
+	CFI_CALLER_RSP_AT DW_RSP, 8
+	.cfi_undefined %rdi
+	.cfi_register DW_RIP, %rdi
 	popq %gs:CPU_SCRATCH2
+	CFI_CALLER_RSP_AT DW_RSP, 0
 	mov %rsp, %rax
+	CFI_CALLER_RSP_AT DW_RAX, 0
 	mov %gs:CPU_KERNEL_STACK, %rsp
 	/* With one root these two words land where they already lie. */
 	pushq 8(%rax)
@@ -313,10 +359,17 @@ callgate_entry:
 	push %rsi
 	pushq %gs:CPU_SCRATCH2
 	push %rdi
+	CFI_FRAME 0
+	.cfi_undefined %rax
+	.cfi_undefined %rdi
+	.cfi_undefined %rsi
 	mov %gs:CPU_USER_RSP, %rax
-	push %rax
-	pushq %gs:CPU_SCRATCH0
+	.cfi_same_value %rax
+	PUSH_WORD %rax
+	PUSH_WORD %gs:CPU_SCRATCH0
+	.cfi_rel_offset %rdi, 0
 	mov %gs:CPU_SCRATCH1, %rsi
+	.cfi_same_value %rsi
 	PUSH_REGS
 	CLEAR_REGS
 	mov %rsp, %rdi
@@ -332,6 +385,7 @@ callgate_entry:
 	jne user_return
 	POP_REGS
 	mov %rsp, %rdi
+	.cfi_def_cfa_register %rdi
 	mov %gs:CPU_ENTRY_STACK, %rsp
 	pushq 48(%rdi)
 	pushq 40(%rdi)
@@ -339,6 +393,8 @@ callgate_entry:
 	pushq 16(%rdi)
 	pushq 32(%rdi)
 	pushq (%rdi)
+	CFI_CALLGATE 16
+	.cfi_escape DW_CFA_expression, DW_RDI, 2, DW_OP_breg(DW_RSP), 0
 	andl $~(RFLAGS_IF | RFLAGS_TF), 8(%rsp)
 	cmpl $0, %gs:CPU_PTI
 	je 1f
@@ -346,8 +402,10 @@ callgate_entry:
 	mov %gs:CPU_USER_CR3, %rdi
 	mov %rdi, %cr3
 1:	pop %rdi
+	CFI_CALLGATE 8
 	swapgs
 	popfq
+	CFI_CALLGATE 0
 	sti
 	lretq
 
@@ -357,9 +415,10 @@ callgate_entry:
  */
 	.globl trapgate_entry
 trapgate_entry:
+	CFI_FRAME 0
 	cli
-	push $0
-	push $RS_VECTOR_TRAP
+	PUSH_WORD $0
+	PUSH_WORD $RS_VECTOR_TRAP
 	jmp vector_entry
 
 /*
@@ -371,8 +430,9 @@ trapgate_entry:
  */
 	.globl int80_stac, int80_look, int80_clac, int80_fault
 int80_entry:
-	push %rax
-	push %rdi
+	CFI_FRAME 0
+	SAVE %rax
+	SAVE %rdi
 	mov 16(%rsp), %rdi
 int80_stac:
 	.byte 0x66, 0x66, 0x90 /* STAC where SMAP is on (usercopy.c) */
@@ -386,7 +446,7 @@ int80_clac:
 	swapgs
 	cmpl $0, %gs:CPU_PTI
 	je 1f
-	push %rsi
+	SAVE %rsi
 	ENTER_KERNEL_ROOT
 	MOVE_FRAME_TO_KERNEL_STACK
 1:	PUSH_REGS
@@ -409,10 +469,14 @@ user_return:
 	POP_REGS
 	cmpl $0, %gs:CPU_PTI
 	jne 1f
-	pop %rdi
+	LOAD %rdi
 	add $8, %rsp
+	.cfi_adjust_cfa_offset -8
 	jmp 2f
+	CFI_FRAME 16
+	.cfi_rel_offset %rdi, 0
 1:	mov %rsp, %rdi
+	.cfi_def_cfa_register %rdi
 	mov %gs:CPU_ENTRY_STACK, %rsp
 	pushq 48(%rdi)
 	pushq 40(%rdi)
@@ -420,14 +484,20 @@ user_return:
 	pushq 24(%rdi)
 	pushq 16(%rdi)
 	pushq (%rdi)
+	CFI_FRAME 8
+	.cfi_rel_offset %rdi, 0
 	incq %gs:STATS_CR3_EXIT
 	mov %gs:CPU_USER_CR3, %rdi
 	mov %rdi, %cr3
-	pop %rdi
+	LOAD %rdi
 2:	swapgs
 	/* A fault here arrives at CPL 0 with the user's GS: kernel_vector knows this address. */
 user_iret:
 	iretq
+
+/* Their labels inside are not names of functions. */
+	.size int80_entry, user_return - int80_entry
+	.size user_return, . - user_return
 
 /*
  * Exceptions and interrupts without a stack of their own.
@@ -435,13 +505,16 @@ user_iret:
  * on its stack; CR3 and GS of whoever was interrupted.
  */
 int80_fault:
+	CFI_FRAME 16
+	.cfi_rel_offset %rax, 8
+	.cfi_rel_offset %rdi, 0
 	or $1, %edi /* not equal: what cannot be read has not been executed */
 	jmp int80_clac
 external80:
-	pop %rdi
-	pop %rax
-	push $1 /* ERROR_EXTERNAL of trap.c */
-	push $0x80 - 256
+	LOAD %rdi
+	LOAD %rax
+	PUSH_WORD $1 /* ERROR_EXTERNAL of trap.c */
+	PUSH_WORD $0x80 - 256
 high_vector_entry:
 	addq $256, (%rsp)
 vector_entry:
@@ -450,9 +523,10 @@ vector_entry:
 	jz kernel_vector
 	swapgs
 	xchg %rdi, (%rsp)
+	.cfi_rel_offset %rdi, 0
 	cmpl $0, %gs:CPU_PTI
 	je 1f
-	push %rsi
+	SAVE %rsi
 	ENTER_KERNEL_ROOT
 	MOVE_FRAME_TO_KERNEL_STACK
 1:	PUSH_REGS
@@ -462,6 +536,7 @@ vector_entry:
 	jmp user_return
 
 kernel_vector:
+	CFI_FRAME 16
 	cmpq $user_iret, 16(%rsp)
 	je iret_fault
 	/* Anywhere in this file GS and CR3 may be the user's: before CLI; behind STI, whose shadow is gone when
@@ -474,6 +549,7 @@ kernel_vector:
 	cmpq $segments_load_gs_msr, 16(%rsp)
 	je paranoid
 	xchg %rdi, (%rsp)
+	.cfi_rel_offset %rdi, 0
 	PUSH_REGS
 	CLEAR_REGS
 	mov %rsp, %rsi
@@ -485,8 +561,9 @@ kernel_vector:
 	cmp $IST_SIZE, %rax
 	jb return_by_ret
 	POP_REGS
-	pop %rdi
+	LOAD %rdi
 	add $8, %rsp
+	.cfi_adjust_cfa_offset -8
 	iretq
 
 /*
@@ -496,16 +573,22 @@ kernel_vector:
  * Hands on: the registers of that process, as if the fault had come from ring 3.
  */
 iret_fault:
+	CFI_FRAME 16
 	swapgs
 	mov %rdi, %gs:CPU_SCRATCH0
 	mov %rsi, %gs:CPU_SCRATCH1
 	mov 8(%rsp), %rsi
+	.cfi_undefined %rsi
 	mov %rsi, %gs:CPU_SCRATCH2
 	cmpl $0, %gs:CPU_PTI
 	je 1f
 	ENTER_KERNEL_ROOT
 1:	mov (%rsp), %rdi
+	.cfi_undefined %rdi
 	mov 40(%rsp), %rsi
+	CFI_FRAME 0, rsi
+	.cfi_undefined %rdi
+	.cfi_undefined %rsi
 	mov %gs:CPU_KERNEL_STACK, %rsp
 	/* With one root these five words land where they already lie. */
 	pushq 32(%rsi)
@@ -515,7 +598,11 @@ iret_fault:
 	pushq (%rsi)
 	pushq %gs:CPU_SCRATCH2
 	pushq %gs:CPU_SCRATCH0
+	CFI_FRAME 16
+	.cfi_rel_offset %rdi, 0
+	.cfi_undefined %rsi
 	mov %gs:CPU_SCRATCH1, %rsi
+	.cfi_same_value %rsi
 	PUSH_REGS
 	CLEAR_REGS
 	mov %rsp, %rsi
@@ -529,12 +616,14 @@ iret_fault:
  * GS and CR3 are live, so both are looked at, and put back as they were found.
  */
 ist_entry:
+	CFI_FRAME 16
 	cld
 	testb $3, 24(%rsp)
 	jz paranoid
 	swapgs
 	xchg %rdi, (%rsp)
-	push %rsi
+	.cfi_rel_offset %rdi, 0
+	SAVE %rsi
 	cmpl $0, %gs:CPU_PTI
 	je 1f
 	ENTER_KERNEL_ROOT
@@ -546,16 +635,20 @@ ist_entry:
 	jmp user_return
 
 paranoid:
+	CFI_FRAME 16
 	xchg %rdi, (%rsp)
+	.cfi_rel_offset %rdi, 0
 	PUSH_REGS
 	CLEAR_REGS
 	/* With FSGSBASE a process gives GS any base, one of the kernel half too.  The kernel's is exactly where
 	 * this CPU's entry area begins, and so is the GDT's, a fixed distance further; a process that sets
 	 * just that address has what the kernel has.  EBX: 1 when nothing needs to be swapped. */
 	sub $16, %rsp
+	.cfi_adjust_cfa_offset 16
 	sgdt 6(%rsp)
 	mov 8(%rsp), %r13
 	add $16, %rsp
+	.cfi_adjust_cfa_offset -16
 	sub $RS_ENTRY_GDT, %r13
 	mov $MSR_GS_BASE, %ecx
 	rdmsr
@@ -583,10 +676,12 @@ paranoid:
 6:	cmp $VECTOR_NMI, %r14d
 	jne paranoid_return
 7:	POP_REGS
-	pop %rdi
+	LOAD %rdi
 	add $8, %rsp
+	.cfi_adjust_cfa_offset -8
 	iretq
 paranoid_return:
+	CFI_REGS
 	mov REGS_RSP(%rsp), %rax
 	sub %r13, %rax
 	sub $IST_FIRST, %rax
@@ -614,9 +709,12 @@ return_by_ret:
 	mov %rcx, 8(%rax)
 	mov %rax, REGS_ERROR(%rsp)
 	POP_REGS
-	pop %rdi
+	LOAD %rdi
 	pop %rsp
+	CFI_CALL
+	.cfi_adjust_cfa_offset 8
 	popfq
+	.cfi_adjust_cfa_offset -8
 	ret
 
 /*
@@ -625,6 +723,7 @@ return_by_ret:
  */
 	.globl flush_user_root
 flush_user_root:
+	CFI_CALL
 	mov %rdi, %cr3
 	mov %rsi, %cr3
 	ret
@@ -636,33 +735,38 @@ flush_user_root:
 #define STUB_STRIDE 9
 	.globl vector_stubs
 vector_stubs:
+	CFI_FRAME 0
 	.set vector, 0
 	.rept 256
 	.org vector_stubs + vector * STUB_STRIDE, 0xcc
+	.cfi_def_cfa_offset 40
 	.if vector == 0x80
 	jmp int80_entry
 	.else
 	.if vector < 32
-	.if !((VECTORS_WITH_ERROR_CODE >> vector) & 1)
-	push $0
+	.if (VECTORS_WITH_ERROR_CODE >> vector) & 1
+	.cfi_def_cfa_offset 48
+	.else
+	PUSH_WORD $0
 	.endif
 	.else
-	push $0
+	PUSH_WORD $0
 	.endif
 	.if (vector == VECTOR_DB) || (vector == VECTOR_NMI) || (vector == VECTOR_DF) || (vector == VECTOR_MC)
-	push $vector
+	PUSH_WORD $vector
 	jmp ist_entry
 	.elseif vector < 128
-	push $vector
+	PUSH_WORD $vector
 	jmp vector_entry
 	.else
-	push $vector - 256
+	PUSH_WORD $vector - 256
 	jmp high_vector_entry
 	.endif
 	.endif
 	.set vector, vector + 1
 	.endr
 	.org vector_stubs + 256 * STUB_STRIDE, 0xcc
+	.cfi_endproc
 
 /* The CALLs above that lead to the dispatchers: trace.c may point them elsewhere. */
 	.section .rodata
@@ -695,5 +799,27 @@ dispatcher_calls:
 	.quad cpu_start
 	.quad RS_WANTS_APIC
 4:	.balign 4
+
+/* The crossing of cfi.h, by hand: not every assembler puts .cfi_signal_frame into .debug_frame. */
+	.section .debug_frame, "", @progbits
+	.balign 8
+crossing:
+	.long 2f - 1f
+1:	.long -1
+	.byte 1
+	.asciz "S" /* a signal frame */
+	.byte 1, -8 & 0x7f, DW_RIP /* factors of addresses and offsets */
+	.byte DW_CFA_def_cfa, DW_RSP, 0
+	.byte DW_CFA_offset(DW_RIP), 40 / 8
+	.byte DW_CFA_offset(DW_CS), 32 / 8
+	.byte DW_CFA_offset(DW_RFLAGS), 24 / 8
+	.byte DW_CFA_offset(DW_RSP), 16 / 8
+	.byte DW_CFA_offset(DW_SS), 8 / 8
+	.balign 8, DW_CFA_nop
+2:	.long 4f - 3f
+3:	.long crossing
+	.quad CROSSING - 1, 2 /* debuggers look one byte below, too */
+	.balign 8, DW_CFA_nop
+4:
 
 	.section .note.GNU-stack, "", @progbits

@@ -209,10 +209,12 @@ static void merge_areas(struct memory *memory)
 
 /* ---- Pages ----------------------------------------------------------------------------------- */
 
+enum change_kind { UNMAP, MAP, PROTECT };
+
 /* What is done to a range. */
 struct change {
 	struct memory *memory;
-	enum { UNMAP, MAP, PROTECT } kind;
+	enum change_kind kind;
 	uint32_t rights; /* from now on; 0 for UNMAP */
 	uint64_t va, end;
 	uint64_t fresh; /* a chain of zeroed frames: for pages in the place of others */
@@ -428,14 +430,14 @@ static bool apply(struct change *change)
 	return true;
 }
 
-static bool change_range_locked(struct memory *memory, int kind, uint64_t va, uint64_t end,
-                                uint32_t rights)
+static bool change_range_locked(struct memory *memory, enum change_kind kind, uint64_t va,
+                                uint64_t end, uint32_t rights)
 {
 	return apply(&(struct change){memory, kind, rights, va, end, 0, 0});
 }
 
 /* Of a memory's areas nobody knows but its process; frames and tables are everybody's. */
-static bool change_range(struct memory *memory, int kind, uint64_t va, uint64_t end,
+static bool change_range(struct memory *memory, enum change_kind kind, uint64_t va, uint64_t end,
                          uint32_t rights)
 {
 	bool good;

@@ -1,6 +1,8 @@
 /*
  * The call that may fault (recover.h).
  */
+#include "guest/cfi.h"
+
 	.text
 
 /*
@@ -9,12 +11,8 @@
  */
 	.globl recover_enter, recover_resume
 recover_enter:
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	.cfi_startproc
+	SAVE_CALLEE_SAVED
 	mov %rsp, (%rdx)
 	mov %rdi, %rax
 	mov %rsi, %rdi
@@ -23,12 +21,8 @@ recover_enter:
 	jmp 1f
 recover_resume:
 	mov $1, %eax
-1:	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbp
-	pop %rbx
+1:	LOAD_CALLEE_SAVED
 	ret
+	.cfi_endproc
 
 	.section .note.GNU-stack, "", @progbits

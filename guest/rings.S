@@ -4,6 +4,7 @@
  * page is there.  State: CPL 1 or 2, the user root's view of memory, the user's GS, RSI = an address or a
  * selector, no stack.  No attempt changes memory or leaves this page: what nothing stops ends at UD2.
  */
+#include "guest/cfi.h"
 #include "guest/uapi.h"
 
 	.section .entry.text.rings, "ax", @progbits
@@ -15,6 +16,8 @@
 	.balign 16
 	.globl ring_attempts
 ring_attempts:
+	.cfi_startproc simple
+	CFI_NO_CALLER
 	ATTEMPT RS_RING_NOTHING
 	ud2
 	ATTEMPT RS_RING_READ
@@ -47,5 +50,6 @@ ring_attempts:
 	mov $20, %eax
 	int $0x80
 	ud2
+	.cfi_endproc
 
 	.section .note.GNU-stack, "", @progbits

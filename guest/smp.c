@@ -8,8 +8,8 @@
 
 uint32_t smp_cpus = 1;
 
-/* Whoever sees it free takes it.  Tickets would be fairer, but where there are more CPUs than the host has
- * cores, the next in turn is often one that does not run. */
+/* Whoever sees it free takes it.  Tickets would be fairer, but where there are more CPUs than the
+ * host has cores, the next in turn is often one that does not run. */
 static bool locked;
 
 static uint32_t joined; /* CPUs that have come up, one after the other */

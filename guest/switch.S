@@ -2,6 +2,7 @@
  * Changing kernel stacks, and what else of a process lives in the processor.
  */
 #include "shared/abi.h"
+#include "guest/cfi.h"
 #include "offsets.h"
 
 	.text
@@ -13,21 +14,13 @@
  */
 	.globl switch_stacks
 switch_stacks:
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	.cfi_startproc
+	SAVE_CALLEE_SAVED
 	mov %rsp, (%rdi)
 	mov %rsi, %rsp
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbp
-	pop %rbx
+	LOAD_CALLEE_SAVED
 	ret
+	.cfi_endproc
 
 /*
  * Where a process and a kernel thread begin, when they are first switched to: on their own stack, with the
@@ -35,11 +28,17 @@ switch_stacks:
  */
 	.globl first_return, first_run
 first_return:
+	.cfi_startproc simple
+	CFI_REGS
 	call begin_process
 	jmp user_return
+	.cfi_endproc
 first_run:
+	.cfi_startproc simple
+	CFI_NO_CALLER
 	xor %ebp, %ebp
 	call thread_main
+	.cfi_endproc
 
 /*
  * void switch_segments(struct segments *save, const struct segments *load, bool fsgsbase): what ring 3 may
@@ -49,6 +48,7 @@ first_run:
  */
 	.globl switch_segments, switch_segments_end, segments_load_gs, segments_load_gs_msr
 switch_segments:
+	.cfi_startproc
 	fxsave64 SEGMENTS_SSE(%rdi)
 	fxrstor64 SEGMENTS_SSE(%rsi)
 	mov %ds, SEGMENTS_DS(%rdi)
@@ -97,6 +97,7 @@ segments_load_gs_msr:
 	mov SEGMENTS_GS_BASE + 4(%rsi), %edx
 	wrmsr
 	ret
+	.cfi_endproc
 switch_segments_end:
 
 	.section .note.GNU-stack, "", @progbits

@@ -4,17 +4,14 @@
  * or the turns that were left when one had changed.  Whoever is interrupted here must find everything as it
  * was, wherever it is continued.
  */
-	.text
+#include "guest/cfi.h"
 
+	.text
 
 	.globl spin_with_registers
 spin_with_registers:
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	.cfi_startproc
+	SAVE_CALLEE_SAVED
 	mov %rsi, %rax
 	.set n, 0
 	.irp reg, rbx, rcx, rdx, rsi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
@@ -35,28 +32,25 @@ spin_with_registers:
 	jne 2f
 	add $n, %\reg
 	.endr
-	push %rbx
-	push %rax
+	PUSH_WORD %rbx
+	PUSH_WORD %rax
 	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 	movq %xmm\n, %rbx
 	cmp %rax, %rbx
 	jne 3f
 	lea 0x101(%rax), %rax
 	.endr
-	pop %rax
-	pop %rbx
+	POP_WORD %rax
+	POP_WORD %rbx
 	dec %rdi
 	jnz 1b
 	jmp 2f
-3:	pop %rax
-	pop %rbx
+	.cfi_adjust_cfa_offset 16
+3:	POP_WORD %rax
+	POP_WORD %rbx
 2:	mov %rdi, %rax
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbp
-	pop %rbx
+	LOAD_CALLEE_SAVED
 	ret
+	.cfi_endproc
 
 	.section .note.GNU-stack, "", @progbits

@@ -1,3 +1,4 @@
+#include "guest/cfi.h"
 #include "guest/uapi.h"
 
 	.text
@@ -13,7 +14,8 @@
 
 	.globl loop_fork
 loop_fork:
-	push %rbx
+	.cfi_startproc
+	SAVE %rbx
 	mov %rdi, %rbx
 1:	mov $NR_FORK, %eax
 	syscall
@@ -27,8 +29,9 @@ loop_fork:
 	syscall
 	dec %rbx
 	jnz 1b
-	pop %rbx
+	LOAD %rbx
 	ret
+	.cfi_endproc
 
 child:
 	mov $NR_EXIT, %eax
@@ -50,6 +53,7 @@ child:
 .macro SAMPLER name, number, crossing:vararg
 	.globl \name
 \name:
+	.cfi_startproc
 1:	NOW
 	mov %rdx, %r8
 	mov $\number, %eax
@@ -61,6 +65,7 @@ child:
 	dec %rsi
 	jnz 1b
 	ret
+	.cfi_endproc
 .endm
 
 	SAMPLER sample_nothing, 0
@@ -72,6 +77,7 @@ child:
 /* SYSEXIT returns to RDX with RSP = RCX. */
 	.globl sample_sysenter
 sample_sysenter:
+	.cfi_startproc
 1:	NOW
 	mov %rdx, %r8
 	mov $NR_GETPID, %eax
@@ -85,6 +91,7 @@ sample_sysenter:
 	dec %rsi
 	jnz 1b
 	ret
+	.cfi_endproc
 
 /*
  * 32-bit code begins and ends with a far jump, which is in no figure.  It keeps the upper halves of no
@@ -175,9 +182,10 @@ sample_gate:
 
 	.globl sample_fork
 sample_fork:
-	push %rbx
-	push %r12
-	push %r13
+	.cfi_startproc
+	SAVE %rbx
+	SAVE %r12
+	SAVE %r13
 	mov %rdi, %rbx
 	mov %rsi, %r12
 1:	NOW
@@ -198,19 +206,21 @@ sample_fork:
 	add $8, %rbx
 	dec %r12
 	jnz 1b
-	pop %r13
-	pop %r12
-	pop %rbx
+	LOAD %r13
+	LOAD %r12
+	LOAD %rbx
 	ret
+	.cfi_endproc
 
 /* A fault handler is told what happened in RDI, RSI, RDX and RCX; the other registers survive. */
 	.globl sample_fault, sample_fault_resume
 sample_fault:
-	push %rbx
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	.cfi_startproc
+	SAVE %rbx
+	SAVE %r12
+	SAVE %r13
+	SAVE %r14
+	SAVE %r15
 	mov %rdi, %rbx
 	mov %rsi, %r12
 	mov %rdx, %r14
@@ -225,11 +235,12 @@ sample_fault_resume:
 	add $8, %rbx
 	dec %r12
 	jnz 1b
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbx
+	LOAD %r15
+	LOAD %r14
+	LOAD %r13
+	LOAD %r12
+	LOAD %rbx
 	ret
+	.cfi_endproc
 
 	.section .note.GNU-stack, "", @progbits

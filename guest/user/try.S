@@ -2,6 +2,7 @@
  * The attempt whose fault is caught.  No system call is made, so that it works in a process whose system
  * calls are what is broken.
  */
+#include "guest/cfi.h"
 #include "guest/uapi.h"
 
 	.text
@@ -10,12 +11,8 @@
  * The fault handler is try_caught. */
 	.globl try_enter, try_caught
 try_enter:
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	.cfi_startproc
+	SAVE_CALLEE_SAVED
 	mov %rsp, try_rsp(%rip)
 	mov %rdi, %rax
 	mov %rsi, %rdi
@@ -35,13 +32,9 @@ try_caught:
 1:	movq $0, try_rsp(%rip)
 	push $2
 	popfq
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbp
-	pop %rbx
+	LOAD_CALLEE_SAVED
 	ret
+	.cfi_endproc
 /* Nobody was trying: the program itself is wrong. */
 2:	mov $1, %eax
 	mov $100, %ebx

@@ -2,6 +2,7 @@
  * The ways themselves (ways.h).  While the registers hold what way_in says there is no stack, so everything
  * that must survive lies in memory of its own, below 4 GiB, where 32-bit code reaches it too.
  */
+#include "guest/cfi.h"
 #include "guest/uapi.h"
 #include "guest/user/ways.h"
 
@@ -11,12 +12,8 @@
  * change no flags. */
 	.globl way_cross, way_resume, way_caught
 way_cross:
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	.cfi_startproc
+	SAVE_CALLEE_SAVED
 	mov %rsp, own_rsp(%rip)
 	mov %rdi, way_code(%rip)
 	movl $0, faulted(%rip)
@@ -31,7 +28,9 @@ way_cross:
 	mov way_in + WAY_IN_BASES + 8(%rip), %rax
 	wrgsbase %rax
 1:	fxrstor64 way_in + WAY_IN_FPU(%rip)
+	.cfi_remember_state
 	lea way_in(%rip), %rsp
+	CFI_NO_CALLER
 	pop %rax
 	pop %rcx
 	pop %rdx
@@ -74,6 +73,7 @@ way_resume:
 	push %rcx
 	push %rax
 	mov own_rsp(%rip), %rsp
+	.cfi_restore_state
 	push $RFLAGS_FIXED
 	popfq
 	fxsave64 way_out + WAY_IN_FPU(%rip)
@@ -97,17 +97,16 @@ way_resume:
 	mov %eax, %fs
 	mov %eax, %gs
 	mov faulted(%rip), %eax
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbp
-	pop %rbx
+	LOAD_CALLEE_SAVED
 	ret
+	.cfi_endproc
 
 	.globl way_syscall, way_int80, way_sysenter, way_callgate, way_trap_gate, way_ud, way_pf, way_gp
 	.globl way_de, way_bp, way_of, way_db, way_np, way_iretq, way_lretq
 way_syscall:
+	/* Their stack is what way_in says. */
+	.cfi_startproc simple
+	CFI_NO_CALLER
 	syscall
 	.globl way_after_syscall
 way_after_syscall:
@@ -176,6 +175,7 @@ sysenter_32:
 way_sysenter_32_return:
 	ljmp $RS_SEL_USER_CODE, $way_resume
 	.code64
+	.cfi_endproc
 
 	.data
 	.balign 8

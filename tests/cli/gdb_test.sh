@@ -89,7 +89,8 @@ session "crash none" 'break user_syscall' 'continue' 'backtrace 2' 'info registe
 	'info registers xmm0 mxcsr' 'detach'
 shows "a breakpoint in ring 3" 'Breakpoint 1, (user_)?syscall \(' '#1 ' 'cs +0x2b' 'ss +0x23'
 shows "stepping enters ring 0" 'Breakpoint 1' 'cs +0x8 '
-shows "backtrace in ring 0 up to the entry" 'Breakpoint 2, syscall64 \(' '#1 .*(syscall_entry|quirk_syscall)'
+shows "backtrace across the boundary" 'Breakpoint 2, syscall64 \(' '#1 ' '(syscall_entry|vector_entry) \(\) at guest/entry.S' \
+	'<signal handler called>' 'user_raw_syscall \(\) at guest/user/calls.S' 'user_syscall \(\)' 'main \(argc=3'
 shows "SSE registers" 'xmm0 +\{' 'mxcsr +0x'
 is "after detach the guest runs on to its own end" "$status" 2
 
@@ -103,6 +104,159 @@ shows "monitor help, walk, stats" 'monitor walk VA' 'PML4E' 'ring 3 read of .*#P
 shows "monitor says what it does not know" 'no such command'
 shows "the guest's status" 'exited with code 02'
 is "vmm's status is the guest's" "$status" 2
+
+# ---- Backtraces, at every instruction of a crossing -------------------------------------------------------
+
+cat > "$work/walk.gdb" << 'GDB'
+set width 0
+# From the last instruction of ring 3 to the first one after it.
+define walk
+	while ($cs & 3) == 3
+		stepi
+	end
+	walk_on
+end
+define walk_on
+	while ($cs & 3) == 0
+		printf "@ %lx\n", $pc
+		backtrace
+		stepi
+	end
+	printf "back at %lx\n", $pc
+	backtrace
+end
+# Arrives in ring 0 by INT, and makes of that what the entry would find: so each is seen on every KVM.
+define arrive
+	set $user_rsp = $rsp
+	set $user_rip = $pc + 2
+	stepi
+	set $top = $rsp + (*(long *)($rsp + 32) == 0x23 ? 40 : 48)
+	set $rax = 39
+	set $pc = (unsigned long)&$arg0
+end
+define walk_syscall
+	arrive syscall_entry
+	set $rsp = $user_rsp
+	set $rcx = $user_rip
+	set $r11 = 0x202
+	walk_on
+end
+define walk_compat
+	arrive compat_entry
+	set $rsp = $user_rsp
+	set $rcx = $user_rip
+	set $r11 = 0x202
+	while $pc != (unsigned long)&syscall32
+		printf "@ %lx\n", $pc
+		backtrace
+		stepi
+	end
+	backtrace
+end
+define walk_sysenter
+	arrive sysenter_entry
+	set $rsp = $top
+	set $rcx = $user_rsp
+	set $rdx = $user_rip
+	walk_on
+end
+define walk_callgate
+	arrive callgate_entry
+	set $rsp = $top - 32
+	set *(long *)$rsp = $user_rip
+	set *(long *)($rsp + 8) = 0x2b
+	set *(long *)($rsp + 16) = $user_rsp
+	set *(long *)($rsp + 24) = 0x23
+	walk_on
+end
+# As an NMI would come, to $pc with $rsp: its frame on the entry stack.
+define interrupt
+	set $at = $rsp
+	set $frame = (long *)($top - 64)
+	set $frame[0] = 2
+	set $frame[1] = 0
+	set $frame[2] = (long)$pc
+	set $frame[3] = 8
+	set $frame[4] = 2
+	set $frame[5] = (long)$at
+	set $frame[6] = 0
+	set $rsp = (long)$frame
+	set $pc = (unsigned long)&ist_entry
+	while $pc != (unsigned long)&trap
+		printf "@ %lx\n", $pc
+		backtrace
+		stepi
+	end
+	backtrace
+end
+define walk_nmi_at_once
+	arrive syscall_entry
+	set $rsp = $user_rsp
+	set $rcx = $user_rip
+	interrupt
+end
+define walk_nmi_behind_swapgs
+	arrive syscall_entry
+	set $rsp = $user_rsp
+	set $rcx = $user_rip
+	stepi
+	interrupt
+end
+GDB
+cat > "$work/walked.py" << 'PYTHON'
+"""walked.py LOG ENTRIES FUNCTIONS: each backtrace leads through one of the entries to one of the functions, and
+on to main, or the function has no caller."""
+import re
+import sys
+
+log, entries, functions = sys.argv[1], set(sys.argv[2].split("|")), set(sys.argv[3].split("|"))
+steps, lost, entered = [], 0, False
+for line in open(log, errors="replace"):
+    if line.startswith(("@ ", "back at")):
+        steps.append([line.strip()])
+    elif steps and re.match(r"#\d+ ", line):
+        steps[-1].append(re.sub(r"^#\d+ +(0x[0-9a-f]+ in )?", "", line.strip()).split(" (")[0])
+    elif re.search(r"Backtrace stopped|Cannot|optimized out$|E01", line):
+        sys.exit(f"{steps[-1:]}: {line}")
+for at, *names in steps:
+    if len(names) == 1 and names[0] in entries:
+        lost += 1
+        continue
+    # GCC does not tell of the PUSH and POP by which -Oz loads a small number: a frame more in the kernel's C.
+    ring3 = names.index("<signal handler called>") + 1 if "<signal handler called>" in names else 0
+    if not (functions & set(names) and names[-1] in functions | {"main"} and "??" not in names[ring3:]):
+        sys.exit(f"{at}: {names}")
+    entered |= bool(entries & set(names))
+if len(steps) < 40 or not entered:
+    sys.exit(f"{len(steps)} instructions, not through {entries}")
+# SYSCALL: while RSP is CR3's value or the stack has no frame yet, nothing tells where ring 3's stack is.
+if lost > (8 if entries & {"syscall_entry", "compat_entry"} else 0):
+    sys.exit(f"{lost} times without a caller")
+PYTHON
+walk() { # ENTRIES FUNCTIONS BREAK-AT WALK OPTIONS...
+	local entries=$1 functions=$2 at=$3 how=$4
+	shift 4
+	start_vmm "$@" -- tour 1
+	run_gdb "source $work/walk.gdb" "break $at" continue delete "$how" kill
+	end_vmm
+	works "backtraces from ${entries##*|}, $how, $*" python3 "$work/walked.py" "$log" "$entries" "$functions"
+}
+# The INT of mark_int80.
+int80="*(user_mark_int80 + 22)"
+for pti in on off; do
+	walk "vector_entry|syscall_entry" user_mark_syscall user_mark_syscall walk --pti $pti
+	walk "vector_entry|int80_entry" user_mark_int80 "$int80" walk --pti $pti
+	walk vector_entry "user_fault_pf|user_mark_fault_resume" "*&user_fault_pf" walk --pti $pti
+	for entry in syscall compat sysenter callgate; do
+		walk ${entry}_entry user_mark_int80 "$int80" walk_$entry --pti $pti
+	done
+done
+for walk in walk_nmi_at_once walk_nmi_behind_swapgs; do
+	walk "ist_entry|paranoid" user_mark_int80 "$int80" $walk --pti on
+done
+session "tour 1" 'break begin_process' continue backtrace kill
+shows "a process that has not run yet has a caller" '#0 +begin_process' '#1 .*first_return' '<signal handler called>' \
+	'user_start \(\)'
 
 # The guest's own instructions of the kind that the debugger plants, under plants and next to them.
 guest=$BUILD/tests/outs.elf

@@ -552,15 +552,39 @@ START_TEST(audit_and_walk_hold)
 }
 END_TEST
 
-static const char *const anatomies[] = {"anatomy_syscall", "anatomy_int80", "anatomy_pagefault",
-                                        "anatomy_fork", "anatomy_context-switch"};
+/* Some crossings cannot be made on some hosts, and vmm says why; "local" may be any machine. */
+static const struct {
+	const char *name;
+	const char *never_on, *perhaps_not_on, *why;
+} anatomies[] = {
+    {.name = "anatomy_syscall"},
+    {.name = "anatomy_int80"},
+    {.name = "anatomy_pagefault"},
+    {.name = "anatomy_irq"},
+    {.name = "anatomy_fork"},
+    {.name = "anatomy_context-switch"},
+    {"anatomy_sysenter", "amd", "local", "which has no SYSENTER in long mode"},
+    {"anatomy_callgate", "", "local", "the far CALL was tried and ended as #UD"},
+};
 #define ANATOMIES ((int)(sizeof(anatomies) / sizeof(anatomies[0])))
+
+static bool is_host(int host, const char *name)
+{
+	return name && !strcmp(hosts[host].name, name);
+}
 
 START_TEST(anatomy_follows_the_crossing)
 {
 	const int host = _i / ANATOMIES;
-	const char *name = anatomies[_i % ANATOMIES];
+	const int which = _i % ANATOMIES;
+	const char *name = anatomies[which].name;
 
+	if (is_host(host, anatomies[which].never_on) ||
+	    (is_host(host, anatomies[which].perhaps_not_on) && status_of(host, name) != 0)) {
+		ck_assert_int_eq(status_of(host, name), 125);
+		must_say(host, name, "err", anatomies[which].why);
+		return;
+	}
 	ck_assert_int_eq(status_of(host, name), 0);
 	must_say(host, name, "out", "\n3 user   user   user   IF "); /* the last of ring 3 */
 	must_say(host, name, "out", "\n0 kernel kernel kernel -  "); /* behind both switches */
