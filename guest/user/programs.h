@@ -17,6 +17,6 @@ int memory_main(int argc, char **argv);
 int syscalls_main(int argc, char **argv);
 int cat_main(int argc, char **argv);
 int processes_main(int argc, char **argv); /* [CROSSINGS [FORKS]] */
-int torture_main(int argc, char **argv); /* for ./vmm --torture */
+int torture_main(int argc, char **argv);   /* for ./vmm --torture */
 
 #endif

@@ -37,9 +37,9 @@ head -c 100000 /dev/urandom > bytes
 vmm --program cat < bytes > copy
 is "read and write: any bytes, more than a call carries" "$? $(cmp bytes copy && echo same)" "0 same"
 is "read ends with the input" "$(vmm --program cat < /dev/null; echo $?)" 0
-answered() { for _ in $(seq 600); do grep -q one echo && return; sleep 0.1; done; false; }
-{ printf 'one\n'; answered && printf 'two'; } | vmm --program cat > echo
-is "read gives what there is and does not wait for more" "$(cat echo)" "$(printf 'one\ntwo')"
+answered() { for _ in $(seq 600); do grep -q one echoed && return; sleep 0.1; done; false; }
+{ printf 'one\n'; answered && printf 'two'; } | vmm --program cat > echoed
+is "read gives what there is and does not wait for more" "$(cat echoed)" "$(printf 'one\ntwo')"
 is "read of what is closed" "$(vmm --program cat <&-; echo $?)" 1
 is "what a guest does not read is left" "$( (vmm --program syscalls > /dev/null; cat) <<< 'left')" left
 

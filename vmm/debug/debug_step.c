@@ -668,8 +668,9 @@ static bool is_at_hlt(const struct debug *debug)
 static bool can_hold(const struct debug *debug)
 {
 	uint8_t code[32];
+	size_t i = read_code(debug, debug->regs.rip, code);
 
-	return debug->can_hold && code[read_code(debug, debug->regs.rip, code)] != OPCODE_HLT;
+	return debug->can_hold && code[i] != OPCODE_HLT;
 }
 
 /* hold: interrupts wait. */
