@@ -21,6 +21,10 @@ static bool take_frames(struct boot *boot, uint64_t count, uint64_t *gpa)
 	return true;
 }
 
+/* What the tables and the like of a small guest take: all of it in one call, not page fault by page
+ * fault. */
+#define FIRST_FRAMES 16
+
 static bool alloc_frame(void *ctx, uint64_t *frame)
 {
 	const struct boot *boot = ctx;
@@ -305,6 +309,7 @@ bool boot_build(struct boot *boot, const struct memory *memory, const struct ima
 		return message_error("--mem: %" PRIu64 " MiB are more than the CPU's %" PRIu32
 		                     "-bit physical addresses reach",
 		                     memory->size >> 20, host->maxphyaddr);
+	memory_populate(memory, boot->next_frame, FIRST_FRAMES * PAGE_SIZE);
 	if (!init_tables(boot, host, options))
 		return false;
 	/* The top-level slots that a guest's address spaces share exist from the start, so that

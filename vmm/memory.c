@@ -22,6 +22,14 @@ bool memory_create(struct memory *memory, uint64_t size)
 	return true;
 }
 
+void memory_populate(const struct memory *memory, uint64_t gpa, uint64_t size)
+{
+	void *at = memory_at(memory, gpa, size);
+
+	if (at)
+		(void)madvise(at, size, MADV_POPULATE_WRITE);
+}
+
 void memory_destroy(struct memory *memory)
 {
 	if (memory->base)

@@ -18,6 +18,9 @@ struct memory {
 
 /* Maps `size` bytes (whole pages, not 0).  False after a message. */
 bool memory_create(struct memory *memory, uint64_t size);
+/* Gives this part of RAM its pages now, at once; only a hint, which an older Linux (before 5.14)
+ * does not take. */
+void memory_populate(const struct memory *memory, uint64_t gpa, uint64_t size);
 void memory_destroy(struct memory *memory);
 
 /* The checked accessor: `len` bytes at guest-physical `gpa`; NULL unless all of them are RAM.
