@@ -2,45 +2,20 @@
 # What measures: bench_run, tests/bench/counts, and the guest's costs and counts programs.  Whether the
 # figures are good is make bench's business, but for the exact counts, which are held here too.  Prints TAP
 # lines.
-set -uo pipefail
-
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
-build=${BUILD:-build}
-[[ $build == /* ]] || build=$top/$build
-export BUILD=$build
+# shellcheck source=tests/cli/common.sh
+. "$(dirname "$0")/common.sh" || exit 125
+set -o pipefail
+export BUILD
 counts=$top/tests/bench/counts
-
-number=0 failed=0
-ok() { printf 'ok %d - %s\n' $((++number)) "$1"; }
-not_ok() {
-  printf 'not ok %d - %s\n' $((++number)) "$1"
-  failed=1
-}
-skip() { printf 'ok %d - %s # SKIP %s\n' $((++number)) "$1" "$2"; }
-same() { # NAME GOT WANTED
-  if [[ $2 == "$3" ]]; then ok "$1"; else
-    not_ok "$1"
-    printf '# got:    %q\n# wanted: %q\n' "$2" "$3"
-  fi
-}
-has() { # NAME TEXT PART
-  if [[ $2 == *"$3"* ]]; then ok "$1"; else
-    not_ok "$1"
-    printf '# got:    %q\n# wanted: ...%q...\n' "$2" "$3"
-  fi
-}
-
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$build" || exit 1
+cd "$BUILD" || exit 125
 
 test_bench_run() {
   local text
   text=$(./bench_run --rounds many 2>&1)
-  same "bench_run: --rounds: status" $? 2
+  is "bench_run: --rounds: status" $? 2
   has "bench_run: --rounds: message" "$text" "a number from 1"
-  ./bench_run --fast >"$scratch/out" 2>&1
-  same "bench_run: unknown option" $? 2
+  ./bench_run --fast >"$work/out" 2>&1
+  is "bench_run: unknown option" $? 2
   has "bench_run: --help" "$(./bench_run --help)" "usage:"
   has "bench_run: --realtime without the right to it" \
     "$(setpriv --reuid 65534 --clear-groups ./bench_run --realtime 2>&1)" "--realtime: Operation not permitted"
@@ -48,11 +23,11 @@ test_bench_run() {
     skip "bench_run" "no usable /dev/kvm"
     return
   fi
-  text=$(PEERS="nothing=true; lost=/no/such/vmm; broken" ./bench_run --rounds 1 --json "$scratch/bench.json" 2>&1)
+  text=$(PEERS="nothing=true; lost=/no/such/vmm; broken" ./bench_run --rounds 1 --json "$work/bench.json" 2>&1)
   has "bench_run: a peer" "$text" "nothing"
   has "bench_run: a peer that is not there" "$text" "not measured: /no/such/vmm: No such file"
   has "bench_run: a peer without a command" "$text" "PEERS: 'broken' is not name=command"
-  text=$(python3 - "$scratch/bench.json" <<'PYTHON'
+  text=$(python3 - "$work/bench.json" <<'PYTHON'
 import json, sys
 bench = json.load(open(sys.argv[1]))
 for experiment in ("start_to_exit_us", "exit_round_trip_ns", "peak_resident_kib"):
@@ -62,41 +37,41 @@ assert bench["sizes"]["guest.elf"]["text"] > 0
 print(len(bench["targets"]))
 PYTHON
   )
-  same "bench_run: JSON with every figure and target" "$text" 7
+  is "bench_run: JSON with every figure and target" "$text" 7
 }
 
 # counts_with NAME STATUS PART ARGUMENT...
 counts_with() {
   local text status
-  text=$("$counts" --expected "$scratch/expected" --readme "$scratch/README" "${@:4}" 2>&1)
+  text=$("$counts" --expected "$work/expected" --readme "$work/README" "${@:4}" 2>&1)
   status=$?
-  same "counts: $1: status" $status "$2"
+  is "counts: $1: status" $status "$2"
   has "counts: $1: message" "$text" "$3"
 }
 
 test_counts_script() {
-  cp "$top/tests/bench/counts.expected" "$scratch/expected"
-  cp "$scratch/expected" "$scratch/now"
-  : >"$scratch/README"
-  counts_with "the same figures" 0 "met" --from "$scratch/now"
-  sed -i 's/^yield-switch off .*/yield-switch off 120/' "$scratch/expected"
-  counts_with "a crossing that grew" 1 "GREW" --from "$scratch/now"
-  sed -i 's/^yield-switch off .*/yield-switch off 240/' "$scratch/expected"
-  counts_with "a crossing that got cheaper" 0 "better" --from "$scratch/now"
-  sed -i '/^gp off/d' "$scratch/now"
-  counts_with "a crossing that is not there" 1 "MISSING" --from "$scratch/now"
-  printf 'syscall off many\n' >"$scratch/now"
-  counts_with "no figures" 125 "is not 'crossing mode instructions'" --from "$scratch/now"
-  counts_with "no file" 125 "No such file" --from "$scratch/none"
+  cp "$top/tests/bench/counts.expected" "$work/expected"
+  cp "$work/expected" "$work/now"
+  : >"$work/README"
+  counts_with "the same figures" 0 "met" --from "$work/now"
+  sed -i 's/^yield-switch off .*/yield-switch off 120/' "$work/expected"
+  counts_with "a crossing that grew" 1 "GREW" --from "$work/now"
+  sed -i 's/^yield-switch off .*/yield-switch off 240/' "$work/expected"
+  counts_with "a crossing that got cheaper" 0 "better" --from "$work/now"
+  sed -i '/^gp off/d' "$work/now"
+  counts_with "a crossing that is not there" 1 "MISSING" --from "$work/now"
+  printf 'syscall off many\n' >"$work/now"
+  counts_with "no figures" 125 "is not 'crossing mode instructions'" --from "$work/now"
+  counts_with "no file" 125 "No such file" --from "$work/none"
 
-  cp "$top/tests/bench/counts.expected" "$scratch/now"
-  printf 'before\n<!-- counts -->\n<!-- /counts -->\nafter\n' >"$scratch/README"
-  cp "$scratch/now" "$scratch/expected"
-  counts_with "a README that says nothing" 1 "the table in README.md is not that" --from "$scratch/now"
-  counts_with "--update" 0 "met" --update --from "$scratch/now"
-  same "counts: --update keeps the rest of README" "$(sed -n '1p;$p' "$scratch/README")" $'before\nafter'
-  has "counts: ... and writes the table" "$(cat "$scratch/README")" "SYSCALL getpid, there and back | "
-  same "counts: ... and the file" "$(cat "$scratch/expected")" "$(cat "$scratch/now")"
+  cp "$top/tests/bench/counts.expected" "$work/now"
+  printf 'before\n<!-- counts -->\n<!-- /counts -->\nafter\n' >"$work/README"
+  cp "$work/now" "$work/expected"
+  counts_with "a README that says nothing" 1 "the table in README.md is not that" --from "$work/now"
+  counts_with "--update" 0 "met" --update --from "$work/now"
+  is "counts: --update keeps the rest of README" "$(sed -n '1p;$p' "$work/README")" $'before\nafter'
+  has "counts: ... and writes the table" "$(cat "$work/README")" "SYSCALL getpid, there and back | "
+  is "counts: ... and the file" "$(cat "$work/expected")" "$(cat "$work/now")"
 }
 
 test_counts_in_box() {
@@ -104,11 +79,11 @@ test_counts_in_box() {
   text=$("$counts" 2>&1)
   status=$?
   if ((status == 0)); then
-    ok "counts: no crossing costs more than is written down, and every target is met"
+    pass "counts: no crossing costs more than is written down, and every target is met"
   elif [[ $text == *"lacks packages"* || $text == *"cannot download"* ]]; then
     skip "counts in the Intel box" "the box cannot be installed here"
   else
-    not_ok "counts: no crossing costs more than is written down, and every target is met"
+    fail "counts: no crossing costs more than is written down, and every target is met"
     sed 's/^/# /' <<<"$text"
   fi
 }
@@ -119,14 +94,14 @@ test_guest_programs() {
     skip "costs" "no usable /dev/kvm"
     return
   fi
-  text=$(./vmm --timeout 300 --stats json --stats-file "$scratch/costs.json" --report "$scratch/costs.html" \
+  text=$(./vmm --timeout 300 --stats json --stats-file "$work/costs.json" --report "$work/costs.html" \
     --program costs guest.elf)
-  same "costs: status" $? 0
+  is "costs: status" $? 0
   has "costs: says what its figures are" "$text" "TSC"
   has "costs: nanoseconds beside" "$text" " ns "
   has "costs: published figures beside the measured ones" "$text" "KAISER"
   has "costs: the clock is checked" "$text" "off the host's clock"
-  text=$(python3 - "$scratch/costs.json" <<'PYTHON' 2>&1
+  text=$(python3 - "$work/costs.json" <<'PYTHON' 2>&1
 import json, sys
 report = json.load(open(sys.argv[1]))
 records = report["records"]
@@ -159,9 +134,9 @@ assert abs(named("the TSC, off the host's clock")[0]["values"]["median"]) < 1000
 print(True)
 PYTHON
   )
-  same "costs: every way in every mode, loads and curves, in the report" "$text" True
+  is "costs: every way in every mode, loads and curves, in the report" "$text" True
   text=$(./vmm --timeout 20 --stats none guest.elf -- costs yaml)
-  same "costs: an argument: status" $? 2
+  is "costs: an argument: status" $? 2
   has "costs: ... and where the figures are" "$text" "--stats json"
   text=$(./vmm --timeout 20 --stats none guest.elf -- counts)
   has "counts: refuses a TSC that does not count instructions" "$text" "does not count instructions"
@@ -169,18 +144,18 @@ PYTHON
 
 test_bench_pt() {
   local text status
-  ./bench_pt --fast >"$scratch/out" 2>&1
-  same "bench_pt: unknown option" $? 2
+  ./bench_pt --fast >"$work/out" 2>&1
+  is "bench_pt: unknown option" $? 2
   text=$(./bench_pt)
   status=$?
   has "bench_pt: random pages" "$text" "100,000 pages, each a call"
   has "bench_pt: held against memset" "$text" "of memset of its tables"
   # Whether the figures are good is no test's business; that the status says it is.
-  same "bench_pt: status" $status "$(grep -c -m 1 MISSED <<<"$text")"
+  is "bench_pt: status" $status "$(grep -c -m 1 MISSED <<<"$text")"
   text=$(./bench_pt --json | python3 -c 'import json, sys
 bench = json.load(sys.stdin)
 print(len(bench["cases"]), all(c["map_ns"] > 0 for c in bench["cases"]), [t["measured"] > 0 for t in bench["targets"]])')
-  same "bench_pt: JSON" "$text" "5 True [True, True]"
+  is "bench_pt: JSON" "$text" "5 True [True, True]"
 }
 
 test_bench_run
@@ -188,5 +163,4 @@ test_bench_pt
 test_counts_script
 test_guest_programs
 test_counts_in_box
-printf '1..%d\n' $number
-exit $failed
+finish

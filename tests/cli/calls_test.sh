@@ -3,33 +3,11 @@
 # the galleries at the end of the tour.
 #
 #   tests/cli/calls_test.sh       VMM and BUILD say where vmm and guest.elf are
-#
-# TAP-like: "ok N - name", "not ok N - name" with details behind it, "# SKIP reason".
-set -u
-cd "$(dirname "$0")/../.." || exit 125
-BUILD=$(realpath "${BUILD:-build}") || exit 125
-VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
-guest=$BUILD/guest.elf
-work=$(mktemp -d "${TMPDIR:-/tmp}/calls_test.XXXXXX") || exit 125
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 125
+# shellcheck source=tests/cli/common.sh
+. "$(dirname "$0")/common.sh" || exit 125
+need_kvm calls
 
-count=0 failed=0
-is() { # NAME GOT WANTED
-	if [ "$2" = "$3" ]; then
-		echo "ok $((++count)) - $1"
-	else
-		echo "not ok $((++count)) - $1"
-		echo "#   got $2, wanted $3" | head -c 600
-		failed=$((failed + 1))
-	fi
-}
 vmm() { timeout --kill-after=2 300 "$VMM" --quiet "$@" "$guest"; }
-
-if ! { : < /dev/kvm; } 2> /dev/null; then
-	echo "ok 1 - calls # SKIP no usable /dev/kvm"
-	exit 0
-fi
 
 # ---- Standard input -------------------------------------------------------------------------------------
 
@@ -75,5 +53,4 @@ import json
 escapes = json.load(open("tour.json"))["escapes"]
 print(escapes["differs"], *sorted({row["program"] for row in escapes["rows"]}))')" "0 crossings hostile memory walls"
 
-echo "1..$count"
-[ "$failed" = 0 ]
+finish

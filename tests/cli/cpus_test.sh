@@ -3,46 +3,10 @@
 # CPUs, APICs and standard input work is tests/guest/cpus's, here and in the boxes.
 #
 #   tests/cli/cpus_test.sh        VMM and BUILD say where vmm and its test guests are
-#
-# TAP-like: "ok N - name", "not ok N - name" with details behind it, "# SKIP reason".
-set -u
-cd "$(dirname "$0")/../.." || exit 125
-BUILD=$(realpath "${BUILD:-build}") || exit 125
-VMM=$(realpath "${VMM:-$BUILD/vmm}") || exit 125
+# shellcheck source=tests/cli/common.sh
+. "$(dirname "$0")/common.sh" || exit 125
+need_kvm cpus
 smp=$BUILD/tests/smp.elf
-work=$(mktemp -d "${TMPDIR:-/tmp}/cpus_test.XXXXXX") || exit 125
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 125
-
-count=0 failed=0
-pass() { echo "ok $((++count)) - $1"; }
-fail() { # name, details...
-	echo "not ok $((++count)) - $1"
-	shift
-	printf '#   %s\n' "$@"
-	failed=$((failed + 1))
-}
-status=0
-vmm() {
-	timeout --kill-after=2 "${LIMIT:-60}" "$VMM" "$@" > out 2> err < /dev/null
-	status=$?
-}
-expect() { # NAME STATUS [STDERR [STDOUT]]
-	if [ "$status" != "$2" ]; then
-		fail "$1" "status $status, wanted $2" "$(head -c 300 err)"
-	elif [ -n "${3-}" ] && ! grep -Eq -- "$3" err; then
-		fail "$1" "stderr, wanted /$3/: $(head -c 300 err)"
-	elif [ -n "${4-}" ] && ! grep -Eq -- "$4" out; then
-		fail "$1" "stdout, wanted /$4/: $(head -c 300 out)"
-	else
-		pass "$1"
-	fi
-}
-
-if ! { : < /dev/kvm; } 2> /dev/null; then
-	echo "ok 1 - cpus # SKIP no usable /dev/kvm"
-	exit 0
-fi
 
 # ---- Refused
 
@@ -229,8 +193,7 @@ if command -v strace > /dev/null && strace -o trace "$VMM" --quiet "$BUILD/tests
 		pass "one CPU: no thread, no lock, no APIC" ||
 		fail "one CPU: no thread, no lock, no APIC" "$(grep -E 'clone|futex|rt_sigprocmask|KVM_ENABLE_CAP' trace)"
 else
-	echo "ok $((++count)) - one CPU: no thread, no lock, no APIC # SKIP no strace"
+	skip "one CPU: no thread, no lock, no APIC" "no strace"
 fi
 
-echo "1..$count"
-[ $failed = 0 ]
+finish

@@ -2,48 +2,19 @@
 # tools/sweep and tools/compare: refusals, a sweep on this machine, one over ssh to this machine's own
 # sshd (loopback address, keys and configuration of its own, ended afterwards), and what compare makes
 # of it.  Prints TAP lines.
-set -uo pipefail
-
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
-build=${BUILD:-build}
-[[ $build == /* ]] || build=$top/$build
+# shellcheck source=tests/cli/common.sh
+. "$(dirname "$0")/common.sh" || exit 125
+set -o pipefail
 sweep=$top/tools/sweep compare=$top/tools/compare
-
-number=0 failed=0
-ok() { printf 'ok %d - %s\n' $((++number)) "$1"; }
-not_ok() {
-  printf 'not ok %d - %s\n' $((++number)) "$1"
-  failed=1
-}
-skip() { printf 'ok %d - %s # SKIP %s\n' $((++number)) "$1" "$2"; }
-same() { # NAME GOT WANTED
-  if [[ $2 == "$3" ]]; then ok "$1"; else
-    not_ok "$1"
-    printf '# got:    %q\n# wanted: %q\n' "$2" "$3"
-  fi
-}
-has() { # NAME TEXT PART
-  if [[ $2 == *"$3"* ]]; then ok "$1"; else
-    not_ok "$1"
-    printf '# got:    %q\n# wanted: ...%q...\n' "$2" "$3"
-  fi
-}
-
-scratch=$(mktemp -d)
 sshd_pid=''
-cleanup() {
-  if [[ $sshd_pid ]]; then kill "$sshd_pid" 2>/dev/null; fi
-  rm -rf "$scratch"
-}
-trap cleanup EXIT
-cd "$scratch" || exit 1
+at_exit() { if [[ $sshd_pid ]]; then kill "$sshd_pid" 2> /dev/null; fi; }
 
 # refuses NAME STATUS PART COMMAND...
 refuses() {
   local text status
   text=$("${@:4}" 2>&1 </dev/null)
   status=$?
-  same "$1: status" $status "$2"
+  is "$1: status" $status "$2"
   has "$1: message" "$text" "$3"
 }
 
@@ -68,15 +39,15 @@ test_compare() {
   printf 'no JSON\n' >bad.json
   : >empty.json
   text=$("$compare" a.json b.json)
-  same "compare: status" $? 0
+  is "compare: status" $? 0
   has "compare: a ratio" "$(grep 'SYSCALL getpid, off: median' <<<"$text" | tr -s ' ')" "200 300 x1.5"
   has "compare: a difference of per cents" "$(grep 'compute only, pcid: %' <<<"$text" | tr -s ' ')" "1.50 1.50 +0.00"
   has "compare: a curve by its places" "$(grep 'by rate, pcid, point 1: %' <<<"$text" | tr -s ' ')" "2.50 2.50 +0.00"
-  same "compare: what costs are not is not shown" "$(grep -c 'exits/total' <<<"$text")" 0
+  is "compare: what costs are not is not shown" "$(grep -c 'exits/total' <<<"$text")" 0
   text=$("$compare" --json a.json b.json | python3 -c 'import json,sys
 rows = {r["figure"]: r for r in json.load(sys.stdin)["rows"]}
 print(rows["records/SYSCALL getpid, off: median"]["compared"])')
-  same "compare: JSON" "$text" "[1.0, 1.5]"
+  is "compare: JSON" "$text" "[1.0, 1.5]"
   has "compare: --only" "$("$compare" --only 'exits' a.json b.json)" "exits/total"
   has "compare: a run that measured no costs" "$("$compare" a.json stats.json)" "exits/total"
   refuses "compare: one run" 1 "one run alone" "$compare" a.json
@@ -100,7 +71,7 @@ test_refusals() {
   refuses "sweep: --repeat" 2 "a number from" "$sweep" --repeat 0
   refuses "sweep: --program" 2 "letters, digits" "$sweep" --program 'tour; reboot'
   refuses "sweep: this machine among others" 2 "stands alone" "$sweep" --sshlogin :,other
-  same "sweep: --dry-run" "$("$sweep" --dry-run --pti on,off --pcid yes,no --mem 64M,1G --repeat 2 | sort -u | wc -l)" 16
+  is "sweep: --dry-run" "$("$sweep" --dry-run --pti on,off --pcid yes,no --mem 64M,1G --repeat 2 | sort -u | wc -l)" 16
   has "sweep: --help" "$("$sweep" --help)" "exit status:"
 }
 
@@ -113,14 +84,14 @@ print(" ".join(sorted(str(eval(sys.argv[2], {"r": json.loads(line)})) for line i
 test_here() {
   local status
   "$sweep" --pti on,off --program "tour 20" --output here.jsonl
-  same "sweep here: status" $? 0
-  same "sweep here: a run for each setting" "$(field here.jsonl 'r["options"]["pti"]')" "off on"
-  same "sweep here: statistics of each" "$(field here.jsonl 'r["stats"]["guest"]["pti"] != "off"')" "False True"
+  is "sweep here: status" $? 0
+  is "sweep here: a run for each setting" "$(field here.jsonl 'r["options"]["pti"]')" "off on"
+  is "sweep here: statistics of each" "$(field here.jsonl 'r["stats"]["guest"]["pti"] != "off"')" "False True"
   has "sweep here: compare reads it" "$("$compare" here.jsonl)" "exits/total"
   "$sweep" --pti off --program "nonsense" --output failed.jsonl
   status=$?
-  same "sweep here: a run that fails, status" $status 1
-  same "sweep here: ... and what it says" "$(field failed.jsonl 'r["status"]')" 2
+  is "sweep here: a run that fails, status" $status 1
+  is "sweep here: ... and what it says" "$(field failed.jsonl 'r["status"]')" 2
   refuses "sweep here: compare refuses it" 1 "the run failed: status 2" "$compare" failed.jsonl here.jsonl
 }
 
@@ -133,13 +104,13 @@ start_sshd() {
   [[ -d /run/sshd ]] || mkdir -p /run/sshd 2>/dev/null
   for ((tries = 0; tries < 5; tries++)); do
     port=$((20000 + RANDOM % 20000))
-    printf '%s\n' "Port $port" "ListenAddress 127.0.0.1" "HostKey $scratch/host_key" \
-      "AuthorizedKeysFile $scratch/authorized" "StrictModes no" "UsePAM no" \
+    printf '%s\n' "Port $port" "ListenAddress 127.0.0.1" "HostKey $work/host_key" \
+      "AuthorizedKeysFile $work/authorized" "StrictModes no" "UsePAM no" \
       "PasswordAuthentication no" "PidFile none" "PermitRootLogin prohibit-password" \
       "MaxStartups 100" >sshd_config
-    "$(command -v sshd || echo /usr/sbin/sshd)" -D -e -f "$scratch/sshd_config" 2>sshd.log &
+    "$(command -v sshd || echo /usr/sbin/sshd)" -D -e -f "$work/sshd_config" 2>sshd.log &
     sshd_pid=$!
-    printf '%s\n' "Host one two" "HostName 127.0.0.1" "Port $port" "IdentityFile $scratch/user_key" \
+    printf '%s\n' "Host one two" "HostName 127.0.0.1" "Port $port" "IdentityFile $work/user_key" \
       "IdentitiesOnly yes" "StrictHostKeyChecking no" "UserKnownHostsFile /dev/null" "LogLevel ERROR" \
       "BatchMode yes" "ConnectTimeout 10" >ssh_config
     sleep 0.5
@@ -157,17 +128,17 @@ test_ssh() {
     return
   fi
   before=$(ls -a ~ ~/.parallel/tmp 2>/dev/null)
-  "$sweep" --sshlogin one,two --ssh "ssh -F $scratch/ssh_config" --pti on,off --program "tour 20" \
+  "$sweep" --sshlogin one,two --ssh "ssh -F $work/ssh_config" --pti on,off --program "tour 20" \
     --output ssh.jsonl
-  same "sweep over ssh: status" $? 0
-  same "sweep over ssh: every setting on every host" \
+  is "sweep over ssh: status" $? 0
+  is "sweep over ssh: every setting on every host" \
     "$(field ssh.jsonl 'r["host"] + ":" + r["options"]["pti"]')" "one:off one:on two:off two:on"
-  same "sweep over ssh: statistics of each" "$(field ssh.jsonl 'r["stats"]["guest"]["status"]')" "0 0 0 0"
+  is "sweep over ssh: statistics of each" "$(field ssh.jsonl 'r["stats"]["guest"]["status"]')" "0 0 0 0"
   has "sweep over ssh: compare" "$("$compare" ssh.jsonl)" "D: two"
   after=$(ls -a ~ ~/.parallel/tmp 2>/dev/null)
-  same "sweep over ssh: nothing left there" "$after" "$before"
+  is "sweep over ssh: nothing left there" "$after" "$before"
   refuses "sweep over ssh: a host that is not there" 125 "runs of 2 came back" \
-    "$sweep" --sshlogin nobody.invalid --ssh "ssh -F $scratch/ssh_config" --program "tour 20"
+    "$sweep" --sshlogin nobody.invalid --ssh "ssh -F $work/ssh_config" --program "tour 20"
   kill "$sshd_pid" && wait "$sshd_pid" 2>/dev/null
   sshd_pid=''
 }
@@ -188,5 +159,4 @@ else
   test_here
   if [[ $(missing ssh ssh-keygen) ]]; then skip "sweep over ssh" "no OpenSSH"; else test_ssh; fi
 fi
-printf '1..%d\n' $number
-exit $failed
+finish
