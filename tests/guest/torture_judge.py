@@ -46,6 +46,13 @@ def places(report):
     return {insn["place"] for insn in report["coverage"]["not_hit"]}
 
 
+def tell(name, report):
+    """What the run came to, as a comment."""
+    coverage = report["coverage"]
+    print(f"# {name}: {report['rounds']:,} rounds, {report['failed']} failed; "
+          f"{coverage['hit']:,} of {coverage['instructions']:,} instructions hit")
+
+
 def missing(report):
     """The same: symbol to list of reasons."""
     by_symbol = {}
@@ -121,6 +128,7 @@ def main():
                       pathlib.Path(directory, f"{name}.err").read_text())
                 continue
             event = name.split("_")[-1]
+            tell(f"{host}: {name}", report)
             if name.startswith("mutant_"):
                 judge_mutant(host, name, report, status)
                 continue

@@ -379,7 +379,13 @@ static long sum_before(const char *text, const char *word)
 START_TEST(a_million_crossings_add_up)
 {
 	char *out = read_text(_i, "processes", "out");
+	json_t *json = read_json(_i, "processes", "json");
 
+	/* Declared: the AMD box's emulator delivers an interrupt a second time where its own timer
+	 * gets in between, a few in ten thousand. */
+	if (strcmp(hosts[_i].name, "amd") != 0)
+		ck_assert_int_eq(number_at(json, "crossings", "if_clear"), 0);
+	json_decref(json);
 	ck_assert_msg(strstr(out, "scheduling is preemptive"), "%s: %.200s", hosts[_i].name, out);
 	ck_assert_int_ge(sum_before(out, " crossings, "), 999900);
 	ck_assert_int_ge(sum_before(out, " slices ended"), 100);
