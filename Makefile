@@ -330,4 +330,4 @@ distclean: clean ## remove build/ with all downloads
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | sed 's/$$(DESTDIR)$$(PREFIX)/DESTDIR and PREFIX/' | expand -t 24
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)
