@@ -83,6 +83,8 @@ bool machine_create(struct machine *machine, const struct options *options)
 
 void machine_destroy(struct machine *machine)
 {
+	if (!machine->options)
+		return; /* never created */
 	recorder_free(machine);
 	escapes_free(&machine->escapes);
 	records_free(&machine->records);

@@ -71,12 +71,11 @@ bool torture_state_take(struct debug *debug, struct torture_state *state, bool a
 
 void torture_differ(struct torture_differences *to, const char *name, uint64_t got, uint64_t want)
 {
-	struct torture_difference *d = &to->list[to->count];
+	struct torture_difference *d;
 
-	if (got == want)
+	if (got == want || to->count++ >= TORTURE_DIFFERENCES)
 		return;
-	if (to->count++ >= TORTURE_DIFFERENCES)
-		return;
+	d = &to->list[to->count - 1];
 	snprintf(d->name, sizeof(d->name), "%s", name);
 	d->got = got;
 	d->want = want;
