@@ -380,7 +380,7 @@ static bool set_state(uint32_t state, uint64_t value)
 		return value < USER_TOP;
 	case RS_STATE_WATCH:
 		return set_watch(value);
-	case RS_STATE_BAD_IST:
+	case RS_STATE_BAD_IST: /* IST3, which is #DB's */
 		((struct desc_tss *)((uint64_t)this_cpu() + RS_ENTRY_TSS))->ist[2][1] ^= 1 << 30;
 		return true;
 	case RS_STATE_SILENT:

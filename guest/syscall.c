@@ -149,8 +149,8 @@ SYSCALL_DEFINE1(exit, uint32_t, status)
 }
 
 #define WNOHANG 1
-#define WAIT_OPTIONS                                                                               \
-	0x6000000b /* WNOHANG WUNTRACED WCONTINUED __WNOTHREAD __WALL: no more happens */
+/* WNOHANG WUNTRACED WCONTINUED __WNOTHREAD __WALL; but for the first they change nothing here. */
+#define WAIT_OPTIONS 0x6000000b
 
 SYSCALL_DEFINE4(wait4, int32_t, pid, uint64_t, status, uint32_t, options, uint64_t, rusage)
 {

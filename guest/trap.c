@@ -129,10 +129,12 @@ static void interrupt(uint64_t vector, const struct rs_regs *regs)
 		return;
 	apic_end_of_interrupt();
 	/* A host may do so, or an emulator by mistake, and anywhere: the lock may be held, the
-	 * stack be the entry's.  It is put off: sent again, it comes when IF is set. */
+	 * stack be the entry's.  What somebody waits for is put off: sent again, it comes when IF
+	 * is set. */
 	if (!(regs->rflags & RFLAGS_IF)) {
 		cpu_stats()->if_clear++;
-		apic_send(this_cpu()->number, (uint32_t)vector);
+		if (vector == VECTOR_TIMER || vector == VECTOR_CALL)
+			apic_send(this_cpu()->number, (uint32_t)vector);
 		return;
 	}
 	if (vector == VECTOR_TIMER)

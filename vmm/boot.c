@@ -318,8 +318,7 @@ bool boot_build(struct boot *boot, const struct memory *memory, const struct ima
 	if (!reserve(boot, "kernel stacks", RS_STACKS_BASE) ||
 	    !reserve(boot, "image", RS_IMAGE_BASE))
 		return false;
-	/* With leaves as large as KVM has them, so that much RAM takes no more tables than little.
-	 */
+	/* With leaves as large as KVM has them: much RAM takes no more tables than little. */
 	if (!map(boot, "direct map", RS_DIRECT_BASE, 0, memory->size, PT_WRITE | PT_GLOBAL) ||
 	    !map_image(boot, image))
 		return false;

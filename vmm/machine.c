@@ -24,13 +24,14 @@ static bool wants_apic(const struct image *image, const struct options *options)
 	return image->noted && image->note.wants & RS_WANTS_APIC && !options->no_apic;
 }
 
+#define MUCH_RAM (UINT64_C(4) << 30)
+
 /*
  * Whether the guest gets the basic processor.  What a processor has beyond that a guest must ask
  * for before it uses it, by CPUID or of the VMM in its note.  One that has neither a note nor a
  * CPUID in its text never asks, and so KVM need not be asked either; but much RAM wants 1 GiB
  * leaves, if the CPU has them.
  */
-#define MUCH_RAM (UINT64_C(4) << 30)
 static bool is_basic(const struct machine *machine)
 {
 	return !machine->image.noted && !machine->options->la57 &&

@@ -141,17 +141,20 @@ define walk_syscall
 	set $r11 = 0x202
 	walk_on
 end
-define walk_compat
-	arrive compat_entry
-	set $rsp = $user_rsp
-	set $rcx = $user_rip
-	set $r11 = 0x202
-	while $pc != (unsigned long)&syscall32
+define walk_to
+	while $pc != (unsigned long)&$arg0
 		printf "@ %lx\n", $pc
 		backtrace
 		stepi
 	end
 	backtrace
+end
+define walk_compat
+	arrive compat_entry
+	set $rsp = $user_rsp
+	set $rcx = $user_rip
+	set $r11 = 0x202
+	walk_to syscall32
 end
 define walk_sysenter
 	arrive sysenter_entry
@@ -182,12 +185,7 @@ define interrupt
 	set $frame[6] = 0
 	set $rsp = (long)$frame
 	set $pc = (unsigned long)&ist_entry
-	while $pc != (unsigned long)&trap
-		printf "@ %lx\n", $pc
-		backtrace
-		stepi
-	end
-	backtrace
+	walk_to trap
 end
 define walk_nmi_at_once
 	arrive syscall_entry
