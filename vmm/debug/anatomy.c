@@ -67,7 +67,7 @@ static bool add_row(struct follower *f, struct debug_instruction *insn)
 	    .gs_base = debug->sregs.gs.base,
 	    .rflags = debug->regs.rflags,
 	    .cpl = (uint8_t)debug_cpl(debug),
-	    .user_root = finder_is_user_root(&f->finder),
+	    .user_root = debug_is_user_root(&f->debug),
 	    .kind = (uint8_t)insn->kind,
 	    .size = (uint8_t)insn->size,
 	    .reads = (uint8_t)insn->reads,
@@ -97,7 +97,7 @@ static void tell(struct follower *f, const struct debug_instruction *insn,
 	    .regs = regs,
 	    .sregs = sregs,
 	    .was_user_root = row->user_root,
-	    .is_user_root = finder_is_user_root(&f->finder),
+	    .is_user_root = debug_is_user_root(&f->debug),
 	    .exited = f->debug.event == DEBUG_EVENT_EXIT,
 	};
 

@@ -121,26 +121,11 @@ static void add_places(struct finder *finder)
 	}
 }
 
-static void find_kernel_text(struct finder *finder)
-{
-	enum { FLAG_EXEC = 1 };
-	const struct image *image = &finder->debug->machine->image;
-
-	for (unsigned i = 0; i < image->count; i++) {
-		const struct segment *segment = &image->segments[i];
-
-		if (segment->flags & FLAG_EXEC && segment->va >= RS_IMAGE_BASE &&
-		    segment->va < RS_ENTRY_BASE)
-			finder->text_va = segment->va;
-	}
-}
-
 bool finder_begin(struct finder *finder)
 {
 	const struct machine *machine = finder->debug->machine;
 
 	finder->refused = NOT_REFUSED;
-	find_kernel_text(finder);
 	if (finder->crossing.trigger == BY_SYSENTER && machine->kvm.host.features & RS_FEATURE_AMD)
 		return message_error("--anatomy sysenter: this CPU is AMD's, which has no SYSENTER "
 		                     "in long mode; tools/kvmbox intel has one");
@@ -168,16 +153,6 @@ static bool plant(struct finder *finder, bool on)
 }
 
 /* ---- Running --------------------------------------------------------------------------------- */
-
-bool finder_is_user_root(const struct finder *finder)
-{
-	struct pt tree = finder->debug->machine->boot.kernel;
-	struct pt_walk walk;
-
-	tree.root = finder->debug->sregs.cr3 & CR3_FRAME;
-	pt_walk(&tree, finder->text_va, &walk);
-	return !walk.mapped;
-}
 
 static bool is_wanted_entry(const struct finder *finder, const struct inspect_entry *entry)
 {
@@ -210,7 +185,7 @@ static bool stops_here(struct finder *finder)
 	const struct inspect_entry entry = inspect_entry(debug);
 
 	/* The guest may try every mode; the one to show is the one it was started in. */
-	if (finder_is_user_root(finder) != (debug->machine->pti_mode != RS_PTI_OFF))
+	if (debug_is_user_root(debug) != (debug->machine->pti_mode != RS_PTI_OFF))
 		return false;
 	if (debug_cpl(debug) == 3)
 		return debug->sregs.cs.l && debug->regs.rax == finder->crossing.number;

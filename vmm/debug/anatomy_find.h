@@ -38,7 +38,6 @@ struct finder {
 	 */
 	uint64_t places[FINDER_PLACES];
 	size_t place_count;
-	uint64_t text_va; /* an address of the kernel's text outside the entry area */
 	/* Of the crossing found: */
 	bool quirk;      /* this KVM does not enter ring 0 as the manuals say */
 	unsigned vector; /* BY_INTERRUPT: whose stub the guest has come to */
@@ -57,8 +56,6 @@ bool finder_begin(struct finder *finder);
 bool finder_next(struct finder *finder);
 /* After the first step from there: whether it is the crossing, and not a fault on the way. */
 bool finder_has_arrived(struct finder *finder);
-/* Whether CR3 maps what a user root under KPTI does not. */
-bool finder_is_user_root(const struct finder *finder);
 /* Why there was none, for a message behind "the guest ended without such a crossing". */
 const char *finder_excuse(const struct finder *finder, char *buf, size_t size);
 

@@ -1,6 +1,7 @@
 /* The debugger's engine: the guest's state while it is stopped, and the points planted in it. */
 #include "vmm/debug/debug.h"
 
+#include <elf.h>
 #include <string.h>
 
 #include "shared/desc.h"
@@ -195,6 +196,29 @@ int debug_entry(const struct debug *debug, uint64_t va)
 	if (note->sysenter_entry && va == note->sysenter_entry)
 		return DEBUG_ENTRY_SYSENTER;
 	return -1;
+}
+
+/* An address of the kernel's text outside the entry area; 0: the guest has none there. */
+static uint64_t kernel_text(const struct image *image)
+{
+	for (unsigned i = 0; i < image->count; i++) {
+		const struct segment *segment = &image->segments[i];
+
+		if (segment->flags & PF_X && segment->va >= RS_IMAGE_BASE &&
+		    segment->va < RS_ENTRY_BASE)
+			return segment->va;
+	}
+	return 0;
+}
+
+bool debug_is_user_root(const struct debug *debug)
+{
+	struct pt tree = debug->machine->boot.kernel;
+	struct pt_walk walk;
+
+	tree.root = debug->sregs.cr3 & CR3_FRAME;
+	pt_walk(&tree, kernel_text(&debug->machine->image), &walk);
+	return !walk.mapped;
 }
 
 bool debug_frame(const struct debug *debug, unsigned vector, struct debug_frame *frame)

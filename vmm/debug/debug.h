@@ -179,6 +179,9 @@ struct debug_frame {
 	uint64_t rip, cs, rflags, rsp, ss;
 };
 bool debug_frame(const struct debug *debug, unsigned vector, struct debug_frame *frame);
+/* Whether CR3 is a root as KPTI gives it to ring 3: of the kernel's text it maps the entry area
+ * alone. */
+bool debug_is_user_root(const struct debug *debug);
 /* Makes debug->regs and debug->sregs those of the frame: an entry is taken back.  False: its
  * selectors are none of the GDT's. */
 bool debug_rewind(struct debug *debug, const struct debug_frame *frame);

@@ -1,5 +1,6 @@
 #include "vmm/debug/debug_code.h"
 
+#include <elf.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,7 +231,6 @@ void debug_code_find(const struct debug *debug, const struct symbols *symbols,
                      bool (*found)(void *ctx, uint64_t address, enum debug_code_kind kind),
                      void *ctx)
 {
-	enum { FLAG_EXEC = 1 };
 	const struct search search = {symbols, code, kinds, found, ctx};
 	const struct image *image = &debug->machine->image;
 
@@ -239,7 +239,7 @@ void debug_code_find(const struct debug *debug, const struct symbols *symbols,
 		const uint8_t *bytes =
 		    memory_at(&debug->machine->memory, segment->gpa, segment->memsz);
 
-		if (!(segment->flags & FLAG_EXEC) || segment_is_user(segment) != user || !bytes)
+		if (!(segment->flags & PF_X) || segment_is_user(segment) != user || !bytes)
 			continue;
 		if (!search_range(&search, bytes, segment->va, segment->va + segment->memsz))
 			return;

@@ -230,13 +230,6 @@ static bool prepare(struct torture *t)
 	if (!image->noted)
 		return message_error("--torture: a guest without the Ringscope note has no "
 		                     "entries that are known");
-	for (unsigned i = 0; i < image->count; i++) {
-		const struct segment *segment = &image->segments[i];
-
-		if (segment->flags & 1 && segment->va >= RS_IMAGE_BASE &&
-		    segment->va < RS_ENTRY_BASE)
-			t->kernel_text = segment->va;
-	}
 	t->event = events[find_event(t->machine->options->torture)].event;
 	t->code = debug_code_open();
 	t->symbols = symbols_read(image->path);

@@ -88,7 +88,6 @@ struct torture {
 	struct symbols symbols;
 	struct debug_code *code;
 	struct torture_text text;
-	uint64_t kernel_text;             /* an address in it, outside the entry area */
 	enum torture_kind_of_event event; /* the one asked for */
 
 	timer_t watch;           /* for a guest that does not come back: now and then ... */

@@ -260,16 +260,6 @@ static bool plant_all(struct torture *t, bool on)
 	return true;
 }
 
-static bool is_user_root(const struct torture *t)
-{
-	struct pt tree = t->machine->boot.kernel;
-	struct pt_walk walk;
-
-	tree.root = t->debug.sregs.cr3 & CR3_FRAME;
-	pt_walk(&tree, t->kernel_text, &walk);
-	return !walk.mapped;
-}
-
 /* Where ring 3 goes on if this instruction returns to it, else 0. */
 static uint64_t target_of(const struct torture *t, const struct torture_insn *insn)
 {
@@ -332,7 +322,7 @@ static struct torture_step step_here(const struct torture *t, const struct tortu
 	    .shadow =
 	        last && t->text.list[last->insn].kind == TORTURE_STI && last->insn + 1 == insn,
 	    .kernel_gs = debug->sregs.gs.base == RS_ENTRY_CPU(0),
-	    .user_root = is_user_root(t),
+	    .user_root = debug_is_user_root(debug),
 	    .stack = (uint8_t)stack_here(t, path),
 	};
 }
