@@ -177,10 +177,11 @@ $(BUILD)/tests/unit_vmm: $(call objects,host,$(UNIT_VMM_SOURCES)) $(VMM_PARTS) $
 	@$(CC) $(HOST_CFLAGS) -o $@ $^ $(CHECK_LIBS) $(VMM_LIBS)
 
 # Linked statically: these run inside the boxes too.
+$(BUILD)/tests/arrival: WRAP := -Wl,--wrap=debug_takes_exit
 $(KVM_TESTS): $(BUILD)/tests/%: $(BUILD)/host/tests/kvm/%.c.o $(VMM_PARTS) $(SHARED_OBJECTS)
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
-	@$(CC) $(HOST_CFLAGS) $(LINK) -o $@ $^ $(CHECK_LIBS) $(VMM_LIBS)
+	@$(CC) $(HOST_CFLAGS) $(LINK) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(VMM_LIBS)
 
 $(BUILD)/tests/tour_test: $(BUILD)/host/tests/guest/tour_test.c.o
 	@mkdir -p $(@D)

@@ -676,6 +676,12 @@ START_TEST(interrupts_are_no_system_calls)
 }
 END_TEST
 
+START_TEST(debugger_bears_signals)
+{
+	check_program_passes(_i, "arrival");
+}
+END_TEST
+
 START_TEST(walk_agrees_with_kvm)
 {
 	check_program_passes(_i, "translate");
@@ -816,6 +822,7 @@ static Suite *suite(bool compare)
 		tcase_add_loop_test(tc, probe_answers, 0, host_count);
 		tcase_add_loop_test(tc, walk_agrees_with_kvm, 0, host_count);
 		tcase_add_loop_test(tc, interrupts_are_no_system_calls, 0, host_count);
+		tcase_add_loop_test(tc, debugger_bears_signals, 0, host_count);
 		tcase_add_loop_test(tc, cpus_work_together, 0, host_count);
 	}
 	suite_add_tcase(s, tc);

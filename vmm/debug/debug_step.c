@@ -202,6 +202,22 @@ static bool has_plant(const struct debug *debug, uint64_t va)
 	return fence_has(debug, va);
 }
 
+/* A native SYSCALL whose fault at LSTAR has not come yet, on a KVM that leaves CPL at 3: a place
+ * that no instruction of the guest is at. */
+static bool is_half_syscall(const struct debug *debug)
+{
+	return debug_cpl(debug) == 3 && debug_entry(debug, debug->regs.rip) == DEBUG_ENTRY_SYSCALL;
+}
+
+/* A signal may end KVM_RUN between the arrival at a plant and the OUT that stands there: as good as
+ * the OUT, and all that tells of an INT3 of ours on its way through #BP's gate. */
+static void see_arrival(struct debug *debug)
+{
+	if (debug->event == DEBUG_EVENT_NONE && has_plant(debug, debug->regs.rip) &&
+	    !is_half_syscall(debug))
+		debug->event = DEBUG_EVENT_PLANT;
+}
+
 /* Lets KVM finish the instruction of an exit, without entering the guest. */
 static bool finish_instruction(struct debug *debug)
 {
@@ -415,8 +431,10 @@ static bool run_one(struct debug *debug, uint64_t from)
 		/* A signal; it may have come when the instruction was done. */
 		if (!debug_know(debug))
 			return false;
-		if (debug->regs.rip != from)
+		if (debug->regs.rip != from) {
+			see_arrival(debug);
 			return true;
+		}
 		clear_immediate_exit(debug->cpu->vcpu.run);
 		if (waits_in_vain(debug))
 			return true;
@@ -639,13 +657,15 @@ static struct debug_stop run_to_entry(struct debug *debug)
 	debug_clock_off(debug);
 	if (alive)
 		alive = debug_know(debug);
+	if (alive && debug->event == DEBUG_EVENT_NONE) {
+		clear_immediate_exit(debug->cpu->vcpu.run);
+		see_arrival(debug);
+	}
 	fence_down(debug);
 	replant(debug, lifted);
 	debug->mode = DEBUG_MODE_FREE;
 	if (!alive)
 		return over(debug);
-	if (debug->event == DEBUG_EVENT_NONE)
-		clear_immediate_exit(debug->cpu->vcpu.run);
 	if (debug->event == DEBUG_EVENT_PLANT)
 		is_point3(debug);
 	return stop_because(DEBUG_STEPPED);
@@ -733,8 +753,12 @@ static struct debug_stop run_freely(struct debug *debug)
 	debug_clock_off(debug);
 	if (!alive)
 		return over(debug);
-	if (debug->event == DEBUG_EVENT_NONE)
+	if (debug->event == DEBUG_EVENT_NONE) {
 		clear_immediate_exit(debug->cpu->vcpu.run);
+		if (!debug_know(debug))
+			return stop_because(DEBUG_FAILED);
+		see_arrival(debug);
+	}
 	if (debug->event == DEBUG_EVENT_EXIT && debug->stop_at_exits)
 		return stop_because(DEBUG_EXIT);
 	if (debug->event == DEBUG_EVENT_PLANT) {
@@ -754,13 +778,6 @@ static bool only_kernel_watches(const struct debug *debug)
 	return true;
 }
 
-/* A native SYSCALL whose fault at LSTAR has not come yet, on a KVM that leaves CPL at 3: a place
- * that no instruction of the guest is at. */
-static bool is_half_syscall(const struct debug *debug)
-{
-	return debug_cpl(debug) == 3 && debug_entry(debug, debug->regs.rip) == DEBUG_ENTRY_SYSCALL;
-}
-
 struct debug_stop debug_go(struct debug *debug, bool first)
 {
 	const struct debug_point *here;
@@ -768,7 +785,7 @@ struct debug_stop debug_go(struct debug *debug, bool first)
 	if (!debug_know(debug))
 		return stop_because(DEBUG_FAILED);
 	here = debug_find_point(debug, debug->regs.rip);
-	if (!first && here && here->uses)
+	if (!first && here && here->uses && !is_half_syscall(debug))
 		return stop_because(DEBUG_POINT);
 	if (!debug->watch_count && !here)
 		return run_freely(debug);

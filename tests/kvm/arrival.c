@@ -1,0 +1,195 @@
+/*
+ * The debugger's engine, when a signal ends KVM_RUN at each plant that the guest arrives at: behind
+ * the gate and before the OUT.  Whoever is interrupted there must find its INT3 and its trap flag
+ * again, or the guest gets a #BP or a #DB that nobody has raised.
+ *
+ * Linked with --wrap=debug_takes_exit: an OUT of the engine's, which has been put back before the
+ * guest's next instruction by then, becomes a return of KVM_RUN without an exit.  RS_LOUD=1 shows
+ * what the guest says.
+ */
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/debug/debug.h"
+#include "vmm/explain/symbols.h"
+#include "vmm/machine.h"
+
+#define EXIT_SKIPPED 77
+
+enum { STEPS = 1500 };
+
+static struct machine machine;
+static struct debug debug;
+static int loud, quiet; /* standard output without and with what the guest says */
+
+static bool signals;      /* one comes at every arrival at an entry of the guest's ... */
+static unsigned arrivals; /* ... of which there were so many */
+
+bool __real_debug_takes_exit(struct debug *with);
+bool __wrap_debug_takes_exit(struct debug *with);
+
+bool __wrap_debug_takes_exit(struct debug *with)
+{
+	if (!__real_debug_takes_exit(with))
+		return false;
+	if (with->event == DEBUG_EVENT_PLANT && debug_entry(with, with->regs.rip) >= 0) {
+		arrivals++;
+		if (signals)
+			with->event = DEBUG_EVENT_NONE;
+	}
+	return true;
+}
+
+static uint64_t address_of(const char *name)
+{
+	struct symbols symbols = symbols_read("guest.elf");
+	uint64_t address = 0;
+
+	for (size_t i = 0; i < symbols.count; i++) {
+		if (!strcmp(symbols.list[i].name, name))
+			address = symbols.list[i].address;
+	}
+	symbols_free(&symbols);
+	ck_assert_msg(address, "guest.elf has no %s", name);
+	return address;
+}
+
+/* The tour with the engine attached and a point in ring 3. */
+static void begin(bool with_signals, const char *point)
+{
+	static char tour[] = "tour", rounds[] = "5";
+	static char *arguments[] = {tour, rounds};
+	static const struct options options = {
+	    .mem = OPTIONS_MEM_DEFAULT,
+	    .cpus = 1,
+	    .no_apic = true, /* no timer: the same instructions in every run */
+	    .stats = STATS_NONE,
+	    .guest = "guest.elf",
+	    .argv = arguments,
+	    .argc = 2,
+	};
+
+	memset(&machine, 0, sizeof(machine));
+	memset(&debug, 0, sizeof(debug));
+	ck_assert(machine_create(&machine, &options));
+	machine.cpus[0].started = true;
+	ck_assert(debug_attach(&debug, &machine));
+	ck_assert_int_eq(debug_add_point(&debug, address_of(point)), DEBUG_OK);
+	dup2(quiet, STDOUT_FILENO);
+	signals = with_signals;
+	arrivals = 0;
+}
+
+/* What Check says is to be read, also where a test has failed. */
+static void speak(void)
+{
+	dup2(loud, STDOUT_FILENO);
+}
+
+static void end(void)
+{
+	console_flush(&machine.console);
+	speak();
+	ck_assert_int_eq(machine.outcome.reason, END_EXITED);
+	ck_assert_uint_eq(machine.outcome.guest_status, 0);
+	machine_destroy(&machine);
+}
+
+/* How often the guest comes to the point until it ends. */
+static unsigned count_stops(bool with_signals)
+{
+	struct debug_stop stop;
+	unsigned stops = 0;
+
+	begin(with_signals, "user_raw_syscall");
+	while ((stop = debug_continue(&debug)).why == DEBUG_POINT) {
+		ck_assert_uint_eq(debug.regs.rip, address_of("user_raw_syscall"));
+		ck_assert_uint_eq(debug_cpl(&debug), 3);
+		stops++;
+	}
+	ck_assert_int_eq(stop.why, DEBUG_ENDED);
+	end();
+	return stops;
+}
+
+START_TEST(each_point_is_met)
+{
+	const unsigned stops = count_stops(false);
+
+	ck_assert_uint_ge(stops, 10);
+	ck_assert_uint_eq(count_stops(true), stops);
+	ck_assert_uint_ge(arrivals, stops);
+}
+END_TEST
+
+struct moment {
+	uint64_t rip, rsp, rflags;
+	unsigned cpl;
+};
+
+/* Where the guest is after each of STEPS steps from its first stop. */
+static void walk(bool with_signals, struct moment *moments)
+{
+	begin(with_signals, "user_mark_syscall");
+	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_POINT);
+	ck_assert_int_eq(debug_remove_point(&debug, debug.regs.rip), DEBUG_OK);
+	for (unsigned i = 0; i < STEPS; i++) {
+		ck_assert_int_eq(debug_step(&debug).why, DEBUG_STEPPED);
+		ck_assert(debug_know(&debug));
+		moments[i] = (struct moment){debug.regs.rip, debug.regs.rsp, debug.regs.rflags,
+		                             debug_cpl(&debug)};
+	}
+	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_ENDED);
+	end();
+}
+
+START_TEST(each_step_ends_where_it_should)
+{
+	static struct moment plain[STEPS], disturbed[STEPS];
+	unsigned crossings = 0;
+
+	walk(false, plain);
+	walk(true, disturbed);
+	for (unsigned i = 0; i < STEPS; i++) {
+		ck_assert_msg(
+		    plain[i].rip == disturbed[i].rip && plain[i].cpl == disturbed[i].cpl &&
+		        plain[i].rsp == disturbed[i].rsp && plain[i].rflags == disturbed[i].rflags,
+		    "step %u: %#lx in ring %u, with signals %#lx in ring %u", i,
+		    (unsigned long)plain[i].rip, plain[i].cpl, (unsigned long)disturbed[i].rip,
+		    disturbed[i].cpl);
+		crossings += i && plain[i].cpl != plain[i - 1].cpl;
+	}
+	ck_assert_uint_ge(crossings, 4);
+	ck_assert_uint_gt(arrivals, 100); /* a #DB for every instruction of ring 3 */
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("arrival");
+	TCase *tests = tcase_create("arrival");
+	SRunner *runner;
+	int failed;
+
+	if (access("/dev/kvm", W_OK)) {
+		printf("no usable /dev/kvm here\n");
+		return EXIT_SKIPPED;
+	}
+	quiet = getenv("RS_LOUD") ? STDERR_FILENO : open("/dev/null", O_WRONLY);
+	loud = dup(STDOUT_FILENO);
+	tcase_set_timeout(tests, 0);
+	tcase_add_checked_fixture(tests, NULL, speak);
+	tcase_add_test(tests, each_point_is_met);
+	tcase_add_test(tests, each_step_ends_where_it_should);
+	suite_add_tcase(suite, tests);
+	runner = srunner_create(suite);
+	srunner_set_fork_status(runner, CK_NOFORK);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
