@@ -14,6 +14,9 @@
 uint64_t spin_with_registers(uint64_t turns, uint64_t pattern);
 
 #define MS UINT64_C(1000000)
+/* How often something is looked for that must come: seconds, since a busy host may be late with its
+ * timer, or with another CPU. */
+#define LOOKS 5000000
 
 static struct rs_info info;
 static bool slices; /* a timer works here */
@@ -48,6 +51,11 @@ static uint64_t counted_at(size_t offset)
 	return count;
 }
 
+static __attribute__((noinline)) void yield(void)
+{
+	raw_syscall(SYS_sched_yield);
+}
+
 static long sleep_ns(uint64_t ns)
 {
 	const int64_t time[2] = {(int64_t)(ns / 1000000000), (int64_t)(ns % 1000000000)};
@@ -73,6 +81,12 @@ static long start(uint32_t (*body)(uint64_t arg), uint64_t arg)
 	return pid;
 }
 
+/* Waits for the next one to end; its process number, or a negative error number. */
+static long wait_for_any(uint32_t *status)
+{
+	return raw_syscall(SYS_wait4, -1L, (long)status, 0L, 0L);
+}
+
 /* Waits for `count` processes; returns the sum of what they ended with, which is 0 when all is
  * well. */
 static uint64_t gather(uint64_t count)
@@ -82,7 +96,7 @@ static uint64_t gather(uint64_t count)
 	for (uint64_t i = 0; i < count; i++) {
 		uint32_t status = 0xbad;
 
-		if (raw_syscall(SYS_wait4, -1L, (long)&status, 0L, 0L) < 0)
+		if (wait_for_any(&status) < 0)
 			return UINT64_MAX;
 		sum += status;
 	}
@@ -116,10 +130,8 @@ static void check_sleep(void)
 	check("... and not before its time", now() - begin >= 5 * MS, true);
 	first = (uint64_t)start(sleeper, 600);
 	second = (uint64_t)start(sleeper, 3);
-	check("who sleeps for less wakes first", (uint64_t)raw_syscall(SYS_wait4, -1L, 0L, 0L, 0L),
-	      second);
-	check("... and the other one later", (uint64_t)raw_syscall(SYS_wait4, -1L, 0L, 0L, 0L),
-	      first);
+	check("who sleeps for less wakes first", (uint64_t)wait_for_any(NULL), second);
+	check("... and the other one later", (uint64_t)wait_for_any(NULL), first);
 }
 
 /* ---- Slices ---------------------------------------------------------------------------------- */
@@ -132,11 +144,13 @@ static uint32_t nothing(uint64_t unused)
 	return 0;
 }
 
+static uint64_t enough; /* of the slices that end in ring 3 */
+
 static uint32_t spinner(uint64_t end)
 {
 	const uint64_t pattern = (uint64_t)raw_syscall(SYS_getpid) * UINT64_C(0x0123456789abcd);
 
-	while (now() < end)
+	for (int i = 0; now() < end || (i < LOOKS && COUNTED(preempt_ring3) < enough); i++)
 		if (spin_with_registers(2000, pattern))
 			return 1;
 	return 0;
@@ -145,7 +159,6 @@ static uint32_t spinner(uint64_t end)
 static void check_slices(void)
 {
 	const uint64_t spinners = SPINNERS + info.cpus, begin = now();
-	struct rs_stats before, after;
 	uint64_t end;
 
 	if (!slices) {
@@ -157,42 +170,43 @@ static void check_slices(void)
 	start(nothing, 0);
 	gather(1);
 	end = now() + 30 * MS + 4 * spinners * (now() - begin);
-	before = counted();
+	enough = COUNTED(preempt_ring3) + SPINNERS;
 	slice(500, 2000);
 	for (uint64_t i = 0; i < spinners; i++)
 		start(spinner, end);
 	check("who never yields keeps all registers", gather(spinners), 0);
 	slice(0, 0);
-	after = counted();
-	check("... and loses the CPU when its time is up",
-	      after.preempt_ring3 - before.preempt_ring3 >= SPINNERS, true);
+	check("... and loses the CPU when its time is up", COUNTED(preempt_ring3) >= enough, true);
 }
 
 /* ---- A kernel thread ----------------------------------------------------------------------------
  */
 
+static __attribute__((noinline)) uint64_t thread(long act)
+{
+	return (uint64_t)raw_syscall(RS_SYS_THREAD, act);
+}
+
 static void check_thread(void)
 {
-	const struct rs_stats before = counted();
-	const uint64_t end = now() + 20 * MS;
+	const uint64_t before = COUNTED(preempt_ring0), end = now() + 20 * MS;
+	const bool preempts = slices && info.cpus == 1;
 	uint64_t halfway;
 
 	slice(500, 2000);
-	check("a kernel thread starts", (uint64_t)raw_syscall(RS_SYS_THREAD, (long)RS_THREAD_START),
-	      0);
-	while (now() < end || !raw_syscall(RS_SYS_THREAD, (long)RS_THREAD_COUNT))
+	check("a kernel thread starts", thread(RS_THREAD_START), 0);
+	for (int i = 0; now() < end || !thread(RS_THREAD_COUNT) ||
+	                (preempts && i < LOOKS && COUNTED(preempt_ring0) == before);
+	     i++)
 		if (!slices)
-			raw_syscall(SYS_sched_yield);
-	halfway = (uint64_t)raw_syscall(RS_SYS_THREAD, (long)RS_THREAD_COUNT);
+			yield();
+	halfway = thread(RS_THREAD_COUNT);
 	check("... and counts while ring 3 runs", halfway > 0, true);
-	check("... until it is stopped",
-	      (uint64_t)raw_syscall(RS_SYS_THREAD, (long)RS_THREAD_STOP) >= halfway, true);
+	check("... until it is stopped", thread(RS_THREAD_STOP) >= halfway, true);
 	slice(0, 0);
-	if (slices && info.cpus == 1)
-		check("... and was preempted in ring 0",
-		      COUNTED(preempt_ring0) > before.preempt_ring0, true);
-	check("... and is gone", (uint64_t)-raw_syscall(RS_SYS_THREAD, (long)RS_THREAD_STOP),
-	      EINVAL);
+	if (preempts)
+		check("... and was preempted in ring 0", COUNTED(preempt_ring0) > before, true);
+	check("... and is gone", -thread(RS_THREAD_STOP), EINVAL);
 }
 
 /* ---- The kernel half ---------------------------------------------------------------------------
@@ -206,10 +220,10 @@ static long page(long act, uint64_t value)
 /* Yields until the page answers like this; a process forked before the change never touched it. */
 static bool page_becomes(long answer)
 {
-	for (int i = 0; i < 100000; i++) {
+	for (int i = 0; i < LOOKS; i++) {
 		if (page(RS_KERNEL_PAGE_READ, 0) == answer)
 			return true;
-		raw_syscall(SYS_sched_yield);
+		yield();
 	}
 	return false;
 }
@@ -238,8 +252,8 @@ static void check_kernel_half(void)
 	raw_syscall(SYS_wait4, maker, (long)&status, 0L, 0L);
 	check("a process maps it, and ends", status, 0);
 	check("... the page outlives it", (uint64_t)page(RS_KERNEL_PAGE_READ, 0), value);
-	for (int i = 0; i < 100000 && COUNTED(sleeps) < seen; i++)
-		raw_syscall(SYS_sched_yield);
+	for (int i = 0; i < LOOKS && COUNTED(sleeps) < seen; i++)
+		yield();
 	check("... until it is unmapped", (uint64_t)page(RS_KERNEL_PAGE_UNMAP, 0), 0);
 	check("... for all: nobody's TLB knows it", (uint64_t)-page(RS_KERNEL_PAGE_READ, 0),
 	      EFAULT);
@@ -287,10 +301,10 @@ static uint32_t changes_mappings(uint64_t id)
 		raw_syscall(SYS_brk, base + PAGE_SIZE);
 		wrong += *word != 0;
 		*word = id << 32 | round;
-		raw_syscall(SYS_sched_yield);
+		yield();
 		wrong += *word != (id << 32 | round);
 		raw_syscall(SYS_brk, base);
-		raw_syscall(SYS_sched_yield);
+		yield();
 	}
 	return wrong != 0;
 }
