@@ -238,6 +238,24 @@ START_TEST(stacks)
 }
 END_TEST
 
+/* Ring 3 may have put RSP where the kernel's stacks are, before SYSCALL. */
+START_TEST(path_stack)
+{
+	const uint64_t top = RS_ENTRY_CPU(0) + RS_ENTRY_STACK_TOP;
+	const struct torture_step at_syscall = {.rsp = top, .stack = TORTURE_STACK_FOREIGN};
+	const struct torture_step behind = {.rsp = top - 8, .stack = TORTURE_STACK_ENTRY};
+	struct torture_path way = {0};
+
+	ck_assert_int_eq(torture_path_stack(&way, top), TORTURE_STACK_ENTRY);
+	ck_assert(torture_path_add(&way, &at_syscall));
+	ck_assert(torture_path_add(&way, &behind));
+	ck_assert_int_eq(torture_path_stack(&way, top), TORTURE_STACK_FOREIGN);
+	ck_assert_int_eq(torture_path_stack(&way, top - 8), TORTURE_STACK_ENTRY);
+	ck_assert_int_eq(torture_path_stack(&way, 0), TORTURE_STACK_FOREIGN);
+	torture_path_free(&way);
+}
+END_TEST
+
 /* ---- States and counts ----------------------------------------------------------------------- */
 
 static struct torture_state got, want;
@@ -353,6 +371,7 @@ Suite *torture_suite(void)
 	tcase_add_test(texts, path_crossing);
 	tcase_add_test(texts, path_interrupts);
 	tcase_add_test(texts, path_grows);
+	tcase_add_test(texts, path_stack);
 	suite_add_tcase(suite, texts);
 	tcase_add_test(states_case, stacks);
 	tcase_add_test(states_case, states);

@@ -70,6 +70,15 @@ enum torture_stack torture_stack_of(uint64_t rsp)
 	return TORTURE_STACK_FOREIGN;
 }
 
+enum torture_stack torture_path_stack(const struct torture_path *path, uint64_t rsp)
+{
+	for (size_t i = 0; i < path->count; i++) {
+		if (path->list[i].rsp == rsp && path->list[i].stack == TORTURE_STACK_FOREIGN)
+			return TORTURE_STACK_FOREIGN;
+	}
+	return torture_stack_of(rsp);
+}
+
 uint32_t torture_step_context(const struct torture_step *step)
 {
 	return (uint32_t)step->stack << 5 | (uint32_t)step->kernel_gs << 4 |

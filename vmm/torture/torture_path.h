@@ -50,6 +50,8 @@ void torture_path_crossing(const struct torture_path *path, size_t *first, size_
 
 /* The stack that RSP points to. */
 enum torture_stack torture_stack_of(uint64_t rsp);
+/* The same of the path's next step: what was ring 3's stays so, whatever address it is. */
+enum torture_stack torture_path_stack(const struct torture_path *path, uint64_t rsp);
 /* One number for all that tells two places of a path apart as far as an event is concerned: GS,
  * CR3, the stack, interrupts.  Never 0, below 4096. */
 uint32_t torture_step_context(const struct torture_step *step);

@@ -291,20 +291,14 @@ static bool comes_from_ring3(const struct torture *t)
 	return entry > 255 || (debug_frame(debug, (unsigned)entry, &frame) && frame.cs & 3);
 }
 
-/* Whose stack RSP is: after SYSCALL still ring 3's, whatever address it is, and again before
- * SYSRET. */
+/* Whose stack RSP is: after SYSCALL still ring 3's, and again before SYSRET. */
 static enum torture_stack stack_here(const struct torture *t, const struct torture_path *path)
 {
-	const uint64_t rsp = t->debug.regs.rsp;
 	const int entry = debug_entry(&t->debug, t->debug.regs.rip);
 
 	if (entry == DEBUG_ENTRY_SYSCALL || entry == DEBUG_ENTRY_COMPAT)
 		return TORTURE_STACK_FOREIGN;
-	for (size_t i = 0; i < path->count; i++) {
-		if (path->list[i].rsp == rsp && path->list[i].stack == TORTURE_STACK_FOREIGN)
-			return TORTURE_STACK_FOREIGN;
-	}
-	return torture_stack_of(rsp);
+	return torture_path_stack(path, t->debug.regs.rsp);
 }
 
 static struct torture_step step_here(const struct torture *t, const struct torture_path *path,
