@@ -210,12 +210,15 @@ static bool is_half_syscall(const struct debug *debug)
 }
 
 /* A signal may end KVM_RUN between the arrival at a plant and the OUT that stands there: as good as
- * the OUT, and all that tells of an INT3 of ours on its way through #BP's gate. */
-static void see_arrival(struct debug *debug)
+ * the OUT, and all that tells of an INT3 of ours on its way through #BP's gate.  False after a
+ * message. */
+static bool see_arrival(struct debug *debug)
 {
-	if (debug->event == DEBUG_EVENT_NONE && has_plant(debug, debug->regs.rip) &&
-	    !is_half_syscall(debug))
+	if (!debug_know(debug))
+		return false;
+	if (has_plant(debug, debug->regs.rip) && !is_half_syscall(debug))
 		debug->event = DEBUG_EVENT_PLANT;
+	return true;
 }
 
 /* Lets KVM finish the instruction of an exit, without entering the guest. */
@@ -328,6 +331,10 @@ static bool run_to_event(struct debug *debug)
 {
 	if (!run_and_count(debug))
 		return false;
+	if (debug->event == DEBUG_EVENT_NONE) {
+		clear_immediate_exit(debug->cpu->vcpu.run);
+		return see_arrival(debug);
+	}
 	if (debug->event != DEBUG_EVENT_EXIT)
 		return true;
 	if (!complete(debug))
@@ -429,13 +436,8 @@ static bool run_one(struct debug *debug, uint64_t from)
 		if (debug->event != DEBUG_EVENT_NONE)
 			return true;
 		/* A signal; it may have come when the instruction was done. */
-		if (!debug_know(debug))
-			return false;
-		if (debug->regs.rip != from) {
-			see_arrival(debug);
+		if (debug->regs.rip != from)
 			return true;
-		}
-		clear_immediate_exit(debug->cpu->vcpu.run);
 		if (waits_in_vain(debug))
 			return true;
 		if (debug->mode == DEBUG_MODE_STEP0 && !set_stepping(debug, true))
@@ -657,10 +659,6 @@ static struct debug_stop run_to_entry(struct debug *debug)
 	debug_clock_off(debug);
 	if (alive)
 		alive = debug_know(debug);
-	if (alive && debug->event == DEBUG_EVENT_NONE) {
-		clear_immediate_exit(debug->cpu->vcpu.run);
-		see_arrival(debug);
-	}
 	fence_down(debug);
 	replant(debug, lifted);
 	debug->mode = DEBUG_MODE_FREE;
@@ -753,12 +751,6 @@ static struct debug_stop run_freely(struct debug *debug)
 	debug_clock_off(debug);
 	if (!alive)
 		return over(debug);
-	if (debug->event == DEBUG_EVENT_NONE) {
-		clear_immediate_exit(debug->cpu->vcpu.run);
-		if (!debug_know(debug))
-			return stop_because(DEBUG_FAILED);
-		see_arrival(debug);
-	}
 	if (debug->event == DEBUG_EVENT_EXIT && debug->stop_at_exits)
 		return stop_because(DEBUG_EXIT);
 	if (debug->event == DEBUG_EVENT_PLANT) {
