@@ -178,7 +178,7 @@ $(BUILD)/tests/unit_vmm: $(call objects,host,$(UNIT_VMM_SOURCES)) $(VMM_PARTS) $
 
 # Linked statically: these run inside the boxes too.
 $(BUILD)/tests/arrival: WRAP := -Wl,--wrap=debug_takes_exit
-$(KVM_TESTS): $(BUILD)/tests/%: $(BUILD)/host/tests/kvm/%.c.o $(VMM_PARTS) $(SHARED_OBJECTS)
+$(KVM_TESTS): $(BUILD)/tests/%: $(BUILD)/host/tests/kvm/%.c.o $(BUILD)/host/tests/kvm/common/kvm_suite.c.o $(VMM_PARTS) $(SHARED_OBJECTS)
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
 	@$(CC) $(HOST_CFLAGS) $(LINK) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(VMM_LIBS)

@@ -51,6 +51,7 @@ static uint64_t counted_at(size_t offset)
 	return count;
 }
 
+/* A call: one that is put in line at every place costs more text than guest.elf has left. */
 static __attribute__((noinline)) void yield(void)
 {
 	raw_syscall(SYS_sched_yield);
@@ -182,6 +183,7 @@ static void check_slices(void)
 /* ---- A kernel thread ----------------------------------------------------------------------------
  */
 
+/* A call, as yield is. */
 static __attribute__((noinline)) uint64_t thread(long act)
 {
 	return (uint64_t)raw_syscall(RS_SYS_THREAD, act);

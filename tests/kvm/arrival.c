@@ -8,23 +8,17 @@
  * what the guest says.
  */
 #include <check.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "tests/kvm/common/kvm_suite.h"
 #include "vmm/debug/debug.h"
 #include "vmm/explain/symbols.h"
 #include "vmm/machine.h"
-
-#define EXIT_SKIPPED 77
 
 enum { STEPS = 1500 };
 
 static struct machine machine;
 static struct debug debug;
-static int loud, quiet; /* standard output without and with what the guest says */
 
 static bool signals;      /* one comes at every arrival at an entry of the guest's ... */
 static unsigned arrivals; /* ... of which there were so many */
@@ -79,21 +73,15 @@ static void begin(bool with_signals, const char *point)
 	machine.cpus[0].started = true;
 	ck_assert(debug_attach(&debug, &machine));
 	ck_assert_int_eq(debug_add_point(&debug, address_of(point)), DEBUG_OK);
-	dup2(quiet, STDOUT_FILENO);
+	kvm_suite_silence();
 	signals = with_signals;
 	arrivals = 0;
-}
-
-/* What Check says is to be read, also where a test has failed. */
-static void speak(void)
-{
-	dup2(loud, STDOUT_FILENO);
 }
 
 static void end(void)
 {
 	console_flush(&machine.console);
-	speak();
+	kvm_suite_speak();
 	ck_assert_int_eq(machine.outcome.reason, END_EXITED);
 	ck_assert_uint_eq(machine.outcome.guest_status, 0);
 	machine_destroy(&machine);
@@ -170,26 +158,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("arrival");
-	TCase *tests = tcase_create("arrival");
-	SRunner *runner;
-	int failed;
+	const struct kvm_suite_test tests[] = {{each_point_is_met, 1},
+	                                       {each_step_ends_where_it_should, 1}};
 
-	if (access("/dev/kvm", W_OK)) {
-		printf("no usable /dev/kvm here\n");
-		return EXIT_SKIPPED;
-	}
-	quiet = getenv("RS_LOUD") ? STDERR_FILENO : open("/dev/null", O_WRONLY);
-	loud = dup(STDOUT_FILENO);
-	tcase_set_timeout(tests, 0);
-	tcase_add_checked_fixture(tests, NULL, speak);
-	tcase_add_test(tests, each_point_is_met);
-	tcase_add_test(tests, each_step_ends_where_it_should);
-	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return kvm_suite_run("arrival", tests, 2);
 }

@@ -7,26 +7,22 @@
  * shows what the guest says.
  */
 #include <check.h>
-#include <fcntl.h>
 #include <linux/kvm.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
-#include <unistd.h>
 
 #include "shared/x86.h"
+#include "tests/kvm/common/kvm_suite.h"
 #include "vmm/explain/view.h"
 #include "vmm/machine.h"
 #include "vmm/run.h"
 
-#define EXIT_SKIPPED 77
-#define PERIOD_US    300
+#define PERIOD_US 300
 
 static struct machine machine;
-static int loud, quiet; /* standard output without and with what the guest says */
 static volatile sig_atomic_t due;
 
 static void on_alarm(int signal)
@@ -79,7 +75,7 @@ static uint64_t run_with_interrupts(struct options *options, const char *program
 	memset(&machine, 0, sizeof(machine));
 	ck_assert(machine_create(&machine, options));
 	signal(SIGALRM, on_alarm);
-	dup2(quiet, STDOUT_FILENO);
+	kvm_suite_silence();
 	setitimer(ITIMER_REAL, &period, NULL);
 	cpu->started = true;
 	do {
@@ -92,7 +88,7 @@ static uint64_t run_with_interrupts(struct options *options, const char *program
 	} while (run_once(cpu));
 	setitimer(ITIMER_REAL, &never, NULL);
 	console_flush(&machine.console);
-	dup2(loud, STDOUT_FILENO);
+	kvm_suite_speak();
 	return sent;
 }
 
@@ -127,25 +123,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("external80");
-	TCase *tests = tcase_create("external80");
-	SRunner *runner;
-	int failed;
+	const struct kvm_suite_test test = {none_is_a_system_call,
+	                                    sizeof(programs) / sizeof(programs[0])};
 
-	if (access("/dev/kvm", W_OK)) {
-		printf("no usable /dev/kvm here\n");
-		return EXIT_SKIPPED;
-	}
-	quiet = getenv("RS_LOUD") ? STDERR_FILENO : open("/dev/null", O_WRONLY);
-	loud = dup(STDOUT_FILENO);
-	tcase_set_timeout(tests, 0);
-	tcase_add_loop_test(tests, none_is_a_system_call, 0,
-	                    sizeof(programs) / sizeof(programs[0]));
-	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return kvm_suite_run("external80", &test, 1);
 }
