@@ -1,0 +1,44 @@
+"""What kvmbox says, and how it ends when something cannot be done."""
+import sys
+
+EXIT_USAGE, EXIT_TIMEOUT, EXIT_BOX, EXIT_PIPE = 2, 124, 125, 141
+
+
+class Trouble(Exception):
+    """Ends kvmbox with this status and message; details (of a log, say) stand behind the message."""
+
+    def __init__(self, status, text, details=""):
+        super().__init__(text)
+        self.status, self.text, self.details = status, text, details
+
+
+class Say:
+    """Messages on standard error, and one line of progress that changes, on a terminal only."""
+
+    def __init__(self):
+        self.quiet, self.shown = False, False
+
+    def line(self, text):
+        self.clear()
+        try:
+            sys.stderr.write(f"kvmbox: {text}\n")
+            sys.stderr.flush()
+        except OSError:
+            pass  # nobody listens: nothing to do about it
+
+    def note(self, text):
+        """What can be left out with --quiet."""
+        if not self.quiet:
+            self.line(text)
+
+    def progress(self, text):
+        if not self.quiet and sys.stderr.isatty():
+            sys.stderr.write(f"\r\033[Kkvmbox: {text}")
+            sys.stderr.flush()
+            self.shown = True
+
+    def clear(self):
+        if self.shown:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+        self.shown = False
