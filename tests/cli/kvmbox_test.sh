@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What tools/kvmbox promises, checked with the AMD box and busybox commands only, so that a failure
+# What tools/kvmbox promises, checked with the AMD box and its userland only, so that a failure
 # here is a failure of the box and not of the program in it. With KVMBOX_TEST_INTEL=1 also one run
 # of the Intel box. Prints TAP lines.
 set -uo pipefail
@@ -47,14 +47,20 @@ wait_for() {
   return 1
 }
 
-# Runs of kvmbox PID that are left over: folders and emulators that name them.
-left_of() {
-  local entry
-  for entry in "$cache"/run."$1".*; do
-    if [[ -e $entry ]]; then printf '%s ' "$entry"; fi
+# What a run has left: processes that have its mark in their environment, and what lies in the cache besides
+# entries.  A moment is allowed for processes that have been killed to be gone.
+mark=kvmbox-test-$$
+left() {
+  local tries found
+  for ((tries = 0; tries < 50; tries++)); do
+    found=$(grep -l "KVMBOX_TEST=$mark" /proc/[0-9]*/environ 2>/dev/null | grep -v "/$$/\|/self/" | tr '\n' ' ')$(cd "$cache" && echo new.*)
+    [[ $found != 'new.*' ]] || return 0
+    sleep 0.1
   done
-  pgrep -f "run\.$1\." | tr '\n' ' '
+  echo "$found"
 }
+# Only what is started with it has the mark, and not this script.
+marked() { KVMBOX_TEST=$mark exec "$@"; }
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -74,8 +80,15 @@ test_usage() {
   usage_error "-- left out" "put -- before" amd ls
   usage_error "unknown option" "no option --fast" --fast amd -- true
   usage_error "value missing" "needs a value" --timeout
-  usage_error "timeout no number" "not a positive number" --timeout soon amd -- true
+  usage_error "timeout no number" "not a whole number" --timeout soon amd -- true
   usage_error "CPUs of the Intel box" "1 CPU" --smp 2 intel -- true
+  usage_error "CPUs of the exact box" "has 1 CPU" --exact --smp 2 amd -- true
+  usage_error "input of the Intel box" "no standard input" -i intel -- true
+  usage_error "a model that is a program" "letters, digits" --cpu 'x;e touch /tmp/x' amd -- true
+  usage_error "--file to a place outside" "outside the folder" --file "$kvmbox:../../../etc/x" amd -- true
+  usage_error "--file to an absolute place" "outside the folder" --file "$kvmbox:/etc/x" amd -- true
+  usage_error "--forward for everybody" "this machine itself" --forward 0.0.0.0:1234 amd -- true
+  usage_error "--get of nothing" "wanted FILE" --get :x amd -- true
   has "--help explains" "$("$kvmbox" --help)" "exit status:"
 }
 
@@ -112,7 +125,7 @@ test_live_and_interrupt() {
     : >out
     # Job control, or the shell would have it ignore SIGINT.
     set -m
-    "$kvmbox" --quiet amd -- sh -c 'echo first; sleep 1000' >out 2>err &
+    (marked "$kvmbox" --quiet amd -- sh -c 'echo first; sleep 1000') >out 2>err &
     pid=$!
     set +m
     if wait_for out first; then ok "output comes live ($signal)"; else not_ok "output comes live ($signal)"; fi
@@ -120,21 +133,208 @@ test_live_and_interrupt() {
     wait "$pid"
     status=$?
     same "$signal: status" $status $((128 + $(kill -l "$signal")))
-    sleep 0.2
-    same "$signal: nothing left" "$(left_of "$pid")" ""
+    same "$signal: nothing left" "$(left)" ""
   done
+}
+
+# A command may do something about a signal; its files come out.
+test_signal_taken() {
+  local pid status
+  set -m
+  "$kvmbox" --quiet --get note amd -- bash -c 'trap "echo taken >note; exit 9" TERM; echo first; while :; do sleep 0.1; done' >out 2>err &
+  pid=$!
+  set +m
+  wait_for out first
+  kill "$pid"
+  wait "$pid"
+  status=$?
+  same "a command takes a signal: its status, its file" "$status $(cat note)" "9 taken"
 }
 
 test_timeout_and_order() {
   local status text wanted
   # shellcheck disable=SC2016 # the shell in the box is to expand it
-  text=$("$kvmbox" --quiet --timeout 10 amd -- sh -c \
-    'for i in 1 2 3; do echo out $i; echo err $i >&2; done; sleep 1000' 2>&1)
+  text=$("$kvmbox" --quiet --timeout 12 --get made amd -- sh -c \
+    'for i in 1 2 3; do echo out $i; echo err $i >&2; done; echo half >made; exec sleep 1000' 2>&1)
   status=$?
   wanted=$'out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n'
   same "--timeout: status" $status 124
   same "--timeout: message, and both outputs in order" "$text" \
-    "${wanted}kvmbox: time limit of 10 s reached, stage: command"
+    "${wanted}kvmbox: time limit of 12 s reached, stage: command"
+  same "--timeout: files come out all the same" "$(cat made)" half
+}
+
+# What a person and the tests find there.
+test_userland() {
+  local script
+  # shellcheck disable=SC2016
+  script='for program in bash python3 gdb strace ls awk; do command -v $program; done
+    bash --version; python3 --version; gdb --version; strace --version; ls --version'
+  PATH=/usr/bin:/bin sh -c "$script" | grep -v '^ *$' >here
+  "$kvmbox" --quiet --get-if none amd -- sh -c "$script" 2>err | grep -v '^ *$' >there
+  if diff here there >difference; then
+    ok "bash, python3, gdb, strace, coreutils: the same places and versions as here"
+  else
+    not_ok "bash, python3, gdb, strace, coreutils: the same places and versions as here"
+    sed 's/^/# /' difference
+  fi
+  same "--get-if of what is not there is no error" "$(cat err)" ""
+  "$kvmbox" --quiet --tree amd -- sh -c 'cd .. && ls tests/run tools/kvmbox shared/pt.h && ./tests/run --list | head -n 1' >there 2>&1
+  same "--tree: the project's own folders" "$(tr '\n' ' ' <there)" "shared/pt.h tests/run tools/kvmbox torture_amd "
+}
+
+# Fresh and the same for each; this machine's files are safe.
+test_isolation() {
+  local before
+  before=$(cat "$cache"/*/manifest.json | grep sha256 | sort)
+  # shellcheck disable=SC2016
+  "$kvmbox" --quiet amd -- bash -c 'ls /etc/mark /tmp/mark 2>/dev/null; touch /etc/mark /tmp/mark; rm -rf /usr/share
+    for drive in /dev/vd?; do { printf x | dd of=$drive conv=notrunc; } 2>/dev/null && echo wrote $drive; done
+    mount -o remount,rw /dev/vda /mnt 2>/dev/null && echo remounted; cat /proc/sys/kernel/random/boot_id' >out1 2>&1
+  "$kvmbox" --quiet amd -- bash -c 'ls -d /etc/mark /tmp/mark 2>/dev/null; ls -d /usr/share; cat /proc/sys/kernel/random/boot_id' >out2 2>&1
+  same "nothing of one run is in the next one" "$(head -n 1 out2)" /usr/share
+  same "no drive can be written" "$(grep -c . out1)" 1
+  "$kvmbox" --quiet --log log amd -- true
+  same "no start boots a kernel" "$(grep -c 'Linux version' log)" 0
+  for file in "$cache"/*/manifest.json; do
+    python3 - "$file" <<'PYTHON' || not_ok "$file: changed by a run"
+import json, os, sys
+for name, was in json.load(open(sys.argv[1]))["files"].items():
+    now = os.stat(os.path.join(os.path.dirname(sys.argv[1]), name))
+    assert (now.st_size, now.st_mtime_ns) == (was["size"], was["time"]), name
+PYTHON
+  done
+  same "what is kept is as it was" "$(cat "$cache"/*/manifest.json | grep sha256 | sort)" "$before"
+}
+
+# Where things lie, and how they come back.
+test_files() {
+  local status text
+  mkdir -p place/deep
+  echo in >place/deep/input
+  text=$("$kvmbox" --quiet --here --file place/deep/input --file /etc/hostname --get made/x:back amd -- \
+    sh -c 'pwd; cat place/deep/input /etc/hostname; mkdir -p made; echo out >made/x' 2>&1)
+  same "--here: the same places" "$text" "$PWD"$'\n'"in"$'\n'"$(cat /etc/hostname)"
+  same "--here: --get" "$(cat back)" out
+  # shellcheck disable=SC2016
+  "$kvmbox" --quiet --get results amd -- sh -c 'mkdir -p results/a; echo 1 >results/a/one; ln -s /etc/passwd results/link
+    chmod 755 results/a/one; mkdir results/empty'
+  same "--get of a folder" "$(cd results && find . | sort | tr '\n' ' ')" ". ./a ./a/one ./empty "
+  echo former >kept
+  chmod 600 kept
+  ln -s kept link
+  "$kvmbox" --quiet --get made:link amd -- sh -c 'echo new >made'
+  same "--get through a link, with the former file's mode" "$(cat kept) $(stat -c %a kept) $(readlink link)" "new 600 kept"
+  if [[ $(id -u) == 0 ]] && mkdir full && mount -t tmpfs -o size=64k none full 2>/dev/null; then
+    echo former >full/file
+    text=$("$kvmbox" --quiet --get made:full/file amd -- sh -c 'head -c 300000 /dev/zero >made' 2>&1)
+    status=$?
+    same "--get to a full disk: status, and the former file" "$status $(cat full/file) $(ls -A full)" "125 former file"
+    has "--get to a full disk: why" "$text" "No space left"
+    umount full
+  else
+    skip "--get to a full disk" "needs root and a tmpfs"
+  fi
+  text=$("$kvmbox" --quiet --get made:no/such/place amd -- sh -c 'echo 1 >made' 2>&1)
+  same "--get to nowhere" "$? $text" "125 kvmbox: cannot write no/such/place (--get): No such file or directory"
+}
+
+test_input_and_terminal() {
+  local text
+  same "-i: standard input" "$(printf 'a\0b' | "$kvmbox" --quiet -i amd -- sh -c 'cat; echo end' | od -An -c | tr -d ' \n')" 'a\0bend\n'
+  same "without: none" "$(echo something | "$kvmbox" --quiet amd -- cat)" ""
+  text=$(python3 - "$kvmbox" <<'PYTHON'
+import fcntl, os, pty, struct, sys, termios, time
+pid, terminal = pty.fork()
+if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 37, 111, 0, 0))
+    os.environ["TERM"] = "vt100"
+    os.execv(sys.argv[1], [sys.argv[1], "--quiet", "amd", "--", "bash", "--norc", "-c",
+                           'stty size; echo $TERM; [ -t 0 ] && [ -t 1 ] && echo terminal; trap "echo took INT" INT; '
+                           'echo ready; sleep 1000; read -r line; stty size; echo "got $line"; exit 7'])
+heard = b""
+def until(text):
+    global heard
+    while text not in heard:
+        heard += os.read(terminal, 1000)
+until(b"ready")
+os.write(terminal, b"\x03")
+until(b"took INT")
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 50, 0, 0))
+time.sleep(1)
+os.write(terminal, b"words\r")
+until(b"got words")
+print("37 111" in heard.decode(), "vt100" in heard.decode(), "terminal" in heard.decode(), "20 50" in heard.decode(),
+      os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PYTHON
+  )
+  same "a terminal's size, kind, Ctrl-C, changes, input" "$text" "True True True True 7"
+}
+
+# A connection from outside reaches who listens inside.
+test_forward() {
+  local address script
+  script='import socket, sys
+made = socket.socket(socket.AF_UNIX if "/" in sys.argv[1] else socket.AF_INET)
+made.bind(sys.argv[1] if "/" in sys.argv[1] else ("127.0.0.1", int(sys.argv[1])))
+made.listen()
+for _ in range(2):
+    one, _ = made.accept()
+    while data := one.recv(1000):
+        one.sendall(data.upper())'
+  for address in $((20000 + RANDOM % 20000)) "$scratch/socket"; do
+    same "--forward ${address##*/}: two connections" "$("$kvmbox" --quiet --here --forward "$address" amd -- python3 -c "$script" "$address" &
+      python3 - "$address" <<'PYTHON'
+import os, socket, sys, time
+for _ in range(2):
+    for _ in range(600):
+        try:
+            made = socket.socket(socket.AF_UNIX if "/" in sys.argv[1] else socket.AF_INET)
+            made.connect(sys.argv[1] if "/" in sys.argv[1] else ("127.0.0.1", int(sys.argv[1])))
+            break
+        except OSError:
+            time.sleep(0.1)
+    made.sendall(b"word" * 10000)
+    heard = b""
+    while len(heard) < 40000:
+        heard += made.recv(40000)
+    print(heard == b"WORD" * 10000, end=" ")
+    made.close()
+PYTHON
+      wait)" "True True "
+  done
+  same "--forward: the socket is gone" "$(ls "$scratch/socket" 2>/dev/null)" ""
+}
+
+# Something of what is kept is changed, or lost: it is noticed, named, and made again.
+test_damage() {
+  local folder before damage
+  folder=$("$kvmbox" --prepare --smp 1 --quiet amd)
+  for damage in 'truncate -s 1000 state' 'printf x | dd of=memory bs=1 seek=20000000 conv=notrunc status=none' 'rm state' \
+    'echo >manifest.json'; do
+    (cd "$folder" && sh -c "$damage")
+    same "damaged by $damage: made again" "$("$kvmbox" --quiet --smp 1 amd -- echo works 2>err; grep -c 'made again' err)" $'works\n1'
+  done
+  touch "$folder/state"
+  before=$(stat -c %i "$folder/state")
+  same "a file that was only touched is believed" "$("$kvmbox" --quiet --smp 1 amd -- echo works 2>&1) $(stat -c %i "$folder/state")" \
+    "works $before"
+}
+
+# Killed at any moment, it leaves nothing running and nothing lying around.
+test_killed() {
+  local try pid wrong=0
+  for ((try = 0; try < 50; try++)); do
+    (marked "$kvmbox" --quiet --get x amd -- sh -c 'echo 1 >x; sleep 0.2') >/dev/null 2>&1 &
+    pid=$!
+    sleep "$((RANDOM % 2)).$((RANDOM % 1000))"
+    kill -KILL "$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
+    [[ ! $(left) ]] || wrong=$((wrong + 1))
+  done
+  rm -f x
+  same "killed at 50 random moments: nothing left" "$wrong $(echo .x.*)" "0 .x.*"
+  same "... and it works" "$("$kvmbox" --quiet amd -- echo works)" works
 }
 
 # Offline: an apt-get that fails comes first in PATH.
@@ -161,7 +361,7 @@ test_box_errors() {
   same "missing build file: status" $status 125
   has "missing build file: message" "$text" "no no-such-program in the build folder"
   text=$("$kvmbox" --quiet amd -- no-such-applet 2>&1)
-  has "unknown command: message" "$text" "'no-such-applet' is not a busybox command"
+  has "unknown command: message" "$text" "not found"
   text=$("$kvmbox" --quiet --files nothing.elf amd -- true 2>&1)
   has "missing --files: message" "$text" "no nothing.elf in the build folder"
   text=$("$kvmbox" --quiet --cpu no-such-cpu amd -- true 2>&1)
@@ -172,6 +372,10 @@ test_box_errors() {
   status=$?
   same "kernel panic: status" $status 125
   has "kernel panic: reason" "$text" "Kernel panic"
+  printf x >file
+  text=$(KVMBOX_CACHE=$scratch/file/cache "$kvmbox" --quiet amd -- true 2>&1)
+  same "no place for boxes: status" $? 125
+  has "no place for boxes: what to do" "$text" "KVMBOX_CACHE=FOLDER names another one"
 }
 
 test_reader_gone() {
@@ -207,7 +411,15 @@ else
   ok "AMD box runs true"
   test_one_boot
   test_live_and_interrupt
+  test_signal_taken
   test_timeout_and_order
+  test_userland
+  test_isolation
+  test_files
+  test_input_and_terminal
+  test_forward
+  test_damage
+  test_killed
   test_two_at_once_offline
   test_box_errors
   test_reader_gone

@@ -267,7 +267,8 @@ class Drives:
 
     def __enter__(self):
         for file in self.files:
-            file.truncate(DRIVE_SIZE)
+            if os.fstat(file.fileno()).st_size != DRIVE_SIZE:
+                file.truncate(DRIVE_SIZE)
             self.opened.append(os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDONLY))
         return self.opened
 
@@ -286,7 +287,7 @@ def start(store, options, cargo, texts):
 
     kept = store.entry("cargo", key_of(cargo.kept_key(), DRIVE_SIZE), make_kept)
     store.forget("cargo", KEPT)
-    with nameless(store.folder) as own, open(f"{kept}/kept.squashfs", "rb+") as kept:
+    with nameless(store.folder) as own, open(f"{kept}/kept.squashfs", "rb") as kept:
         cargo.write_own(f"/proc/self/fd/{own.fileno()}", texts)
         with Drives(kept, own) as drives:
             machine = Machine(options, parts, drives, f"{folder}/memory", boots=False)

@@ -212,7 +212,7 @@ class Cargo:
                 here[name] = os.environ[name]
         if not terminal:
             here["NO_COLOR"] = "1"
-        command = "exec " + shlex.join(options.command) + (" 2>&1" if one_output and not terminal else "")
+        command = "exec " + shlex.join(options.command) + (" 2>&1" if one_output else "")
         values = {"now": f"{time.time():.3f}", "folder": self.folder, "terminal": "1" if terminal else "",
                   "input": "1" if options.interactive else "", "forward": options.forward,
                   "columns": str(size[0]), "rows": str(size[1]), "one_output": "1" if one_output else ""}

@@ -41,10 +41,10 @@ USERLAND_TEXT = {
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 }
 # What kvmbox.d/init calls in the AMD box.
-INIT_WORDS = "sh mount mkdir insmod sleep ifconfig switch_root".split()
+INIT_WORDS = "sh mount mkdir ln insmod sleep ifconfig switch_root".split()
 DPKG_STATUS = "/var/lib/dpkg/status"
 
-FORM = 3  # goes up when the contents of entries change their form
+FORM = 4  # goes up when the contents of entries change their form
 
 
 def run(command, **more):
@@ -387,7 +387,7 @@ def closure(names):
 def userland_files(packages):
     """The paths of these packages' files as they lie (through no link to a folder)."""
     listed = must(["dpkg-query", "-L", *(package.split("=")[0] for package in packages)]).splitlines()
-    listed += glob.glob("/etc/alternatives/*") + ["/etc/ld.so.cache", "/bin", "/sbin", "/lib", "/lib64"]
+    listed += ["/etc/ld.so.cache", "/bin", "/sbin", "/lib", "/lib64", *alternatives()]
     files = set()
     for path in listed:
         if not path.startswith("/") or path == "/." or path.startswith(USERLAND_LEFT_OUT):
@@ -398,6 +398,15 @@ def userland_files(packages):
             folder, name = os.path.split(path)
             files.update(glob.glob(f"{glob.escape(folder)}/__pycache__/{glob.escape(name[:-3])}.*.pyc"))
     return sorted(path for path in files if os.path.lexists(path) and path[1:] not in USERLAND_TEXT)
+
+
+def alternatives():
+    """The links that update-alternatives has made, which belong to no package: awk, pager, ..."""
+    links = glob.glob("/etc/alternatives/*")
+    for path in glob.glob("/var/lib/dpkg/alternatives/*"):
+        with open(path, encoding="utf-8") as file:
+            links += [line for line in file.read().splitlines()[1:2] if line.startswith("/")]
+    return links
 
 
 def make_userland(packages, image):
