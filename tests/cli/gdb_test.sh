@@ -163,6 +163,13 @@ define walk_sysenter
 	set $rdx = $user_rip
 	walk_on
 end
+define walk_sysenter_in
+	arrive sysenter_entry
+	set $rsp = $top
+	set $rcx = $user_rsp
+	set $rdx = $user_rip
+	walk_to syscall64
+end
 define walk_callgate
 	arrive callgate_entry
 	set $rsp = $top - 32
@@ -241,12 +248,14 @@ walk() { # ENTRIES FUNCTIONS BREAK-AT WALK OPTIONS...
 }
 # The INT of mark_int80.
 int80="*(user_mark_int80 + 22)"
+# An AMD CPU has no SYSEXIT in long mode, so that there is no way back to walk.
+[ "${KVMBOX-}" = amd ] && sysenter=sysenter_in || sysenter=sysenter
 for pti in on off; do
 	walk "vector_entry|syscall_entry" user_mark_syscall user_mark_syscall walk --pti $pti
 	walk "vector_entry|int80_entry" user_mark_int80 "$int80" walk --pti $pti
 	walk vector_entry "user_fault_pf|user_mark_fault_resume" "*&user_fault_pf" walk --pti $pti
-	for entry in syscall compat sysenter callgate; do
-		walk ${entry}_entry user_mark_int80 "$int80" walk_$entry --pti $pti
+	for entry in syscall compat $sysenter callgate; do
+		walk ${entry%_in}_entry user_mark_int80 "$int80" walk_$entry --pti $pti
 	done
 done
 for walk in walk_nmi_at_once walk_nmi_behind_swapgs; do

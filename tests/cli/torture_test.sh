@@ -37,8 +37,10 @@ is "at most 100 columns" "$(awk 'length > 100' out | wc -l)" 0
 vmm --quiet --pti off --torture step --torture-crossing '@(#GP|#P[F])' "$guest"
 is "a pattern with several names" "$status:$(grep -Ec '^  #(GP|PF)  *off ' out)" 0:2
 
-(cd "$BUILD" && timeout 1500 sh "$top/tests/guest/torture" local "$work/local")
-python3 "$top/tests/guest/torture_judge.py" "local=$work/local" > judged
+# What a host can do differs: a box is judged as itself.
+host=${KVMBOX:-local}
+(cd "$BUILD" && timeout 1500 sh "$top/tests/guest/torture" "$host" "$work/$host")
+python3 "$top/tests/guest/torture_judge.py" "$host=$work/$host" > judged
 while IFS= read -r line; do
 	case $line in
 	"ok "*) pass "${line#ok * - }" ;;

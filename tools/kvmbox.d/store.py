@@ -26,7 +26,7 @@ KVM_MODULES = "irqbypass kvm kvm-amd kvm-intel".split()
 # What a person and the tests use; what these depend on comes with them.
 USERLAND_PACKAGES = (
     "base-files base-passwd bash busybox-static coreutils dash debianutils diffutils findutils gawk gdb grep gzip "
-    "hostname less libc-bin libjansson4 login mawk mount ncurses-base ncurses-bin openssh-client openssh-server parallel "
+    "hostname less libc-bin libjansson4 libxml2-utils linux-libc-dev login mawk mount ncurses-base ncurses-bin openssh-client openssh-server parallel "
     "procps psmisc python3 python3-jsonschema rsync sed strace tar util-linux").split()
 USERLAND_LEFT_OUT = tuple("/usr/share/" + name for name in (
     "doc/", "man/", "locale/", "info/", "lintian/", "bug/", "zoneinfo/", "i18n/"))
