@@ -402,18 +402,12 @@ static bool take_guest(struct options *options, int argc, char **argv)
 		                     argv[0]);
 	}
 	options->argc = argc > 1 ? argc - 2 : 0;
-	argv += argc > 1 ? 2 : 1;
-	if (options->program) {
-		/* The word before the arguments, "--" or the guest's, has done its work. */
-		*--argv = (char *)options->program;
-		options->argc++;
-	}
-	options->argv = argv;
+	options->argv = argv + (argc > 1 ? 2 : 1);
 
 	size_t size = strlen(options->guest) + 1;
 
-	for (int i = 0; i < options->argc; i++)
-		size += strlen(options->argv[i]) + 1;
+	for (unsigned i = 0; options_argument(options, i); i++)
+		size += strlen(options_argument(options, i)) + 1;
 	if (size > RS_CMDLINE_SIZE)
 		return message_error(
 		    "the guest's name and arguments take %zu bytes: %d are possible", size,
@@ -482,6 +476,16 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 	if (options->quiet && !stats_asked)
 		options->stats = STATS_NONE;
 	return OPTIONS_RUN;
+}
+
+const char *options_argument(const struct options *options, unsigned i)
+{
+	if (options->program && i == 0)
+		return options->program;
+
+	unsigned behind = options->program ? i - 1 : i;
+
+	return behind < (unsigned)options->argc ? options->argv[behind] : NULL;
 }
 
 bool options_color(const struct options *options, int fd)

@@ -43,7 +43,7 @@ struct options {
 	const char *inspect_core; /* NULL: run a guest; else read this core instead */
 	const char *guest;        /* path; NULL only with probe and inspect_core */
 	const char *program;      /* --program: the guest's first argument; NULL: none */
-	int argc;                 /* guest arguments behind "--", the path not counted */
+	int argc;                 /* words behind "--": the guest's other arguments */
 	char *const *argv;
 };
 
@@ -54,6 +54,9 @@ enum options_result {
 };
 /* Parses argv into *options; strings stay argv's. */
 enum options_result options_parse(struct options *options, int argc, char **argv);
+
+/* The guest's i-th argument from 0, its file's name not counted; NULL behind the last. */
+const char *options_argument(const struct options *options, unsigned i);
 
 /* Whether what goes to the file descriptor is to be coloured: --color, else a terminal that is not
  * dumb, unless NO_COLOR is set. */
