@@ -295,7 +295,7 @@ bench: ## ./vmm against a bare ioctl program and its peers; page-table operation
 run: ## install what is missing, build, and run ./vmm guest.elf
 	@tools/install-deps build
 	@$(MAKE) --no-print-directory all
-	@tools/run-here-or-in-box ./vmm guest.elf
+	@cd $(BUILD) && ./vmm --box auto guest.elf
 
 .PHONY: install
 install: all ## install vmm, guest.elf and the man page below $(DESTDIR)$(PREFIX)
