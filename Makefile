@@ -297,15 +297,31 @@ run: ## install what is missing, build, and run ./vmm guest.elf
 	@$(MAKE) --no-print-directory all
 	@cd $(BUILD) && ./vmm --box auto guest.elf
 
+# What goes where below PREFIX.
+INSTALLED = $(BUILD)/vmm:bin/ tools/kvmbox:bin/ \
+	$(foreach file,$(BUILD)/guest.elf guest/examples/plain.ld vmm/report/report.schema.json \
+		vmm/probe/probe.schema.json vmm/look/look.schema.json tools/install-deps,$(file):lib/ringscope/) \
+	$(foreach file,$(KVMBOX_PARTS),$(file):$(dir $(file:tools/%=lib/ringscope/%))) \
+	shared/abi.h:include/ringscope/shared/ shared/x86.h:include/ringscope/shared/ \
+	vmm/vmm.1:share/man/man1/ $(BUILD)/ringscope.pc:share/pkgconfig/ \
+	$(BUILD)/vmm.bash:share/bash-completion/completions/vmm $(BUILD)/vmm.zsh:share/zsh/site-functions/_vmm
+KVMBOX_PARTS = $(shell find tools/kvmbox.d -type f ! -name '*.pyc')
+
+$(BUILD)/vmm.bash $(BUILD)/vmm.zsh: $(BUILD)/vmm.%: $(BUILD)/vmm tools/completions
+	@$(BUILD)/vmm --help | tools/completions $* > $@
+
+# PREFIX is in it, and may be another one each time.
+.PHONY: $(BUILD)/ringscope.pc
+$(BUILD)/ringscope.pc: shared/ringscope.pc.in | $(BUILD)/vmm
+	@sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' $< > $@
+
 .PHONY: install
-install: all ## install vmm, guest.elf and the man page below $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/ringscope \
-		$(DESTDIR)$(PREFIX)/include/ringscope/shared $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 755 $(BUILD)/vmm $(DESTDIR)$(PREFIX)/bin/vmm
-	install -m 644 $(BUILD)/guest.elf $(DESTDIR)$(PREFIX)/lib/ringscope/guest.elf
-	install -m 644 vmm/report/report.schema.json vmm/probe/probe.schema.json vmm/look/look.schema.json $(DESTDIR)$(PREFIX)/lib/ringscope
-	install -m 644 shared/abi.h shared/x86.h $(DESTDIR)$(PREFIX)/include/ringscope/shared
-	install -m 644 vmm/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1
+install: all $(BUILD)/vmm.bash $(BUILD)/vmm.zsh $(BUILD)/ringscope.pc ## install vmm, guest.elf, the boxes' tool, completions and man page below $(DESTDIR)$(PREFIX)
+	@tools/install-files "$(DESTDIR)" "$(PREFIX)" $(INSTALLED)
+
+.PHONY: uninstall
+uninstall: ## remove what make install put below $(DESTDIR)$(PREFIX), and nothing else
+	@tools/install-files --remove "$(DESTDIR)" "$(PREFIX)"
 
 .PHONY: compdb
 compdb: ## write compile_commands.json
