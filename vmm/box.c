@@ -144,12 +144,15 @@ static bool check_guest(const struct options *options)
 
 /* ---- The command --------------------------------------------------------------------------- */
 
-/* The port must be known beforehand, to be passed on. */
-static bool check_gdb(const char *address)
+/* A box's port is passed on from here, if it can be known and reached. */
+static bool check_gdb(const char *address, enum box_choice box)
 {
 	static const char loopback[] = "127.0.0.1:";
 	size_t host = strncmp(address, loopback, strlen(loopback)) ? 0 : strlen(loopback);
 
+	if (box == BOX_INTEL)
+		return message_error("--gdb %s: there is no way into the Intel box: take --box amd",
+		                     address);
 	if (strchr(address, '/'))
 		return true;
 	if (strchr(address + host, ':'))
@@ -173,10 +176,11 @@ static void add_limit(struct words *words, uint64_t timeout_ns)
 	    (unsigned long long)(timeout_ns && seconds < most ? seconds : most));
 }
 
-/* In a terminal's background reading from it would stop kvmbox. */
-static bool may_read_input(void)
+/* The Intel box has no standard input, and in a terminal's background reading from it would stop
+ * kvmbox. */
+static bool may_read_input(enum box_choice box)
 {
-	return !isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) == getpgrp();
+	return box != BOX_INTEL && (!isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) == getpgrp());
 }
 
 /* The whole of kvmbox's command line but its name.  False after a message. */
@@ -197,7 +201,7 @@ static bool add_run(struct words *words, const struct options *options)
 	if (options->gdb)
 		add(words, "--forward=%s", options->gdb);
 	add_limit(words, options->timeout_ns);
-	if (may_read_input())
+	if (may_read_input(options->box))
 		add(words, "-i");
 	add(words, "%s", options->box == BOX_INTEL ? "intel" : "amd");
 	add(words, "--");
@@ -211,7 +215,7 @@ static int run_kvmbox(struct words *words, const struct options *options)
 {
 	char kvmbox[PATH_MAX];
 
-	if (options->gdb && !check_gdb(options->gdb))
+	if (options->gdb && !check_gdb(options->gdb, options->box))
 		return STATUS_USAGE;
 	if (!place_kvmbox(kvmbox)) {
 		message_error("--box: there is no kvmbox beside this program or in PATH: 'make "

@@ -37,6 +37,7 @@ done
 vmm --mem 32M --box=intel --pti on guest.elf -- cat --box amd 'two  words' ''
 given "--box=intel, in the middle; what is the guest's stays" --file=guest.elf $unlimited intel -- \
 	"$VMM" --mem 32M --pti on guest.elf -- cat --box amd 'two  words' ''
+is "... without standard input, which the Intel box has not" "$(grep -cx -- -i out)" 0
 vmm --bo amd --box intel --program cat guest.elf -- x
 given "two of them, one shortened, and --program" --file=guest.elf $unlimited intel -- \
 	"$VMM" --program cat guest.elf -- x
@@ -115,6 +116,9 @@ refused "an output that is a pipe" 125 'fifo: a box brings out files' --trace fi
 refused "an output with a colon" 125 'a:b: .*colon' --trace a:b guest.elf
 refused "--gdb with a port to be chosen" 2 '--gdb 0: .*must be chosen' --gdb 0 guest.elf
 refused "--gdb for other machines" 2 '--gdb 0.0.0.0:99: .*127.0.0.1 only' --gdb 0.0.0.0:99 guest.elf
+
+VMM=$work/tree/build/vmm vmm --box intel --gdb 1234 guest.elf
+expect "--gdb into the Intel box" 2 '--gdb 1234: there is no way into the Intel box'
 
 # ---- Where kvmbox is -------------------------------------------------------------------------------
 
