@@ -15,7 +15,7 @@ if [ "${1-}" != inside ]; then
 fi
 
 mount -t tmpfs none /dev && mkdir /dev/shm /dev/pts && ln -s /proc/self/fd /dev/fd
-mknod -m 666 /dev/null c 1 3; mknod -m 666 /dev/zero c 1 5; mknod -m 666 /dev/tty c 5 0
+mknod -m 666 /dev/null c 1 3; mknod -m 666 /dev/zero c 1 5; mknod -m 666 /dev/full c 1 7; mknod -m 666 /dev/tty c 5 0
 mknod -m 666 /dev/random c 1 8; mknod -m 666 /dev/urandom c 1 9; mknod -m 666 /dev/ptmx c 5 2
 
 # ---- The advice, with a kvmbox that only says what it was given ----------------------------------------
@@ -89,4 +89,34 @@ text=$(make -s run BUILD="$BUILD" < /dev/null 2>&1)
 is "make run: its status comes back" $? 0 "$(tail -n 5 <<< "$text")"
 is "make run says in one line that it goes to the AMD box" "$(grep -c 'AMD box instead' <<< "$text")" 1
 has "... where the tour runs" "$text" "guest.elf ended with status 0"
+
+# What is named comes in, what is written comes out, also in other folders.
+mkdir "$work/out put"
+cd "$work/else where" || exit 125
+text=$(echo "by standard input" | "$VMM" --box amd --quiet --stats json --stats-file "../out put/stats.json" \
+	--core "$work/out put/core" ../tree/build/guest.elf -- cat 2>&1)
+is "--box amd: status" $? 0 "$text"
+is "... standard input and output" "$text" "by standard input"
+has "... an output in another folder" "$(cat "../out put/stats.json")" '"end":"EXITED"'
+verdict "... no core of a guest that lives" "$([ ! -e "../out put/core" ] && echo 1)"
+text=$("$VMM" --box amd --quiet --core core "$guest" -- crash fault 2>&1)
+is "--box amd: a guest that dies: status" $? 126 "$text"
+has "... and its core" "$("$VMM" --inspect-core core)" "end PANIC"
+"$VMM" --box amd --quiet --timeout 2 "$BUILD/tests/spin.elf" > "$work/out" 2>&1
+is "--box amd --timeout: status" $? 124 "$(cat "$work/out")"
+
+# ---- The other targets and tools ----------------------------------------------------------------------
+
+cd "$top" || exit 125
+text=$(tools/sweep --pti on --program syscalls 2>&1)
+is "tools/sweep: status" $? 0 "$text"
+has "... says that it goes to the AMD box" "$text" "sweep: no usable /dev/kvm here: the runs are in the AMD box"
+has "... and in its lines" "$text" '"turn":"1","box":"amd"},"program":"syscalls","status":0'
+text=$(tests/bench/run --rounds 1 vmm 2>&1)
+is "make bench: status" $? 0 "$text"
+has "... says that it goes to the AMD box" "$text" "No usable /dev/kvm here: in the AMD box instead"
+has "... where it measures" "$text" "exit round trip, with statistics, of the floor"
+text=$(tests/cli/vmm_test.sh 2>&1)
+is "vmm_test.sh: status" $? 0 "$text"
+has "... leaves out in one line what runs a guest" "$text" "every test that runs a guest # SKIP no usable /dev/kvm"
 finish
