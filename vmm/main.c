@@ -199,7 +199,7 @@ int main(int argc, char **argv)
 	case OPTIONS_RUN:
 		break;
 	}
-	if (box_is_wanted(&options))
+	if (options.box != BOX_HERE && box_is_wanted(&options))
 		return box_run(&options);
 	if (options.probe)
 		return probe_main(&options);

@@ -426,7 +426,9 @@ static bool take_guest(struct options *options, int argc, char **argv)
 		return message_error("no guest: give an ELF file, as in 'vmm guest.elf'");
 	if (!*argv[0])
 		return message_error("the guest's file name is empty");
-	options->guest = place_guest(argv[0]);
+	options->guest = argv[0];
+	if (!strchr(argv[0], '/') && access(argv[0], F_OK) < 0)
+		options->guest = place_guest(argv[0]);
 	note_file(options, READS, options->guest);
 	if (argc > 1 && strcmp(argv[1], "--") != 0) {
 		if (argv[1][0] == '-')

@@ -84,11 +84,15 @@ bool place_is_command(const char *name)
 
 const char *place_guest(const char *name)
 {
-	static char installed[PATH_MAX];
-	char inside[sizeof("../lib/ringscope/") + NAME_MAX];
+	static char *installed;
+	char path[PATH_MAX], inside[sizeof("../lib/ringscope/") + NAME_MAX];
 
-	if (strchr(name, '/') || access(name, F_OK) == 0 || strlen(name) > NAME_MAX)
+	if (strlen(name) > NAME_MAX)
 		return name;
 	snprintf(inside, sizeof(inside), "../lib/ringscope/%s", name);
-	return is_beside(installed, inside, R_OK) ? installed : name;
+	if (!is_beside(path, inside, R_OK))
+		return name;
+	free(installed);
+	installed = strdup(path);
+	return installed ? installed : name;
 }

@@ -16,8 +16,9 @@ bool place_kvmbox(char path[PATH_MAX]);
 /* Whether a shell that is given `name` as a command would run this program. */
 bool place_is_command(const char *name);
 
-/* The guest's file: `name` itself, unless it has no slash and is not in the current folder, but
- * among the installed guests (../lib/ringscope beside the program).  Valid until the next call. */
+/* The file of a guest whose name has no slash, and which is not in the current folder: among the
+ * installed ones (../lib/ringscope beside the program), else `name` itself.  Valid until the next
+ * call. */
 const char *place_guest(const char *name);
 
 #endif
