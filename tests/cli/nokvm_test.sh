@@ -97,7 +97,7 @@ text=$(echo "by standard input" | "$VMM" --box amd --quiet --stats json --stats-
 	--core "$work/out put/core" ../tree/build/guest.elf -- cat 2>&1)
 is "--box amd: status" $? 0 "$text"
 is "... standard input and output" "$text" "by standard input"
-has "... an output in another folder" "$(cat "../out put/stats.json")" '"end":"EXITED"'
+has "... an output in another folder" "$(cat "../out put/stats.json")" '"end": "EXITED"'
 verdict "... no core of a guest that lives" "$([ ! -e "../out put/core" ] && echo 1)"
 text=$("$VMM" --box amd --quiet --core core "$guest" -- crash fault 2>&1)
 is "--box amd: a guest that dies: status" $? 126 "$text"
