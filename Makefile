@@ -44,8 +44,10 @@ SHARED_SOURCES := $(sort $(wildcard shared/*.c))
 # Words are for hosts: no snprintf in ring 0.
 SHARED_GUEST_SOURCES := $(filter-out shared/pt_text.c,$(SHARED_SOURCES))
 # What every run goes through is linked first: with shared/ it fills the first 64 KiB of text, which Linux maps
-# at one page fault.
-VMM_CORE_SOURCES := $(sort $(wildcard vmm/*.c)) vmm/debug/debugger.c vmm/look/look_live.c vmm/trace/recorder.c
+# at one page fault.  So what few runs need comes behind.
+VMM_FEW := vmm/box.c vmm/outfile.c vmm/place.c
+VMM_CORE_SOURCES := $(filter-out $(VMM_FEW),$(sort $(wildcard vmm/*.c))) vmm/debug/debugger.c vmm/look/look_live.c \
+	vmm/trace/recorder.c
 VMM_SOURCES := $(sort $(wildcard vmm/*.c vmm/*/*.c vmm/*/*.S))
 KERNEL_SOURCES := $(filter-out guest/offsets.c,$(sort $(wildcard guest/*.c guest/*.S)))
 # Clang calls memset and memcpy where GCC writes them out.
@@ -64,75 +66,82 @@ all: $(BUILD)/vmm $(BUILD)/guest.elf $(EXAMPLES) ## build vmm and guest.elf (the
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
+# ---- Recipes ---------------------------------------------------------------------------------------
+
+# $(call say,CC,FILE): what is being made, in a folder that is there
+say = @mkdir -p $(@D) && printf '  %-7s %s\n' $(1) '$(2)'
+
+# $(call object,CC,WHERE IT RUNS,FLAGS): an object of the first source, its dependencies beside it
+define object
+$(call say,$(1),$<$(2))
+@$(CC) $(3) -MMD -MP -c -o $@ $<
+endef
+
+# $(call program,FLAGS,LIBRARIES): a host program of all that is named
+define program
+$(call say,LINK,$@)
+@$(CC) $(HOST_CFLAGS) $(1) -o $@ $^ $(2)
+endef
+
+# $(call guest,FLAGS,LINKER'S): a guest of one source
+PLAIN := -nostdlib -static -Wl,--build-id=none -Wl,-z,max-page-size=4096
+define guest
+$(call say,GUEST,$<)
+@$(CC) $(1) -MMD -MP -MF $@.d $(PLAIN) $(2) -o $@ $<
+endef
+
 # ---- vmm -------------------------------------------------------------------------------------------
 
 .PHONY: vmm
 vmm: $(BUILD)/vmm
 
 $(BUILD)/vmm: $(call objects,host,$(VMM_CORE_SOURCES)) $(SHARED_OBJECTS) $(VMM_OBJECTS)
-	@echo "  LINK    $@"
+	$(call say,LINK,$@)
 	@$(CC) $(HOST_CFLAGS) $(LINK) -o $@.tmp $^ $(VMM_LIBS)
 	@$(WRITE_WHOLE)
 
 $(BUILD)/host/%.c.o: %.c
-	@mkdir -p $(@D)
-	@echo "  CC      $<"
-	@$(CC) $(HOST_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call object,CC,,$(HOST_CFLAGS))
 
 $(BUILD)/host/%.S.o: %.S
-	@mkdir -p $(@D)
-	@echo "  AS      $<"
-	@$(CC) $(ASFLAGS) -MMD -MP -c -o $@ $<
+	$(call object,AS,,$(ASFLAGS))
 
 # ---- guest.elf ---------------------------------------------------------------------------------------
 
-LINK_KERNEL = $(CC) -nostdlib -static -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-	-Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,--gc-sections -T guest/kernel.ld
+LINK_KERNEL = $(CC) $(PLAIN) -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,--gc-sections -T guest/kernel.ld
 
 $(BUILD)/guest.elf: $(KERNEL_OBJECTS) $(BUILD)/user/programs.o guest/kernel.ld
-	@echo "  LINK    $@"
+	$(call say,LINK,$@)
 	@$(LINK_KERNEL) -o $@ $(KERNEL_OBJECTS) $(BUILD)/user/programs.o
 
 # Structure offsets that assembly needs, from the C declarations.
 $(BUILD)/guest/offsets.h: guest/offsets.c
-	@mkdir -p $(@D)
-	@echo "  GEN     $@"
+	$(call say,GEN,$@)
 	@$(CC) $(KERNEL_CFLAGS) -MMD -MP -MT $@ -MF $@.d -S -o $@.s $<
 	@sed -n 's/.*"->\([A-Z0-9_]*\) \(.*\)"/#define \1 \2/p' $@.s > $@.tmp && mv $@.tmp $@
 
 $(BUILD)/kernel/%.c.o: %.c
-	@mkdir -p $(@D)
-	@echo "  CC      $< (ring 0)"
-	@$(CC) $(KERNEL_CFLAGS) $(if $(filter $<,$(HOT_SOURCES)),$(HOT_CFLAGS),$(SMALL)) -MMD -MP -c -o $@ $<
+	$(call object,CC, (ring 0),$(KERNEL_CFLAGS) $(if $(filter $<,$(HOT_SOURCES)),$(HOT_CFLAGS),$(SMALL)))
 
 $(BUILD)/kernel/%.S.o: %.S $(BUILD)/guest/offsets.h
-	@mkdir -p $(@D)
-	@echo "  AS      $< (ring 0)"
-	@$(CC) $(ASFLAGS) -MMD -MP -c -o $@ $<
+	$(call object,AS, (ring 0),$(ASFLAGS))
 
 $(BUILD)/user/%.c.o: %.c
-	@mkdir -p $(@D)
-	@echo "  CC      $< (ring 3)"
-	@$(CC) $(USER_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call object,CC, (ring 3),$(USER_CFLAGS))
 
 $(BUILD)/user/%.S.o: %.S
-	@mkdir -p $(@D)
-	@echo "  AS      $< (ring 3)"
-	@$(CC) $(ASFLAGS) -MMD -MP -c -o $@ $<
+	$(call object,AS, (ring 3),$(ASFLAGS))
 
 # Ring 3 code is linked by itself first and its names get a prefix, so that neither side can
 # call the other by mistake; then its sections are what guest/kernel.ld expects.
 $(BUILD)/user/programs.o: $(USER_OBJECTS) guest/user/programs.ld
-	@echo "  LINK    $@"
+	$(call say,LINK,$@)
 	@$(LD) -r -T guest/user/programs.ld -o $@.tmp $(USER_OBJECTS)
 	@objcopy --prefix-symbols=user_ $@.tmp $@ && rm -f $@.tmp
 
 # A guest of one's own: one C file, no kernel of ours (README).
 $(BUILD)/%.elf: guest/examples/%.c guest/examples/plain.ld
-	@mkdir -p $(@D)
-	@echo "  GUEST   $<"
-	@$(CC) $(GUEST_CFLAGS) -MMD -MP -MF $@.d -nostdlib -static -Wl,--build-id=none \
-		-Wl,-z,max-page-size=4096 -T guest/examples/plain.ld -o $@ $<
+	$(call guest,$(GUEST_CFLAGS),-T guest/examples/plain.ld)
 
 # ---- Tests -------------------------------------------------------------------------------------------
 
@@ -146,9 +155,7 @@ TEST_GUESTS := $(patsubst tests/guests/%,$(BUILD)/tests/%.elf,$(basename $(wildc
 TEST_PROGRAMS := $(BUILD)/tests/unit $(BUILD)/tests/unit_vmm $(BUILD)/tests/unit_space $(BUILD)/tests/unit_space_broken $(BUILD)/tests/tour_test $(KVM_TESTS) $(TEST_GUESTS)
 
 $(BUILD)/tests/unit: $(call objects,host,$(UNIT_SOURCES)) $(SHARED_OBJECTS)
-	@mkdir -p $(@D)
-	@echo "  LINK    $@"
-	@$(CC) $(HOST_CFLAGS) -o $@ $^ $(CHECK_LIBS)
+	$(call program,,$(CHECK_LIBS))
 
 # The guest's address spaces over a model of TLBs; and once more without the flush of PCIDs that change hands,
 # which must be noticed.
@@ -157,9 +164,7 @@ SPACE_PARTS := $(call objects,space,$(sort $(wildcard tests/unit_space/*.c))) $(
 	$(SHARED_OBJECTS)
 
 $(BUILD)/space/%.c.o: %.c
-	@mkdir -p $(@D)
-	@echo "  CC      $< (over a model)"
-	@$(CC) $(SPACE_FLAGS) $(HOST_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call object,CC, (over a model),$(SPACE_FLAGS) $(HOST_CFLAGS))
 
 $(BUILD)/space/broken.o: guest/space.c $(BUILD)/space/guest/space.c.o
 	@$(CC) $(SPACE_FLAGS) $(HOST_CFLAGS) -DRS_TEST_NO_PCID_FLUSH -c -o $@ $<
@@ -167,53 +172,35 @@ $(BUILD)/space/broken.o: guest/space.c $(BUILD)/space/guest/space.c.o
 $(BUILD)/tests/unit_space: $(SPACE_PARTS) $(BUILD)/space/guest/space.c.o
 $(BUILD)/tests/unit_space_broken: $(SPACE_PARTS) $(BUILD)/space/broken.o
 $(BUILD)/tests/unit_space $(BUILD)/tests/unit_space_broken:
-	@mkdir -p $(@D)
-	@echo "  LINK    $@"
-	@$(CC) $(HOST_CFLAGS) -o $@ $^ $(CHECK_LIBS)
+	$(call program,,$(CHECK_LIBS))
 
 $(BUILD)/tests/unit_vmm: $(call objects,host,$(UNIT_VMM_SOURCES)) $(VMM_PARTS) $(SHARED_OBJECTS)
-	@mkdir -p $(@D)
-	@echo "  LINK    $@"
-	@$(CC) $(HOST_CFLAGS) -o $@ $^ $(CHECK_LIBS) $(VMM_LIBS)
+	$(call program,,$(CHECK_LIBS) $(VMM_LIBS))
 
 # Linked statically: these run inside the boxes too.
 $(BUILD)/tests/arrival: WRAP := -Wl,--wrap=debug_takes_exit
 $(KVM_TESTS): $(BUILD)/tests/%: $(BUILD)/host/tests/kvm/%.c.o $(BUILD)/host/tests/kvm/common/kvm_suite.c.o $(VMM_PARTS) $(SHARED_OBJECTS)
-	@mkdir -p $(@D)
-	@echo "  LINK    $@"
-	@$(CC) $(HOST_CFLAGS) $(LINK) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(VMM_LIBS)
+	$(call program,$(LINK) $(WRAP),$(CHECK_LIBS) $(VMM_LIBS))
 
 $(BUILD)/tests/tour_test: $(BUILD)/host/tests/guest/tour_test.c.o
-	@mkdir -p $(@D)
-	@echo "  LINK    $@"
-	@$(CC) $(HOST_CFLAGS) -o $@ $^ $(CHECK_LIBS) -ljansson
+	$(call program,,$(CHECK_LIBS) -ljansson)
 
 $(BUILD)/tests/%.elf: tests/guests/%.S guest/examples/plain.ld
-	@mkdir -p $(@D)
-	@echo "  GUEST   $<"
-	@$(CC) $(ASFLAGS) -MMD -MP -MF $@.d -nostdlib -static -Wl,--build-id=none \
-		-Wl,-z,max-page-size=4096 -T guest/examples/plain.ld -o $@ $<
+	$(call guest,$(ASFLAGS),-T guest/examples/plain.ld)
 
 $(BUILD)/tests/%.elf: tests/guests/%.c guest/examples/plain.ld
-	@mkdir -p $(@D)
-	@echo "  GUEST   $<"
-	@$(CC) $(GUEST_CFLAGS) -MMD -MP -MF $@.d -nostdlib -static -Wl,--build-id=none \
-		-Wl,-z,max-page-size=4096 -T guest/examples/plain.ld -o $@ $<
+	$(call guest,$(GUEST_CFLAGS),-T guest/examples/plain.ld)
 
 # With the Ringscope note: in the kernel half, as guest.elf is.
 $(BUILD)/tests/%.elf: tests/guests/noted/%.c tests/guests/noted.ld
-	@mkdir -p $(@D)
-	@echo "  GUEST   $<"
-	@$(CC) $(KERNEL_CFLAGS) -MMD -MP -MF $@.d -nostdlib -static -Wl,--build-id=none \
-		-Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -T tests/guests/noted.ld -o $@ $<
+	$(call guest,$(KERNEL_CFLAGS),-z noexecstack -T tests/guests/noted.ld)
 
 # Kernels whose entry code is broken on purpose: the torture run must notice each.
 MUTANTS := $(patsubst tests/mutants/%.sed,$(BUILD)/mutants/%.elf,$(sort $(wildcard tests/mutants/*.sed)))
 MUTANT_OBJECTS = $(KERNEL_OBJECTS:$(BUILD)/kernel/guest/entry.S.o=$(@D)/$*.o)
 
 $(BUILD)/mutants/%.elf: tests/mutants/%.sed guest/entry.S $(BUILD)/guest.elf
-	@mkdir -p $(@D)
-	@echo "  MUTANT  $<"
+	$(call say,MUTANT,$<)
 	@sed -f $< guest/entry.S > $(@D)/$*.S
 	@! cmp -s $(@D)/$*.S guest/entry.S || { echo "$<: changes nothing in guest/entry.S" >&2; false; }
 	@$(CC) $(ASFLAGS) -c -o $(@D)/$*.o $(@D)/$*.S
@@ -254,31 +241,25 @@ BENCH_PROGRAMS := $(BUILD)/bench_run $(BUILD)/bench_floor $(BUILD)/bench_pt $(BE
 
 # Linked statically, as vmm is: a dynamic floor would start slower, and these run inside the boxes too.
 $(BUILD)/bench_floor: tests/bench/floor.c tests/bench/guests.S
-	@mkdir -p $(@D)
-	@echo "  LINK    $@"
+	$(call say,LINK,$@)
 	@$(CC) $(HOST_CFLAGS) $(LINK) -o $@.tmp $^
 	@$(WRITE_WHOLE)
 
 $(BUILD)/bench_run: $(BUILD)/host/tests/bench/bench.c.o
-	@echo "  LINK    $@"
-	@$(CC) $(HOST_CFLAGS) $(LINK) -o $@ $^ -ljansson
+	$(call program,$(LINK),-ljansson)
 
 $(BUILD)/bench_pt: $(BUILD)/host/tests/bench/pt.c.o $(SHARED_OBJECTS)
-	@echo "  LINK    $@"
-	@$(CC) $(HOST_CFLAGS) $(LINK) -o $@ $^
+	$(call program,$(LINK),)
 
 # The guests share a file and differ in where they start; once more for QEMU's firmware (PVH).
 $(BUILD)/bench_%_pvh.elf: tests/bench/guests.S
-	@mkdir -p $(@D)
-	@echo "  GUEST   $@"
+	$(call say,GUEST,$@)
 	@$(CC) $(ASFLAGS) -DPVH=bench_$* -m32 -nostdlib -static -Wl,--build-id=none \
 		-Wl,-Ttext-segment=0x100000 -Wl,-e,bench_$* -o $@ $<
 
 $(BUILD)/bench_%.elf: tests/bench/guests.S guest/examples/plain.ld
-	@mkdir -p $(@D)
-	@echo "  GUEST   $@"
-	@$(CC) $(ASFLAGS) -nostdlib -static -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-		-T guest/examples/plain.ld -Wl,-e,bench_$* -o $@ $<
+	$(call say,GUEST,$@)
+	@$(CC) $(ASFLAGS) $(PLAIN) -T guest/examples/plain.ld -Wl,-e,bench_$* -o $@ $<
 
 # They have tests too.
 tests: $(BENCH_PROGRAMS)
@@ -292,20 +273,36 @@ bench: ## ./vmm against a bare ioctl program and its peers; page-table operation
 # ---- For people -----------------------------------------------------------------------------------------
 
 .PHONY: run
-run: ## install what is missing, build, and run ./vmm guest.elf
+run: ## install what is missing, build, and run ./vmm guest.elf (without a /dev/kvm: in the AMD box)
 	@tools/install-deps build
 	@$(MAKE) --no-print-directory all
-	@tools/run-here-or-in-box ./vmm guest.elf
+	@cd $(BUILD) && ./vmm --box auto guest.elf
+
+# What goes where below PREFIX.
+INSTALLED = $(BUILD)/vmm:bin/ tools/kvmbox:bin/ \
+	$(foreach file,$(BUILD)/guest.elf guest/examples/plain.ld vmm/report/report.schema.json \
+		vmm/probe/probe.schema.json vmm/look/look.schema.json tools/install-deps,$(file):lib/ringscope/) \
+	$(foreach file,$(KVMBOX_PARTS),$(file):$(dir $(file:tools/%=lib/ringscope/%))) \
+	shared/abi.h:include/ringscope/shared/ shared/x86.h:include/ringscope/shared/ \
+	vmm/vmm.1:share/man/man1/ $(BUILD)/ringscope.pc:share/pkgconfig/ \
+	$(BUILD)/vmm.bash:share/bash-completion/completions/vmm $(BUILD)/vmm.zsh:share/zsh/site-functions/_vmm
+KVMBOX_PARTS = $(shell find tools/kvmbox.d -type f ! -name '*.pyc')
+
+$(BUILD)/vmm.bash $(BUILD)/vmm.zsh: $(BUILD)/vmm.%: $(BUILD)/vmm tools/completions
+	@$(BUILD)/vmm --help | tools/completions $* > $@
+
+# PREFIX is in it, and may be another one each time.
+.PHONY: $(BUILD)/ringscope.pc
+$(BUILD)/ringscope.pc: shared/ringscope.pc.in | $(BUILD)/vmm
+	@sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' $< > $@
 
 .PHONY: install
-install: all ## install vmm, guest.elf and the man page below $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/ringscope \
-		$(DESTDIR)$(PREFIX)/include/ringscope/shared $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 755 $(BUILD)/vmm $(DESTDIR)$(PREFIX)/bin/vmm
-	install -m 644 $(BUILD)/guest.elf $(DESTDIR)$(PREFIX)/lib/ringscope/guest.elf
-	install -m 644 vmm/report/report.schema.json vmm/probe/probe.schema.json vmm/look/look.schema.json $(DESTDIR)$(PREFIX)/lib/ringscope
-	install -m 644 shared/abi.h shared/x86.h $(DESTDIR)$(PREFIX)/include/ringscope/shared
-	install -m 644 vmm/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1
+install: all $(BUILD)/vmm.bash $(BUILD)/vmm.zsh $(BUILD)/ringscope.pc ## install vmm, guest.elf, the boxes' tool, completions and man page below $(DESTDIR)$(PREFIX)
+	@tools/install-files "$(DESTDIR)" "$(PREFIX)" $(INSTALLED)
+
+.PHONY: uninstall
+uninstall: ## remove what make install put below $(DESTDIR)$(PREFIX), and nothing else
+	@tools/install-files --remove "$(DESTDIR)" "$(PREFIX)"
 
 .PHONY: compdb
 compdb: ## write compile_commands.json

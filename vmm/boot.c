@@ -357,10 +357,10 @@ static void publish_cmdline(struct rs_boot *page, const struct options *options)
 {
 	char *at = page->cmdline;
 
-	at = stpcpy(at, options->guest) + 1;
-	for (int i = 0; i < options->argc; i++)
-		at = stpcpy(at, options->argv[i]) + 1;
-	page->argc = (uint32_t)options->argc + 1;
+	const char *word = options->guest;
+
+	for (page->argc = 0; word; word = options_argument(options, page->argc++))
+		at = stpcpy(at, word) + 1;
 }
 
 void boot_publish(struct boot *boot, const struct image *image, const struct host *host,

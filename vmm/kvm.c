@@ -11,6 +11,7 @@
 #include <sys/utsname.h>
 
 #include "shared/abi.h"
+#include "vmm/box.h"
 #include "vmm/cpuid.h"
 #include "vmm/message.h"
 
@@ -78,30 +79,58 @@ int kvm_msrs(int fd, unsigned long request, struct kvm_msr_entry *entries, unsig
 #define KVM_CAP_X86_APIC_BUS_CYCLES_NS 237
 #endif
 
-static bool open_device(struct kvm *kvm)
+/* What a user can do when /dev/kvm cannot be opened, or is something else. */
+static const char *device_cure(int error)
 {
-	kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (kvm->fd >= 0)
-		return true;
-	switch (errno) {
+	switch (error) {
 	case ENOENT:
 	case ENXIO:
 	case ENODEV:
-		return message_error(
-		    "/dev/kvm: %s; load the module (modprobe kvm_intel or kvm_amd), enable "
-		    "virtualisation in the firmware, or, inside a virtual machine, ask "
-		    "its host for nested virtualisation; tools/kvmbox runs this "
-		    "program where there is no KVM",
-		    strerror(errno));
+		return "; load the module (modprobe kvm_intel or kvm_amd), enable virtualisation "
+		       "in the firmware, or, inside a virtual machine, ask its host for nested "
+		       "virtualisation";
 	case EACCES:
 	case EPERM:
-		return message_error(
-		    "/dev/kvm: %s; join the group that owns it (sudo usermod -aG kvm "
-		    "$USER, then log in again) or run as root",
-		    strerror(errno));
+		return "; join the group that owns it (sudo usermod -aG kvm $USER, then log in "
+		       "again) or run as root";
 	default:
-		return message_error("/dev/kvm: %s%s", strerror(errno), cure(errno));
+		return cure(error);
 	}
+}
+
+static bool refuse_device(int error, const struct options *options)
+{
+	char *advice = box_advice(options);
+
+	message_error("/dev/kvm: %s%s%s", strerror(error), device_cure(error),
+	              advice ? advice : "");
+	free(advice);
+	return false;
+}
+
+static bool open_device(struct kvm *kvm, const struct options *options)
+{
+	kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm->fd >= 0)
+		kvm->host.kvm_api = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
+	if (kvm->fd < 0 || kvm->host.kvm_api < 0)
+		return refuse_device(errno, options);
+	return kvm->host.kvm_api == KVM_API_VERSION ||
+	       message_error("KVM: API version is %d: must be %d", kvm->host.kvm_api,
+	                     KVM_API_VERSION);
+}
+
+bool kvm_is_usable(void)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm = -1;
+
+	if (fd >= 0 && ioctl(fd, KVM_GET_API_VERSION, 0) == KVM_API_VERSION)
+		vm = ioctl(fd, KVM_CREATE_VM, 0);
+	if (vm >= 0)
+		close(vm);
+	if (fd >= 0)
+		close(fd);
+	return vm >= 0;
 }
 
 /* ---- Capabilities -------------------------------------------------------------------------- */
@@ -132,14 +161,6 @@ static bool check_max_vcpus(const struct kvm *kvm, unsigned cpus)
 
 static bool check_capabilities(struct kvm *kvm)
 {
-	int version = KVM_IOCTL(kvm->fd, KVM_GET_API_VERSION, NULL);
-
-	if (version < 0)
-		return false;
-	if (version != KVM_API_VERSION)
-		return message_error("KVM: API version is %d: must be %d", version,
-		                     KVM_API_VERSION);
-	kvm->host.kvm_api = version;
 	for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
 		if (ioctl(kvm->fd, KVM_CHECK_EXTENSION, required[i].capability) <= 0)
 			return message_error(
@@ -305,10 +326,10 @@ bool kvm_rdcl_no(struct kvm *kvm)
 
 /* ---- Opening and closing ------------------------------------------------------------------- */
 
-bool kvm_open(struct kvm *kvm, unsigned cpus)
+bool kvm_open(struct kvm *kvm, unsigned cpus, const struct options *options)
 {
 	*kvm = KVM_CLOSED;
-	return open_device(kvm) && check_capabilities(kvm) && check_max_vcpus(kvm, cpus);
+	return open_device(kvm, options) && check_capabilities(kvm) && check_max_vcpus(kvm, cpus);
 }
 
 bool kvm_describe(struct kvm *kvm, bool basic)

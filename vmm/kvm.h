@@ -14,6 +14,7 @@
 
 #include "vmm/host.h"
 #include "vmm/memory.h"
+#include "vmm/options.h"
 
 struct kvm {
 	int fd;                   /* /dev/kvm; -1: closed */
@@ -26,9 +27,12 @@ struct kvm {
 /* A struct kvm that kvm_close accepts. */
 #define KVM_CLOSED ((struct kvm){.fd = -1, .vm = -1})
 
-/* Opens /dev/kvm, checks version and capabilities, and that a VM can have `cpus` vCPUs.  False
- * after a message; kvm_close is due in both cases. */
-bool kvm_open(struct kvm *kvm, unsigned cpus);
+/* Whether /dev/kvm is there, is KVM, and makes VMs.  Says nothing. */
+bool kvm_is_usable(void);
+/* Opens /dev/kvm, checks version and capabilities, and that a VM can have `cpus` vCPUs.  `options`
+ * are for a message that tells how to do without.  False after a message; kvm_close is due in both
+ * cases. */
+bool kvm_open(struct kvm *kvm, unsigned cpus, const struct options *options);
 /* Takes a CPUID table for the vCPUs and fills kvm->host from it: all that KVM supports, or, if
  * `basic`, what KVM need not be asked for (cpuid_basic).  False after a message. */
 bool kvm_describe(struct kvm *kvm, bool basic);

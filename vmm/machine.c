@@ -61,7 +61,8 @@ bool machine_create(struct machine *machine, const struct options *options)
 	pthread_mutex_init(&machine->lock, NULL);
 	/* The file first: what is wrong with it can be said on a machine without KVM too. */
 	if (!image_open(&machine->image, options->guest, options->mem) ||
-	    !check_cpus(&machine->image, options) || !kvm_open(&machine->kvm, options->cpus) ||
+	    !check_cpus(&machine->image, options) ||
+	    !kvm_open(&machine->kvm, options->cpus, options) ||
 	    !memory_create(&machine->memory, options->mem) ||
 	    !image_place(&machine->image, &machine->memory) ||
 	    !kvm_describe(&machine->kvm, is_basic(machine)))

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/box.h"
 #include "vmm/explain/diagnose.h"
 #include "vmm/look/inspect_core.h"
 #include "vmm/look/look_live.h"
@@ -198,6 +199,8 @@ int main(int argc, char **argv)
 	case OPTIONS_RUN:
 		break;
 	}
+	if (options.box != BOX_HERE && box_is_wanted(&options))
+		return box_run(&options);
 	if (options.probe)
 		return probe_main(&options);
 	if (options.inspect_core)

@@ -13,6 +13,7 @@
 #include "vmm/debug/debugger.h"
 #include "vmm/debug/gdb.h"
 #include "vmm/message.h"
+#include "vmm/place.h"
 #include "vmm/trace/trace.h"
 
 /* In parts, since no compiler need take a longer string. */
@@ -75,6 +76,10 @@ static const char *const help[] = {
     "                       only for crossings of such a name (as --torture prints them)\n"
     "  --gdb [HOST:]PORT|PATH\n"
     "                       wait for gdb on 127.0.0.1 (or HOST), or on a UNIX socket\n"
+    "  --box amd|intel|auto|here\n"
+    "                       run all this in an emulated machine with a real KVM of that kind,\n"
+    "                       which needs none here; auto: here, or without a usable /dev/kvm in\n"
+    "                       the AMD box (default here)\n"
     "  --probe              try out what this host's KVM really does, print it and end\n"
     "  --version            print the version and end\n"
     "  --help               print this and end\n"
@@ -241,9 +246,20 @@ enum {
 	OPT_TORTURE,
 	OPT_TORTURE_CROSSING,
 	OPT_PROBE,
+	OPT_BOX,
 	OPT_VERSION,
 	OPT_HELP,
+
+	/* Beside an option: its value names a file, which the run reads or writes. */
+	READS = (FILE_READ + 1) << 12,
+	WRITES = (FILE_WRITTEN + 1) << 12,
+	MAY_WRITE = (FILE_MAYBE_WRITTEN + 1) << 12,
 };
+
+static int option_number(int row)
+{
+	return row & 0xfff;
+}
 
 static const struct option long_options[] = {
     {"mem", required_argument, NULL, OPT_MEM},
@@ -255,9 +271,9 @@ static const struct option long_options[] = {
     {"program", required_argument, NULL, OPT_PROGRAM},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"stats", required_argument, NULL, OPT_STATS},
-    {"stats-file", required_argument, NULL, OPT_STATS_FILE},
-    {"report", required_argument, NULL, OPT_REPORT},
-    {"trace", required_argument, NULL, OPT_TRACE},
+    {"stats-file", required_argument, NULL, OPT_STATS_FILE | WRITES},
+    {"report", required_argument, NULL, OPT_REPORT | WRITES},
+    {"trace", required_argument, NULL, OPT_TRACE | WRITES},
     {"trace-limit", required_argument, NULL, OPT_TRACE_LIMIT},
     {"color", required_argument, NULL, OPT_COLOR},
     {"quiet", no_argument, NULL, OPT_QUIET},
@@ -266,15 +282,16 @@ static const struct option long_options[] = {
     {"audit", no_argument, NULL, OPT_AUDIT},
     {"at", required_argument, NULL, OPT_AT},
     {"inspect-format", required_argument, NULL, OPT_INSPECT_FORMAT},
-    {"core", required_argument, NULL, OPT_CORE},
-    {"inspect-core", required_argument, NULL, OPT_INSPECT_CORE},
+    {"core", required_argument, NULL, OPT_CORE | MAY_WRITE},
+    {"inspect-core", required_argument, NULL, OPT_INSPECT_CORE | READS},
     {"inspect", required_argument, NULL, OPT_INSPECT},
-    {"inspect-file", required_argument, NULL, OPT_INSPECT_FILE},
+    {"inspect-file", required_argument, NULL, OPT_INSPECT_FILE | WRITES},
     {"anatomy", required_argument, NULL, OPT_ANATOMY},
     {"torture", required_argument, NULL, OPT_TORTURE},
     {"torture-crossing", required_argument, NULL, OPT_TORTURE_CROSSING},
     {"gdb", required_argument, NULL, OPT_GDB},
     {"probe", no_argument, NULL, OPT_PROBE},
+    {"box", required_argument, NULL, OPT_BOX},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -283,7 +300,21 @@ static const struct option long_options[] = {
 static const char *const pti_words[] = {"auto", "on", "off", NULL};
 static const char *const stats_words[] = {"text", "json", "none", NULL};
 static const char *const inspect_format_words[] = {"text", "json", NULL};
+static const char *const box_words[] = {"here", "amd", "intel", "auto", NULL};
 static const char *const color_words[] = {"auto", "always", "never", NULL};
+
+/* A later option takes the place of the same one before. */
+static void note_file(struct options *options, int row, const char *path)
+{
+	size_t i = 0;
+
+	while (i < options->file_count && options->files[i].option != option_number(row))
+		i++;
+	options->files[i] = (struct options_file){
+	    .option = option_number(row), .use = (enum file_use)((row >> 12) - 1), .path = path};
+	if (i == options->file_count)
+		options->file_count++;
+}
 
 /* One option with a value that must be right: false after a message. */
 static bool set_option(struct options *options, int option, const char *value, bool *stats_asked)
@@ -378,6 +409,10 @@ static bool set_option(struct options *options, int option, const char *value, b
 	case OPT_PROBE:
 		options->probe = true;
 		break;
+	case OPT_BOX:
+		choice = parse_choice("box", value, box_words, "amd, intel, auto or here");
+		options->box = (enum box_choice)choice;
+		break;
 	default:
 		break;
 	}
@@ -392,6 +427,9 @@ static bool take_guest(struct options *options, int argc, char **argv)
 	if (!*argv[0])
 		return message_error("the guest's file name is empty");
 	options->guest = argv[0];
+	if (!strchr(argv[0], '/') && access(argv[0], F_OK) < 0)
+		options->guest = place_guest(argv[0]);
+	note_file(options, READS, options->guest);
 	if (argc > 1 && strcmp(argv[1], "--") != 0) {
 		if (argv[1][0] == '-')
 			return message_error(
@@ -402,18 +440,12 @@ static bool take_guest(struct options *options, int argc, char **argv)
 		                     argv[0]);
 	}
 	options->argc = argc > 1 ? argc - 2 : 0;
-	argv += argc > 1 ? 2 : 1;
-	if (options->program) {
-		/* The word before the arguments, "--" or the guest's, has done its work. */
-		*--argv = (char *)options->program;
-		options->argc++;
-	}
-	options->argv = argv;
+	options->argv = argv + (argc > 1 ? 2 : 1);
 
 	size_t size = strlen(options->guest) + 1;
 
-	for (int i = 0; i < options->argc; i++)
-		size += strlen(options->argv[i]) + 1;
+	for (unsigned i = 0; options_argument(options, i); i++)
+		size += strlen(options_argument(options, i)) + 1;
 	if (size > RS_CMDLINE_SIZE)
 		return message_error(
 		    "the guest's name and arguments take %zu bytes: %d are possible", size,
@@ -435,16 +467,29 @@ static bool check_look(const struct options *options)
 	return true;
 }
 
+/* Takes argv[before] up to where getopt is out of argv.  How many words that were. */
+static int drop_words(char **argv, int before)
+{
+	int count = optind - before;
+
+	for (char **word = argv + before; (*word = word[count]); word++)
+		;
+	optind = before;
+	return count;
+}
+
 enum options_result options_parse(struct options *options, int argc, char **argv)
 {
 	bool stats_asked = false;
-	int option;
+	int option, before = optind;
 
-	*options = (struct options){
-	    .mem = OPTIONS_MEM_DEFAULT, .cpus = 1, .trace_limit = TRACE_LIMIT_DEFAULT};
+	*options = (struct options){.mem = OPTIONS_MEM_DEFAULT,
+	                            .cpus = 1,
+	                            .trace_limit = TRACE_LIMIT_DEFAULT,
+	                            .command = argv};
 	/* '+': the first word that is no option ends them, the rest is not ours. */
-	while ((option = getopt_long(argc, argv, "+", long_options, NULL)) != -1) {
-		switch (option) {
+	for (; (option = getopt_long(argc, argv, "+", long_options, NULL)) != -1; before = optind) {
+		switch (option_number(option)) {
 		case '?': /* getopt has said what is wrong */
 			return wrong();
 		case OPT_HELP:
@@ -455,9 +500,13 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 			puts("vmm (Ringscope) " RS_VERSION);
 			return OPTIONS_DONE;
 		default:
-			if (!set_option(options, option, optarg, &stats_asked))
+			if (!set_option(options, option_number(option), optarg, &stats_asked))
 				return wrong();
 		}
+		if (option != option_number(option))
+			note_file(options, option, optarg);
+		if (option == OPT_BOX)
+			argc -= drop_words(argv, before);
 	}
 	if (options->probe && optind < argc) {
 		message_error("--probe brings its own guests: '%s' is one too many", argv[optind]);
@@ -482,6 +531,16 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 	if (options->quiet && !stats_asked)
 		options->stats = STATS_NONE;
 	return OPTIONS_RUN;
+}
+
+const char *options_argument(const struct options *options, unsigned i)
+{
+	if (options->program && i == 0)
+		return options->program;
+
+	unsigned behind = options->program ? i - 1 : i;
+
+	return behind < (unsigned)options->argc ? options->argv[behind] : NULL;
 }
 
 bool options_color(const struct options *options, int fd)

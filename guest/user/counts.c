@@ -88,7 +88,7 @@ int counts_main(int argc, char **argv)
 	(void)argv;
 	if (!ticks_are_instructions()) {
 		printf("counts: the TSC does not count instructions here: nothing to print "
-		       "(tools/kvmbox intel has one that does)\n");
+		       "(vmm --box intel has one that does)\n");
 		return 1;
 	}
 	syscall(RS_SYS_INFO, &info);

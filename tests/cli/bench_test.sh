@@ -18,7 +18,7 @@ test_bench_run() {
   has "bench_run: --help" "$(./bench_run --help)" "usage:"
   has "bench_run: --realtime without the right to it" \
     "$(setpriv --reuid 65534 --clear-groups ./bench_run --realtime 2>&1)" "--realtime: Operation not permitted"
-  if [[ ! -w /dev/kvm ]]; then
+  if ! "$top/tests/have-kvm"; then
     skip "bench_run" "no usable /dev/kvm"
     return
   fi
@@ -75,7 +75,7 @@ test_counts_script() {
 
 test_guest_programs() {
   local text
-  if [[ ! -w /dev/kvm ]]; then
+  if ! "$top/tests/have-kvm"; then
     skip "costs" "no usable /dev/kvm"
     return
   fi

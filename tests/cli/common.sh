@@ -41,7 +41,7 @@ has() { # NAME TEXT PART
 	if [[ $2 == *"$3"* ]]; then pass "$1"; else fail "$1" "wanted ...$3..., got" "$2"; fi
 }
 need_kvm() { # WHAT: the rest of the test, which needs KVM
-	if { : < /dev/kvm; } 2> /dev/null; then return; fi
+	if "$top/tests/have-kvm"; then return; fi
 	skip "$1" "no usable /dev/kvm"
 	finish
 }

@@ -151,7 +151,7 @@ missing() {
 
 test_compare
 test_refusals
-if [[ ! -w /dev/kvm ]]; then
+if ! "$top/tests/have-kvm"; then
   skip "sweep here and over ssh" "no usable /dev/kvm"
 elif [[ $(missing parallel rsync) ]]; then
   skip "sweep here and over ssh" "not installed: $(missing parallel rsync)"

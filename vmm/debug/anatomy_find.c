@@ -128,7 +128,7 @@ bool finder_begin(struct finder *finder)
 	finder->refused = NOT_REFUSED;
 	if (finder->crossing.trigger == BY_SYSENTER && machine->kvm.host.features & RS_FEATURE_AMD)
 		return message_error("--anatomy sysenter: this CPU is AMD's, which has no SYSENTER "
-		                     "in long mode; tools/kvmbox intel has one");
+		                     "in long mode; the Intel box has one: --box intel");
 	if (finder->crossing.trigger == BY_INTERRUPT && !machine->kvm.host.apic_khz)
 		return message_error("--anatomy irq: there are no interrupts: %s",
 		                     machine->options->no_apic

@@ -67,7 +67,7 @@ int probe_main(const struct options *options)
 	if (!results) {
 		message_error("no memory for %zu answers", probe_count);
 	} else if ((!options->stats_file || outfile_check(options->stats_file)) &&
-	           kvm_open(&kvm, 1) && kvm_describe(&kvm, false)) {
+	           kvm_open(&kvm, 1, options) && kvm_describe(&kvm, false)) {
 		uint64_t begin = probe_now();
 
 		host_describe(&kvm.host);

@@ -255,9 +255,9 @@ static void write_head(FILE *out, const struct report_html_input *in)
 	fputs("</style>\n</head>\n<body>\n<header>\n<p class=\"soft\">Ringscope report</p>\n<h1>",
 	      out);
 	html_text(out, r->options->guest);
-	for (int i = 0; i < r->options->argc; i++) {
+	for (unsigned i = 0; options_argument(r->options, i); i++) {
 		fputc(' ', out);
-		html_text(out, r->options->argv[i]);
+		html_text(out, options_argument(r->options, i));
 	}
 	html_format(out, " %s", end);
 	fputs("</h1>\n<div class=\"tiles\">\n", out);

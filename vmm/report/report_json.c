@@ -252,8 +252,8 @@ static json_t *json_of_guest(struct builder *b, const struct report_input *in)
 		break;
 	}
 	put_text(b, guest, "file", in->options->guest);
-	for (int i = 0; i < in->options->argc; i++)
-		append(b, arguments, json_of_text(in->options->argv[i]));
+	for (unsigned i = 0; options_argument(in->options, i); i++)
+		append(b, arguments, json_of_text(options_argument(in->options, i)));
 	put(b, guest, "arguments", arguments);
 	put_text(b, guest, "end", outcome_name(outcome->reason));
 	put(b, guest, "status", status);
