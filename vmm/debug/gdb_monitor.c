@@ -1,5 +1,6 @@
 #include "vmm/debug/gdb_monitor.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,9 +130,12 @@ static void do_walk(FILE *out, struct debug *debug, const char *argument)
 	const struct view view =
 	    view_make(&machine->memory, &debug->regs, &debug->sregs, machine->boot.kernel.geo);
 	char *end;
-	uint64_t va = strtoull(argument, &end, 0);
+	uint64_t va;
 
-	if (end == argument || *end) {
+	errno = 0;
+	va = strtoull(argument, &end, 0);
+	/* strtoull takes signs and blanks too. */
+	if (*argument < '0' || *argument > '9' || *end || errno) {
 		fputs("monitor walk VA: the address is a number, as in 0xffffffff80100000\n", out);
 		return;
 	}

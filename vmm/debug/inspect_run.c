@@ -440,6 +440,7 @@ static void run_until_end(struct inspection *in)
 				at_exit(in);
 			return;
 		case DEBUG_FAILED:
+		case DEBUG_IDLE:
 		case DEBUG_NO_RING3:
 			machine_end(in->machine, END_VMM_FAILED);
 			return;
