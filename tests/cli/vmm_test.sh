@@ -143,7 +143,7 @@ verdict "a guest that asks for nothing has a basic processor" "$([ "$(cpuid_feat
 vmm --quiet --stats json "$(guest cpuid)"
 expect "a guest with CPUID in its text sees all that KVM supports" 0 -
 verdict "... and the report says so" "$([ "$(cpuid_features)" != "['NX']" ] && echo 1)" "$(cpuid_features 2>&1)"
-for m in 2M 2048K 64m 1g 2097152 3076K 4G; do
+for m in 2M 2048K 64m 1g 2097152 3076K 3G 3145732K 4G 8G 64G; do
 	vmm --mem $m "$(guest boot)"
 	expect "--mem $m" 0 - 'as the contract says'
 done

@@ -105,7 +105,7 @@ static void ask_pt_audit(struct asking *asking, uint32_t rule)
 
 		asking->root = (enum look_root)root;
 		look_begin_scan(asking->look);
-		pt_audit(&look->pt[root], look->moment->memory->size, note_finding, asking);
+		pt_audit(&look->pt[root], memory_ram(look->moment->memory), note_finding, asking);
 	}
 }
 
