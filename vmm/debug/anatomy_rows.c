@@ -7,6 +7,7 @@
 
 #include "shared/abi.h"
 #include "vmm/style.h"
+#include "vmm/units.h"
 
 enum {
 	WIDTH = 100,
@@ -217,9 +218,9 @@ static void print_fold(struct printer *p, struct fold *fold)
 
 	if (!fold->rows)
 		return;
-	used = (size_t)snprintf(text, sizeof(text),
-	                        "%" PRIu64 " instructions of C in %zu functions:", fold->rows,
-	                        fold->function_count);
+	used = (size_t)snprintf(
+	    text, sizeof(text), "%" PRIu64 " instruction%s of C in %zu function%s:", fold->rows,
+	    units_s(fold->rows), fold->function_count, units_s(fold->function_count));
 	for (size_t n = 0; n < FUNCTIONS_SHOWN; n++) {
 		size_t best = 0;
 
@@ -255,12 +256,13 @@ static void print_sums(const struct printer *p)
 	const struct sums sums = sum_up(anatomy);
 
 	fprintf(p->out,
-	        "\n%" PRIu64 " instructions in ring 0; they read memory %" PRIu64
-	        " times and write it %" PRIu64 " times, and the\nprocessor itself moves %" PRIu64
-	        " words of frames; CR3 is written %" PRIu64 " time%s; exits to the VMM: %" PRIu64
+	        "\n%" PRIu64 " instruction%s in ring 0; they read memory %" PRIu64
+	        " time%s and write it %" PRIu64 " time%s, and the\nprocessor itself moves %" PRIu64
+	        " word%s of frames; CR3 is written %" PRIu64 " time%s; exits to the VMM: %" PRIu64
 	        ".\n",
-	        sums.ring0, sums.reads, sums.writes, anatomy->pushed, sums.cr3_writes,
-	        sums.cr3_writes == 1 ? "" : "s", anatomy->exits);
+	        sums.ring0, units_s(sums.ring0), sums.reads, units_s(sums.reads), sums.writes,
+	        units_s(sums.writes), anatomy->pushed, units_s(anatomy->pushed), sums.cr3_writes,
+	        units_s(sums.cr3_writes), anatomy->exits);
 	if (anatomy->cut)
 		fprintf(p->out, "It goes on: only the first %d instructions were followed.\n",
 		        ANATOMY_ROWS_MAX);

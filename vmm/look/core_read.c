@@ -15,6 +15,7 @@
 #include "vmm/message.h"
 #include "vmm/options.h"
 #include "vmm/printable.h"
+#include "vmm/units.h"
 
 /* Notes that are looked at; --core writes 3 to 15 KiB. */
 #define NOTES_MAX (UINT64_C(1) << 20)
@@ -90,8 +91,8 @@ static bool check_header(const struct reader *reader, const Elf64_Ehdr *header)
 /* Our notes: copied if they have the size that they must have. */
 static bool check_size(const struct reader *reader, const char *what, size_t size, size_t wanted)
 {
-	return size == wanted ||
-	       refuse(reader, "the %s note has %zu bytes, must have %zu", what, size, wanted);
+	return size == wanted || refuse(reader, "the %s note has %zu byte%s, must have %zu", what,
+	                                size, units_s(size), wanted);
 }
 
 static bool take_machine(struct core *core, const struct reader *reader, const uint8_t *desc,
