@@ -185,6 +185,19 @@ test_refusals() {
   has "sweep: --help" "$("$sweep" --help)" "exit status:"
 }
 
+# What a host prints goes into a line as text, whatever it is.
+test_odd_hosts() {
+  mkdir odd
+  printf '#!/bin/sh\nprintf "\\033[31m\\377\\303\\251\\"\\\\\\n%%0600d" 1 >&2\nexit 7\n' >odd/vmm
+  chmod +x odd/vmm
+  : >odd/guest.elf
+  (cd odd && sh "$top/tools/sweep.d/job" 1 tour "pti=on turn=1") >odd.jsonl
+  works "sweep: an odd message is one line of text" python3 -c 'import json
+line = json.loads(open("odd.jsonl", "rb").read().decode("ascii"))
+assert line["status"] == 7 and line["error"].startswith("status 7: [31m"), line
+assert line["error"].isprintable(), line'
+}
+
 # field FILE EXPRESSION: of each line's object `r`, in one sorted line.
 field() {
   python3 -c 'import json, sys
@@ -261,6 +274,7 @@ missing() {
 
 test_compare
 test_compare_mutants
+test_odd_hosts
 test_refusals
 if [[ ! -w /dev/kvm ]]; then
   skip "sweep here and over ssh" "no usable /dev/kvm"
