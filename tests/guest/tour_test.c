@@ -563,6 +563,7 @@ END_TEST
 START_TEST(much_ram_is_used)
 {
 	ck_assert_int_eq(status_of(_i, "high"), 0);
+	ck_assert_int_eq(status_of(_i, "high_memory"), 0);
 	must_say(_i, "high", "out", "19 rules kept, 0 broken");
 	must_say(_i, "high", "out", "ffff888000000000 - ffff8880bfffffff      3 GiB  rw--g   .");
 	must_say(_i, "high", "out", "ffff888100000000 - ffff88823fffffff      5 GiB  rw--g   .");
