@@ -160,10 +160,14 @@ START_TEST(stacks)
 
 	/* Ring 3's at the entry, a CR3 value without and with PCID, the kernel's; and back. */
 	static struct anatomy_row rows[] = {
-	    {.cpl = 3, .rsp = 0x7ffffffef000}, {.rsp = 0x7ffffffef000},
-	    {.rsp = 0x172000},                 {.rsp = 0x8000000000172081},
-	    {.rsp = 0xffffc90000004000},       {.rsp = 0x7ffffffee000},
-	    {.rsp = 0x7ffffffed000},           {.cpl = 3, .rsp = 0x7ffffffee000},
+	    {.cpl = 3, .rsp = 0x7ffffffef000},
+	    {.rsp = 0x7ffffffef000},
+	    {.rsp = 0x172000},
+	    {.rsp = 0x8000000000172081},
+	    {.rsp = 0xffffc90000004000},
+	    {.rsp = 0x7ffffffee000},
+	    {.rsp = 0x7ffffffed000},
+	    {.cpl = 3, .rsp = 0x7ffffffee000},
 	};
 	static const char *const names[] = {"user",   "user", "none", "none",
 	                                    "kernel", "user", "none", "user"};
