@@ -72,7 +72,7 @@ for pti in on off nopcid; do
 	for crossing in syscall int80 sysenter callgate pagefault irq fork context-switch; do
 		if [ $pti = off ] && [ $crossing = fork ]; then continue; fi
 		if [ $pti = nopcid ] && [ $crossing != syscall ]; then continue; fi
-		options=(--pti $pti)
+		options=(--pti "$pti")
 		if [ $pti = nopcid ]; then options=(--pti on --no-pcid); fi
 		case $crossing in
 			sysenter | callgate) program=crossings ;;
