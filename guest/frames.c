@@ -5,19 +5,18 @@
 /* A free frame's first word is the address of the next one; 0 ends the list (frame 0 is never the
  * guest's: the image and the VMM's structures lie below free_start). */
 static struct {
-	uint64_t next, end; /* never used yet, and so zero */
-	uint64_t zero;      /* lists of frames that came back */
+	uint64_t next; /* never used yet, and so zero: high RAM, then low RAM */
+	uint64_t zero; /* lists of frames that came back */
 	uint64_t dirty;
-	uint64_t ram_size;
 	uint64_t free;
-} pool;
+} pool = {.next = RS_HIGH_RAM};
+
+static const struct rs_boot *const boot_page = (const struct rs_boot *)RS_BOOT_PAGE;
 
 void frames_init(const struct rs_boot *boot)
 {
-	pool.next = boot->free_start;
-	pool.end = boot->free_end;
-	pool.ram_size = boot->ram_size;
-	pool.free = (pool.end - pool.next) / PAGE_SIZE;
+	pool.free = (boot->free_end - boot->free_start + boot->high_end) / PAGE_SIZE -
+	            RS_HIGH_RAM / PAGE_SIZE;
 }
 
 static uint64_t pop(uint64_t *list)
@@ -40,10 +39,14 @@ static void push(uint64_t *list, uint64_t frame)
 
 static bool take_new(uint64_t *frame)
 {
-	if (pool.next == pool.end)
+	uint64_t next = pool.next;
+
+	if (next == boot_page->high_end)
+		next = boot_page->free_start;
+	if (next == boot_page->free_end)
 		return false;
-	*frame = pool.next;
-	pool.next += PAGE_SIZE;
+	*frame = next;
+	pool.next = next + PAGE_SIZE;
 	pool.free--;
 	return true;
 }
@@ -101,10 +104,10 @@ static void table_free(void *ctx, uint64_t frame)
 static uint64_t *table_at(void *ctx, uint64_t frame)
 {
 	(void)ctx;
-	return frame < pool.ram_size ? frame_at(frame) : NULL;
+	return frame < boot_page->ram_size || (frame >= RS_HIGH_RAM && frame < boot_page->high_end)
+	           ? frame_at(frame)
+	           : NULL;
 }
 
-struct pt_memory frames_pt_memory(void)
-{
-	return (struct pt_memory){.alloc = table_alloc, .free = table_free, .at = table_at};
-}
+const struct pt_memory frames_pt_memory = {
+    .alloc = table_alloc, .free = table_free, .at = table_at};

@@ -10,7 +10,7 @@
 #include "shared/abi.h"
 #include "shared/pt.h"
 
-/* The guest's own frames: boot->free_start to boot->free_end, all zero. */
+/* The guest's own frames: high RAM, then boot->free_start to boot->free_end; all zero. */
 void frames_init(const struct rs_boot *boot);
 /* A zeroed frame into *frame; false when RAM is used up. */
 bool frame_alloc(uint64_t *frame);
@@ -23,7 +23,7 @@ void frame_free_zero(uint64_t frame);
 /* Frames that frame_alloc could still give. */
 uint64_t frames_free(void);
 /* How the page-table builder gets at all this. */
-struct pt_memory frames_pt_memory(void);
+extern const struct pt_memory frames_pt_memory;
 
 static inline void *frame_at(uint64_t gpa)
 {

@@ -50,12 +50,12 @@ bool space_init(const struct rs_boot *boot)
 
 	features = boot->features;
 	mode = boot->pti_mode;
-	kernel_tree = pt_attach(geo, frames_pt_memory(), boot->kernel_root);
+	kernel_tree = pt_attach(geo, frames_pt_memory, boot->kernel_root);
 	if (features & RS_FEATURE_PCID)
 		write_cr4(read_cr4() |
 		          CR4_PCIDE); /* CR3 bits 11:0 are zero at boot, as it demands */
 	kernel_space = (struct space){.kernel = kernel_tree, .user = kernel_tree, .id = ++last_id};
-	return pt_init(&entry_template, geo, frames_pt_memory()) == PT_OK &&
+	return pt_init(&entry_template, geo, frames_pt_memory) == PT_OK &&
 	       pt_share(&entry_template, &kernel_tree, RS_ENTRY_BASE, -RS_ENTRY_BASE, 0, NULL) ==
 	           PT_OK;
 }
@@ -81,9 +81,9 @@ static bool share_kernel_half(struct space *space)
 bool space_create(struct space *space)
 {
 	*space = (struct space){.id = ++last_id};
-	if (pt_init(&space->user, kernel_tree.geo, frames_pt_memory()))
+	if (pt_init(&space->user, kernel_tree.geo, frames_pt_memory))
 		return false;
-	if (pt_init(&space->kernel, kernel_tree.geo, frames_pt_memory())) {
+	if (pt_init(&space->kernel, kernel_tree.geo, frames_pt_memory)) {
 		pt_destroy(&space->user);
 		return false;
 	}

@@ -347,7 +347,7 @@ SYSCALL_DEFINE1(info, uint64_t, buffer)
 	    .quirks = boot->quirks,
 	    .levels = boot->levels,
 	    .pti_mode = boot->pti_mode,
-	    .ram_size = boot->ram_size,
+	    .ram_size = boot->ram_total,
 	    .tsc_khz = boot->tsc_khz,
 	    .entry_text_size = (uint64_t)(entry_text_end - (const char *)RS_ENTRY_BASE),
 	    .frames_free = frames_free(),

@@ -53,6 +53,12 @@
 #define RS_ENTRY_IDT       0xffffffffcff00000
 #define RS_ENTRY_CPU_BASE  0xffffffffd0000000
 
+/* RAM in guest-physical space: from 0 to RS_HOLE at most, and what is more from RS_HIGH_RAM on.  In
+ * between a machine has its devices: KVM too puts the local APICs' page there (0xfee00000), and on
+ * Intel refuses RAM in its place. */
+#define RS_HOLE     0x00000000c0000000
+#define RS_HIGH_RAM 0x0000000100000000
+
 #define RS_MAX_CPUS   8
 #define RS_CPU_STRIDE 0x20000
 
@@ -177,7 +183,7 @@ struct rs_boot {
 	uint64_t magic;           /* RS_BOOT_MAGIC */
 	uint32_t abi;             /* RS_ABI_VERSION */
 	uint32_t size;            /* sizeof(struct rs_boot) */
-	uint64_t ram_size;        /* RAM is GPA 0 to ram_size - 1 */
+	uint64_t ram_size;        /* RAM is GPA 0 to ram_size - 1, at most RS_HOLE; see high_end */
 	uint64_t free_start;      /* frames from here ... */
 	uint64_t free_end;        /* ... to here are the guest's, and zero */
 	uint64_t kernel_root;     /* GPA of the top-level table that CR3 holds */
@@ -195,6 +201,10 @@ struct rs_boot {
 	struct rs_segment segments[RS_MAX_SEGMENTS];
 	char cmdline[RS_CMDLINE_SIZE]; /* argc words, each ended by a NUL; word 0 is the file's name
 	                                */
+	/* RAM is also GPA RS_HIGH_RAM to high_end - 1, all the guest's, and zero; high_end is
+	 * RS_HIGH_RAM where there is none. */
+	uint64_t high_end;
+	uint64_t ram_total; /* bytes of RAM in both */
 };
 _Static_assert(sizeof(struct rs_boot) <= PAGE_SIZE, "the boot page is one page");
 

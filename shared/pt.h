@@ -259,9 +259,14 @@ struct pt_finding {
 	enum pt_rule rule;
 	uint8_t level;
 };
-/* RAM is [0, ram_size).  Returns the union of the rules broken; each finding goes to `each`, which
- * may be NULL. */
-uint32_t pt_audit(const struct pt *pt, uint64_t ram_size,
+/* Where RAM is: up to two ranges [start, end), an empty one for none. */
+struct pt_ram {
+	struct {
+		uint64_t start, end;
+	} part[2];
+};
+/* Returns the union of the rules broken; each finding goes to `each`, which may be NULL. */
+uint32_t pt_audit(const struct pt *pt, struct pt_ram ram,
                   bool (*each)(void *ctx, const struct pt_finding *finding), void *ctx);
 
 /* The value for CR3 (SDM 2.5, 4.10.4.1): pcid 0 to 4095, and 0 without geo.pcid; noflush sets bit

@@ -366,21 +366,26 @@ enum pt_status pt_count(const struct pt *pt, uint64_t start, uint64_t end, struc
 
 /* ---- Audit -------------------------------------------------------------------------------- */
 
-static bool frame_outside(const struct item *item, uint64_t ram_size)
+static bool frame_outside(const struct item *item, const struct pt_ram *ram)
 {
 	uint64_t size = item->leaf ? pt_span(item->level) : PAGE_SIZE;
 	uint64_t frame = item->entry & PTE_FRAME & ~(size - 1);
 
-	return item->outside || frame >= ram_size || ram_size - frame < size;
+	for (unsigned i = 0; i < 2 && !item->outside; i++) {
+		if (frame >= ram->part[i].start && frame < ram->part[i].end &&
+		    size <= ram->part[i].end - frame)
+			return false;
+	}
+	return true;
 }
 
-static uint32_t broken_rules(const struct pt *pt, const struct item *item, uint64_t ram_size)
+static uint32_t broken_rules(const struct pt *pt, const struct item *item, const struct pt_ram *ram)
 {
 	uint32_t rights, broken = 0;
 
 	if (item->reserved)
 		return PT_RULE_RESERVED;
-	if (frame_outside(item, ram_size))
+	if (frame_outside(item, ram))
 		broken |= PT_RULE_OUTSIDE;
 	if (!item->leaf)
 		return broken;
@@ -396,7 +401,7 @@ static uint32_t broken_rules(const struct pt *pt, const struct item *item, uint6
 	return broken;
 }
 
-uint32_t pt_audit(const struct pt *pt, uint64_t ram_size,
+uint32_t pt_audit(const struct pt *pt, struct pt_ram ram,
                   bool (*each)(void *ctx, const struct pt_finding *finding), void *ctx)
 {
 	struct scan scan;
@@ -407,7 +412,7 @@ uint32_t pt_audit(const struct pt *pt, uint64_t ram_size,
 	if (scan.corrupt)
 		all |= PT_RULE_OUTSIDE;
 	while (scan_next(&scan, &item)) {
-		uint32_t broken = broken_rules(pt, &item, ram_size);
+		uint32_t broken = broken_rules(pt, &item, &ram);
 
 		all |= broken;
 		for (uint32_t rule = 1; each && rule <= broken; rule <<= 1) {

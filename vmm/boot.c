@@ -14,7 +14,7 @@
 /* `count` frames in a row, all zero because nobody has touched them since RAM was made. */
 static bool take_frames(struct boot *boot, uint64_t count, uint64_t *gpa)
 {
-	if (count > (boot->memory->size - boot->next_frame) / PAGE_SIZE)
+	if (count > (boot->memory->low_end - boot->next_frame) / PAGE_SIZE)
 		return false;
 	*gpa = boot->next_frame;
 	boot->next_frame += count * PAGE_SIZE;
@@ -59,7 +59,7 @@ static bool no_room(const struct boot *boot, const char *what)
 {
 	return message_error("no room in guest RAM for the %s behind the image: %" PRIu64
 	                     " KiB are too few; give more with --mem",
-	                     what, boot->memory->size >> 10);
+	                     what, boot->memory->low_end >> 10);
 }
 
 /* ---- Mappings ------------------------------------------------------------------------------ */
@@ -102,6 +102,13 @@ static bool map_new(struct boot *boot, const char *what, uint64_t va, uint64_t s
 	if (!take_frames(boot, size / PAGE_SIZE, gpa))
 		return no_room(boot, what);
 	return map(boot, what, va, *gpa, size, flags | PT_GLOBAL | PT_SMALL);
+}
+
+/* One part of RAM, at its place. */
+static bool map_direct(struct boot *boot, uint64_t start, uint64_t end)
+{
+	return map(boot, "direct map", RS_DIRECT_BASE + start, start, end - start,
+	           PT_WRITE | PT_GLOBAL);
 }
 
 /* Image segments.  With a note, the user half is the guest's to map; without one, everything is
@@ -305,9 +312,10 @@ bool boot_build(struct boot *boot, const struct memory *memory, const struct ima
 	uint64_t gpa;
 
 	*boot = (struct boot){.memory = memory, .next_frame = image->end, .cpus = options->cpus};
-	if (memory->size > UINT64_C(1) << host->maxphyaddr)
-		return message_error("--mem: %" PRIu64 " MiB are more than the CPU's %" PRIu32
-		                     "-bit physical addresses reach",
+	if (memory_span(memory) > UINT64_C(1) << host->maxphyaddr)
+		return message_error("--mem: %" PRIu64 " MiB, of which those above 3 GiB lie from "
+		                     "4 GiB on, are more than the CPU's %" PRIu32
+		                     "-bit physical addresses reach: give less",
 		                     memory->size >> 20, host->maxphyaddr);
 	memory_populate(memory, boot->next_frame, FIRST_FRAMES * PAGE_SIZE);
 	if (!init_tables(boot, host, options))
@@ -319,7 +327,8 @@ bool boot_build(struct boot *boot, const struct memory *memory, const struct ima
 	    !reserve(boot, "image", RS_IMAGE_BASE))
 		return false;
 	/* With leaves as large as KVM has them: much RAM takes no more tables than little. */
-	if (!map(boot, "direct map", RS_DIRECT_BASE, 0, memory->size, PT_WRITE | PT_GLOBAL) ||
+	if (!map_direct(boot, 0, memory->low_end) ||
+	    (memory->high_end && !map_direct(boot, RS_HIGH_RAM, memory->high_end)) ||
 	    !map_image(boot, image))
 		return false;
 	if (!map_new(boot, "boot page", RS_BOOT_PAGE, PAGE_SIZE, 0, &gpa))
@@ -371,9 +380,11 @@ void boot_publish(struct boot *boot, const struct image *image, const struct hos
 	page->magic = RS_BOOT_MAGIC;
 	page->abi = RS_ABI_VERSION;
 	page->size = sizeof(*page);
-	page->ram_size = boot->memory->size;
+	page->ram_size = boot->memory->low_end;
+	page->high_end = boot->memory->high_end ? boot->memory->high_end : RS_HIGH_RAM;
+	page->ram_total = boot->memory->size;
 	page->free_start = boot->next_frame;
-	page->free_end = boot->memory->size;
+	page->free_end = boot->memory->low_end;
 	page->kernel_root = boot->kernel.root;
 	page->features = host->features;
 	page->levels = boot->kernel.geo.levels;

@@ -29,8 +29,8 @@ struct boot {
 	struct rs_stats *stats[RS_MAX_CPUS];
 };
 
-/* Takes frames behind the image and builds everything but the boot page's contents.  The tree keeps
- * a pointer to *boot, which must not move.  False after a message. */
+/* Takes frames behind the image, all below RS_HOLE, and builds everything but the boot page's
+ * contents.  The tree keeps a pointer to *boot, which must not move.  False after a message. */
 bool boot_build(struct boot *boot, const struct memory *memory, const struct image *image,
                 const struct host *host, const struct options *options);
 /* Fills the boot page; the last thing, when all is known. */

@@ -9,10 +9,13 @@
 
 #include "vmm/message.h"
 #include "vmm/stop.h"
+#include "vmm/visible.h"
 
 void console_init(struct console *console)
 {
 	console->terminal = isatty(STDOUT_FILENO);
+	console->visible[STDOUT_FILENO] = console->terminal;
+	console->visible[STDERR_FILENO] = isatty(STDERR_FILENO);
 	console->failed = false;
 	console->used = 0;
 }
@@ -52,22 +55,40 @@ static bool write_all(struct console *console, int fd, const char *bytes, size_t
 	return !console->failed;
 }
 
+/* As it is, or as a terminal may get it. */
+static bool put(struct console *console, int fd, const char *bytes, size_t count)
+{
+	bool good = true;
+
+	if (!console->visible[fd])
+		return write_all(console, fd, bytes, count);
+	while (count && good) {
+		char text[1024];
+		size_t taken, size = visible(text, sizeof(text), bytes, count, &taken);
+
+		good = write_all(console, fd, text, size);
+		bytes += taken;
+		count -= taken;
+	}
+	return good;
+}
+
 bool console_flush(struct console *console)
 {
 	size_t used = console->used;
 
 	console->used = 0;
-	return write_all(console, STDOUT_FILENO, console->buffer, used);
+	return put(console, STDOUT_FILENO, console->buffer, used);
 }
 
 bool console_write(struct console *console, int fd, const char *bytes, size_t count)
 {
 	if (fd == STDERR_FILENO)
-		return console_flush(console) && write_all(console, fd, bytes, count);
+		return console_flush(console) && put(console, fd, bytes, count);
 	if (count > sizeof(console->buffer) - console->used && !console_flush(console))
 		return false;
 	if (count > sizeof(console->buffer))
-		return write_all(console, STDOUT_FILENO, bytes, count);
+		return put(console, STDOUT_FILENO, bytes, count);
 	memcpy(console->buffer + console->used, bytes, count);
 	console->used += count;
 	if (console->terminal && memchr(bytes, '\n', count))

@@ -2,6 +2,7 @@
  * The guest's console: standard input, and standard output, collected in a buffer of fixed size so
  * that a byte written does not cost a system call, and a guest that never stops writing is slowed
  * down by whoever reads instead of filling the VMM's memory.  Standard error goes out at once.
+ * A terminal gets vmm/visible.h's form of it, a file or pipe every byte as it is.
  */
 #ifndef VMM_CONSOLE_H
 #define VMM_CONSOLE_H
@@ -11,8 +12,9 @@
 #include <stdint.h>
 
 struct console {
-	bool terminal; /* standard output is one: each line goes out when it is complete */
-	bool failed;   /* a write failed or was given up: what comes later is dropped */
+	bool terminal;   /* standard output is one: each line goes out when it is complete */
+	bool visible[3]; /* by file descriptor: a terminal, which must not obey the guest */
+	bool failed;     /* a write failed or was given up: what comes later is dropped */
 	size_t used;
 	char buffer[16384];
 };

@@ -352,17 +352,24 @@ static void try_apic(struct kvm *kvm)
 	kvm->host.apic_khz = UINT64_C(1000000) / (nanoseconds > 0 ? (unsigned)nanoseconds : 1);
 }
 
-bool kvm_create_vm(struct kvm *kvm, const struct memory *memory, bool apic)
+static bool give_ram(const struct kvm *kvm, const struct memory *memory, uint32_t number,
+                     uint64_t start, uint64_t end)
 {
 	struct kvm_userspace_memory_region slot = {
-	    .slot = 0,
-	    .guest_phys_addr = 0,
-	    .memory_size = memory->size,
-	    .userspace_addr = (uintptr_t)memory->base,
+	    .slot = number,
+	    .guest_phys_addr = start,
+	    .memory_size = end - start,
+	    .userspace_addr = (uintptr_t)memory->base + start,
 	};
 
+	return KVM_IOCTL(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot) == 0;
+}
+
+bool kvm_create_vm(struct kvm *kvm, const struct memory *memory, bool apic)
+{
 	kvm->vm = KVM_IOCTL(kvm->fd, KVM_CREATE_VM, NULL);
-	if (kvm->vm < 0 || KVM_IOCTL(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+	if (kvm->vm < 0 || !give_ram(kvm, memory, 0, 0, memory->low_end) ||
+	    (memory->high_end && !give_ram(kvm, memory, 1, RS_HIGH_RAM, memory->high_end)))
 		return false;
 	if (apic)
 		try_apic(kvm);

@@ -242,12 +242,15 @@ static bool check_addresses(const struct image *image, unsigned header, const El
 		                           " or begin at or above 0x%" PRIx64,
 		                           p->p_vaddr, p->p_memsz, (uint64_t)RS_USER_END,
 		                           kernel_half);
+	/* What lies behind the image is the VMM's and then the guest's: the first RAM it is. */
+	if (ram_size > RS_HOLE)
+		ram_size = RS_HOLE;
 	if (p->p_paddr > ram_size || p->p_memsz > ram_size - p->p_paddr)
 		return image_refuse_header(image, header,
 		                           "p_paddr 0x%" PRIx64 " with p_memsz 0x%" PRIx64
-		                           " lies outside RAM, 0 to 0x%" PRIx64
-		                           ": link it lower, or give more with --mem",
-		                           p->p_paddr, p->p_memsz, ram_size);
+		                           " lies outside RAM, 0 to 0x%" PRIx64 ": link it lower%s",
+		                           p->p_paddr, p->p_memsz, ram_size,
+		                           ram_size < RS_HOLE ? ", or give more with --mem" : "");
 	if ((p->p_vaddr ^ p->p_paddr) & (PAGE_SIZE - 1))
 		return image_refuse_header(image, header,
 		                           "p_vaddr 0x%" PRIx64 " and p_paddr 0x%" PRIx64

@@ -3,6 +3,7 @@
 #define VMM_MACHINE_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -65,9 +66,12 @@ struct machine {
 	struct outcome outcome;
 	struct records records;
 	struct escapes escapes;
-	struct recorder *recorder;   /* --trace, --report; NULL: neither was asked for */
-	uint64_t quirks;             /* RS_QUIRK_* met in this run */
-	struct debug *debug;         /* attached to this machine; NULL: none */
+	struct recorder *recorder; /* --trace, --report; NULL: neither was asked for */
+	uint64_t quirks;           /* RS_QUIRK_* met in this run */
+	struct debug *debug;       /* attached to this machine; NULL: none */
+	/* While it is not 0 KVM_RUN that comes back without an exit ends run_cpus, and the run can
+	 * go on later: for a signal handler, which then calls stop_all.  NULL: none. */
+	const volatile sig_atomic_t *attention;
 	struct torture *torture;     /* --torture, while it is under way; NULL: it is not */
 	struct look_live *look_live; /* --walk, --map, --audit, --core; NULL: none is asked for */
 
@@ -93,6 +97,12 @@ static inline void machine_unlock(struct machine *machine)
 {
 	if (machine->boot.cpus > 1)
 		pthread_mutex_unlock(&machine->lock);
+}
+
+/* Whether somebody calls the CPUs back: see attention. */
+static inline bool machine_is_called_back(const struct machine *machine)
+{
+	return machine->attention && *machine->attention;
 }
 
 /* Ends the run for this reason.  Always false, for `return machine_end(...)` in what says whether

@@ -10,15 +10,25 @@
 
 bool memory_create(struct memory *memory, uint64_t size)
 {
-	void *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct memory ram = {.size = size, .low_end = size};
+	void *base;
 
+	if (size > RS_HOLE) {
+		ram.low_end = RS_HOLE;
+		ram.high_end = RS_HIGH_RAM + (size - RS_HOLE);
+	}
+	base = mmap(NULL, memory_span(&ram), PROT_READ | PROT_WRITE,
+	            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (base == MAP_FAILED)
 		return message_error("cannot map %" PRIu64
 		                     " MiB of guest RAM: %s; give less with --mem, "
 		                     "or raise the limit (ulimit -v)",
 		                     size >> 20, strerror(errno));
-	*memory = (struct memory){.base = base, .size = size};
+	/* Nobody gets there; who does by mistake is to be noticed. */
+	if (ram.high_end)
+		(void)mprotect((uint8_t *)base + RS_HOLE, RS_HIGH_RAM - RS_HOLE, PROT_NONE);
+	ram.base = base;
+	*memory = ram;
 	return true;
 }
 
@@ -33,6 +43,6 @@ void memory_populate(const struct memory *memory, uint64_t gpa, uint64_t size)
 void memory_destroy(struct memory *memory)
 {
 	if (memory->base)
-		munmap(memory->base, memory->size);
+		munmap(memory->base, memory_span(memory));
 	*memory = (struct memory){0};
 }

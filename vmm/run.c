@@ -29,13 +29,17 @@ static bool interrupted(struct cpu *cpu, int error)
 		message_error("KVM: ioctl KVM_RUN: %s", strerror(error));
 		return machine_end(machine, END_VMM_FAILED);
 	}
+	if (!cpu->mark_due && machine_is_called_back(machine))
+		stats_reassign(&cpu->stats, STATS_DEBUGGER);
 	if (cpu->mark_due && error == EINTR) {
 		__atomic_store_n(&cpu->vcpu.run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 		if (!hypercall_store_mark(cpu) || !look_live_mark(cpu))
 			return machine_end(machine, END_VMM_FAILED);
 	}
 	/* Only now: a handler's immediate_exit may have been taken back above. */
-	return !stop_requested() || end_stopped(machine);
+	if (stop_requested())
+		return end_stopped(machine);
+	return !machine_is_called_back(machine);
 }
 
 /* error: KVM_RUN's errno; 0: there is an exit to serve. */
@@ -122,6 +126,7 @@ void run_cpus(struct machine *machine)
 	if (first->plain) {
 		while (run_once(first)) {
 		}
+		first->plain = false;
 		return;
 	}
 	while (!first->halted && run_once(first)) {

@@ -75,9 +75,10 @@ bool threads_take_over(struct machine *machine)
 	return good;
 }
 
+/* Whether the threads are to end. */
 static bool is_over(const struct machine *machine)
 {
-	return stop_requested() ||
+	return stop_requested() || machine_is_called_back(machine) ||
 	       __atomic_load_n(&machine->outcome.reason, __ATOMIC_RELAXED) != END_RUNNING;
 }
 
@@ -110,7 +111,7 @@ static struct cpu *next(struct machine *machine, const bool *joined)
 	return found;
 }
 
-void threads_join(struct machine *machine)
+static void join_all(struct machine *machine)
 {
 	bool joined[RS_MAX_CPUS] = {false};
 	const struct cpu *cpu;
@@ -120,6 +121,26 @@ void threads_join(struct machine *machine)
 		join(cpu);
 		joined[cpu->number] = true;
 	}
+}
+
+void threads_gather(struct machine *machine)
+{
+	if (machine->outcome.reason != END_RUNNING)
+		return;
+	join_all(machine);
+	for (unsigned i = 1; i < machine->boot.cpus; i++) {
+		struct cpu *cpu = &machine->cpus[i];
+
+		if (!cpu->has_thread)
+			continue;
+		cpu->has_thread = false;
+		stop_add(i, cpu->vcpu.run, pthread_self());
+	}
+}
+
+void threads_join(struct machine *machine)
+{
+	join_all(machine);
 	for (unsigned i = 1; i < machine->boot.cpus; i++) {
 		struct cpu *other = &machine->cpus[i];
 

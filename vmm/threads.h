@@ -12,6 +12,9 @@ bool threads_start(struct cpu *cpu);
 /* When the debugger has let go: threads for those that were started meanwhile.  False after a
  * message. */
 bool threads_take_over(struct machine *machine);
+/* The reverse, for the main thread, when run_cpus has come back: waits until all of them have ended
+ * since the machine is called back (machine.h) or the run is over. */
+void threads_gather(struct machine *machine);
 /* For the main thread, without the lock: waits until all of them have ended, and stops the
  * statistics of those that had no thread. */
 void threads_join(struct machine *machine);

@@ -16,4 +16,10 @@ const char *units_bytes(char *buf, uint64_t bytes);
 /* "12.3 %", "<0.1 %": a share of a whole; "-" when the whole is nothing. */
 const char *units_share(char *buf, uint64_t part, uint64_t whole);
 
+/* What a noun that counts so many ends with: "1 exit", "2 exits". */
+static inline const char *units_s(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
 #endif

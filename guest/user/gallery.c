@@ -375,12 +375,12 @@ int gallery_end(void)
 	raw_syscall(RS_SYS_FAULT_HANDLER, 0L);
 	raw_syscall(RS_SYS_GALLERY, 0L);
 	printf(gallery_brief ? "  %-10s" : "\n", last.program);
-	printf("%u as the manuals say, departures of this host: %u, declared; %u differ, %u "
+	printf("%u as the manuals say, departures of this host: %u, declared; %u differ%s, %u "
 	       "skipped\n",
 	       totals[RS_ESCAPE_OK], totals[RS_ESCAPE_DEPARTS], totals[RS_ESCAPE_DIFFERS],
-	       totals[RS_ESCAPE_SKIPPED]);
+	       totals[RS_ESCAPE_DIFFERS] == 1 ? "s" : "", totals[RS_ESCAPE_SKIPPED]);
 	if (untold)
-		printf("%u rows that the VMM did not take\n", untold);
+		printf("%u row%s that the VMM did not take\n", untold, untold == 1 ? "" : "s");
 	flush();
 	return totals[RS_ESCAPE_DIFFERS] || untold;
 }

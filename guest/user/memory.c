@@ -42,9 +42,10 @@ static const struct step {
 	uint32_t prot, flags;
 	int64_t want;
 } steps[] = {
-#define R PROT_READ
-#define W PROT_WRITE
-#define X PROT_EXEC
+#define MORE (UINT64_C(1) << 25) /* pages: twice the RAM that there can be */
+#define R    PROT_READ
+#define W    PROT_WRITE
+#define X    PROT_EXEC
     {"mmap at a hint", MMAP, 0, 0, 4, R | W, ANON, 0},
     {"new memory is zero", VALUE, 0, 3, 0, 0, 0, 0},
     {"new memory can be written", WRITE, 0, 3, 0, 0, 0, 0},
@@ -111,9 +112,9 @@ static const struct step {
     {"mmap fixed beyond the user half: ENOMEM", MMAP, 0, PAGE(LAST), 2, R, FIXED, -ENOMEM},
     {"mmap fixed in the first pages: EPERM", MMAP, 0, PAGE(0x1000), 1, R, FIXED, -EPERM},
     {"mmap of nothing: EINVAL", MMAP, 0, 6, 0, R, ANON, -EINVAL},
-    {"mmap of more than there is: ENOMEM", MMAP, 0, 6, 1 << 20, R, ANON, -ENOMEM},
+    {"mmap of more than there is: ENOMEM", MMAP, 0, 6, MORE, R, ANON, -ENOMEM},
     {"mmap of more than could be: ENOMEM", MMAP, 0, 6, UINT64_C(1) << 51, R, ANON, -ENOMEM},
-    {"mmap without rights: more than there is", MMAP, 0, 0x1000, 1 << 20, PROT_NONE, FIXED, 0x1000},
+    {"mmap without rights: more than there is", MMAP, 0, 0x1000, MORE, PROT_NONE, FIXED, 0x1000},
     {"mmap without rights: it is not there", READ, 0, 0x1000, 0, 0, 0, PF_U},
     {"mmap neither private nor shared: EINVAL", MMAP, 0, 6, 1, R, MAP_ANONYMOUS, -EINVAL},
     {"mmap shared: EINVAL", MMAP, 0, 6, 1, R, MAP_ANONYMOUS | MAP_SHARED, -EINVAL},
@@ -126,12 +127,12 @@ static const struct step {
     {"mmap2's page can be written", WRITE, 0, 6, 0, 0, 0, 0},
     {"mmap, INT 0x80 number 90", OLD_MMAP, 0, 0, 1, R, ANON, 0},
 
-    {"munmap all of it", MUNMAP, 0, 0, 0x1000 + (1 << 20), 0, 0, 0},
+    {"munmap all of it", MUNMAP, 0, 0, 0x1000 + MORE, 0, 0, 0},
     {"munmap the highest page", MUNMAP, 0, PAGE(LAST), 1, 0, 0, 0},
     {"brk up", BRK, 0, 10, 0, 0, 0, 10},
     {"the heap is zero", VALUE, 0, PAGE(HEAP) + 9, 0, 0, 0, 0},
     {"the heap can be written", WRITE, 0, PAGE(HEAP) + 9, 0, 0, 0, 0},
-    {"brk beyond all bounds", BRK, 0, 1 << 20, 0, 0, 0, 10},
+    {"brk beyond all bounds", BRK, 0, MORE, 0, 0, 0, 10},
     {"mmap in the heap's way", MMAP, 0, PAGE(HEAP) + 12, 1, R, FIXED, PAGE(HEAP) + 12},
     {"brk stops at what is in its way", BRK, 0, 13, 0, 0, 0, 10},
     {"brk down", BRK, 0, 0, 0, 0, 0, 0},
@@ -143,6 +144,7 @@ static const struct step {
     {"every frame came back", FRAMES, 0, 0, 0, 0, 0, 0},
 };
 
+#undef MORE
 #undef R
 #undef W
 #undef X

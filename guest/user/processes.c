@@ -454,9 +454,10 @@ static void check_soak(void)
 		      ((const uint64_t *)&after)[counters[i].counter] -
 		          ((const uint64_t *)&before)[counters[i].counter],
 		      wanted[i]);
-	printf("%s%s: %'u crossings, %'u slices ended in ring 3, %'u switches\n", tap_remark,
+	printf("%s%s: %'u crossings, %'u slice%s ended in ring 3, %'u switches\n", tap_remark,
 	       mode_name, all.syscalls + all.int80s + all.gps + all.pfs,
 	       after.preempt_ring3 - before.preempt_ring3,
+	       after.preempt_ring3 - before.preempt_ring3 == 1 ? "" : "s",
 	       after.context_switches - before.context_switches);
 }
 

@@ -33,6 +33,14 @@ masked = rows[2:-2] if crossing in ("callgate", "sysenter") else rows[1:-1]
 assert rows[0]["if"] and rows[-1]["if"] and not any(row["if"] for row in masked), "IF"
 assert rows[1]["if"] == (crossing == "callgate"), "IF at the entry"
 assert rows[0]["stack"] == "user" and rows[-1]["stack"] == "user"
+# What RSP holds where CR3 is on its way through it is no stack.
+own = {rows[0]["rsp"], rows[-1]["rsp"]}
+assert all((row["stack"] == "user") == (row["rsp"] in own) for row in rows), "stacks of ring 3"
+loads = [after["stack"] for row, after in zip(rows, rows[1:-1])
+         if row["instruction"].replace("mov rsp, cr3", "cr3 to rsp") != row["instruction"]
+         or after["instruction"].split(" <")[0] == "mov cr3, rsp"]
+assert all(stack == "none" for stack in loads), ("CR3 in RSP is no stack", loads)
+assert not loads or pti == "on"
 assert rows[0]["gs"] == "user" and rows[-1]["gs"] == "user"
 assert {"kernel"} <= {row["gs"] for row in rows}, "GS is the kernel's for a time"
 roots = {row["root"] for row in rows}
@@ -60,15 +68,18 @@ assert rows[0]["file"] and rows[1]["file"] and rows[1]["line"], "source lines"
 PYTHON
 
 vendor=$(sed -n 's/^vendor_id[^:]*: //p' /proc/cpuinfo | head -n 1)
-for pti in on off; do
+for pti in on off nopcid; do
 	for crossing in syscall int80 sysenter callgate pagefault irq fork context-switch; do
 		if [ $pti = off ] && [ $crossing = fork ]; then continue; fi
+		if [ $pti = nopcid ] && [ $crossing != syscall ]; then continue; fi
+		options=(--pti "$pti")
+		if [ $pti = nopcid ]; then options=(--pti on --no-pcid); fi
 		case $crossing in
 			sysenter | callgate) program=crossings ;;
 			irq) program=processes ;;
 			*) program="tour 10" ;;
 		esac
-		anatomy $crossing "$work/$crossing.json" "$program" --inspect-format json --pti $pti
+		anatomy $crossing "$work/$crossing.json" "$program" --inspect-format json "${options[@]}"
 		if [ "$crossing:$vendor" = sysenter:AuthenticAMD ]; then
 			is "sysenter, KPTI $pti: AMD has none" "$status:$(grep -c 'no SYSENTER in long mode' "$work/err")" 125:1
 			continue
@@ -77,7 +88,7 @@ for pti in on off; do
 			is "callgate, KPTI $pti: this KVM makes it #UD" "$status" 125
 			continue
 		fi
-		problem=$(python3 "$work/check.py" "$work/$crossing.json" $crossing $pti 2>&1)
+		problem=$(python3 "$work/check.py" "$work/$crossing.json" $crossing ${options[1]} 2>&1)
 		if [ $status = 0 ] && [ -z "$problem" ]; then
 			pass "$crossing, KPTI $pti"
 		else

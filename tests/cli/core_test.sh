@@ -61,6 +61,29 @@ lines = [json.loads(l) for l in open("out")]
 assert [l["look"] for l in lines] == ["state", "audit"], lines
 assert lines[0]["end"] == "PANIC" and int(lines[0]["registers"]["rip"], 16) >> 63' 2>&1 && echo 1)"
 
+# RAM beyond 4 GiB, where the guest's frames then are, and the hole below it.
+vmm --quiet --mem 8G --pti on --core high --map --audit "$guest" -- crash fault
+expect "a panic with 8 GiB" 126
+verdict "... its core has holes" "$([ "$(du -k high | cut -f1)" -lt 8192 ] && [ "$(stat -c %s high)" -gt 9663676416 ] && echo 1)" \
+	"$(ls -ls high)"
+grep -a -e 'direct map of RAM' -e 'user stack' out > live
+vmm --inspect-core high --map --audit --walk kernel_start "$guest"
+expect "... is read" 0 '' '8 GiB of RAM'
+verdict "... and has both parts of RAM" "$(grep -a -e 'direct map of RAM' -e 'user stack' out | cmp -s live - &&
+	[ "$(grep -c 'direct map of RAM' live)" = 2 ] && grep -Eq 'Audit at .* 0 broken' out && echo 1)" "$(cat live)"
+vmm --inspect-core high --inspect-format json
+verdict "... as JSON" "$(python3 -c '
+import json
+assert json.loads(open("out").readline())["ram"] == 8 << 30' 2>&1 && echo 1)" "$(head -c 300 out)"
+if command -v gdb > /dev/null; then
+	timeout 60 gdb -nx -batch -ex 'x/1xg 0xffff8880bffffff8' -ex 'x/1xg 0xffff888100000000' -ex 'x/1xg 0xffff8880c0000000' \
+		"$guest" high > out 2>&1
+	expect "... gdb reads what is RAM" 0 '' '^0xffff8880bffffff8:.*0x'
+	verdict "... and nothing else" "$(grep -q '^0xffff888100000000:.*0x' out && grep -q 'Cannot access memory at address 0xffff8880c0000000' out &&
+		echo 1)" "$(tail -n 3 out)"
+fi
+rm -f high
+
 # The same questions to the live machine and to its core.
 vmm --quiet --pti on --core twin --map --audit --walk kernel_start "$guest" -- crash fault
 sed -n '/^0x/,/^Audit/p' out | grep -v -e '^Audit' -e KVM_TRANSLATE > live

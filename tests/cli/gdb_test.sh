@@ -333,6 +333,7 @@ line = socket.socket(socket.AF_UNIX)
 line.connect(sys.argv[1])
 what = sys.argv[2]
 if what == "fuzz":
+    ask(line, b"?")
     random.seed(1)
     letters = b"?gGpPmMXcCsSZzHTDkvqQ0123456789abcdef,:;=#$}*\x03\x00\xff"
     for _ in range(2000):
@@ -368,7 +369,28 @@ elif what == "interrupt":
 elif what == "gone":
     line.sendall(packet(b"c"))
     time.sleep(0.1)
-if what != "gone":
+elif what == "idle":
+    # A CPU that cannot run is let run: how much of a CPU that takes, of 100 a second; then an interrupt.
+    def ticks():
+        return sum(int(word) for word in open(f"/proc/{sys.argv[3]}/stat").read().rsplit(")", 1)[1].split()[11:13])
+    line.sendall(packet(b"vCont;c:2"))
+    time.sleep(0.5)
+    before = ticks()
+    time.sleep(1)
+    print("busy" if ticks() - before > 50 else "waits")
+    if sys.argv[4:] == ["interrupt"]:
+        line.sendall(b"\x03")
+        print(read_reply(line)[:3])
+    else:
+        print(read_reply(line, 60)[:3])
+elif what == "ask":
+    print(" ".join((ask(line, word.encode().decode("unicode_escape").encode("latin1")) or b"").decode() or "-"
+                   for word in sys.argv[3:]))
+elif what == "raw":
+    line.sendall(sys.argv[3].encode().decode("unicode_escape").encode("latin1"))
+    line.settimeout(20)
+    print(line.recv(100) or "dropped")
+if what not in ("gone", "ask", "raw", "idle"):
     line.sendall(packet(b"k"))
 line.close()
 PYTHON
@@ -385,6 +407,99 @@ python3 "$work/client.py" "$socket" gone > "$log" 2>&1
 end_vmm
 is "when the connection ends the guest runs on" "$status" 2
 
+# Each parser is exact about where its packet ends, and each name is a whole one.
+start_vmm -- tour 1000000
+end=$(printf '%s' 'g?cs' | sed 's/./&x /g')
+# shellcheck disable=SC2086 # words
+python3 "$work/client.py" "$socket" ask H Hg Hgx Hg1x Hx1 p p0,1 P0 P0=0 m m0 m0,1x M0,1:0 M0,1:000 'X0,1:ab' Z0,0 \
+	Z0,0,1x z0,0,1x G T T1,2 vCont 'vCont;' 'vCont;c;' 'vCont;;c' 'vCont;x' 'vCont;cx' 'vCont;c:' 'vCont;c:1x' 'vCont;c:63' \
+	'vCont;r' 'vCont;r5,1' 'vCont;C' C S C05x s1 c1 'qRcmd,6' 'qThreadExtraInfo,1x' 'qCRC' 'qCRC:0' 'qCRC:0,1x' \
+	'D;x' 'vKill;x' 'qC\x00' '?\x00x' 'k\x00' > "$log" 2>&1
+is "a packet that is not at its end, or beyond it, is an error" "$(tr ' ' '\n' < "$log" | sort -u)" E01
+python3 "$work/client.py" "$socket" ask $end kx qCx qCRCx qCanything qSupportedx qfThreadInfox 'vCont?x' vContx vKillx Dx qAttachedx \
+	QStartNoAckModex qXfer:features:read:target.xmlx qRcmdx > "$log" 2>&1
+is "a longer name is another name" "$(tr ' ' '\n' < "$log" | grep -v E01 | sort -u)" -
+python3 "$work/client.py" "$socket" ask qC 'qSupported:noswbreak+' 'qSupported:swbreak+;hwbreak+' qAttached:1 Hc-1 'vCont?' D > "$log" 2>&1
+is "the names that there are" "$(tr ' ' '\n' < "$log" | grep -cE '^(QC1|PacketSize=.*|1|OK|vCont;c;C;s;S;r)$')" 7
+kill "$(pgrep -P "$vmm_pid" | head -n 1)" 2> /dev/null
+end_vmm
+
+session "crash none" 'break kernel_main' 'compare-sections -r' 'compare-sections' 'kill'
+shows "compare-sections: what is there is what was loaded" 'Section .text, [^:]*: matched' 'Section .user.text, [^:]*: matched' 'Section .user.data, [^:]*: matched'
+is "compare-sections: nothing else" "$(grep -c 'MIS-MATCHED\|fault' "$log")" 0
+
+# ---- Who comes, and who comes next -----------------------------------------------------------------------
+
+start_vmm -- crash none
+is "a socket is its owner's" "$(stat -c %a "$socket")" 600
+post='POST / HTTP/1.1\r\nContent-Length: 40\r\n\r\n$k#6b'
+for words in "$post" '\n$k#6b' '\x16\x03\x01' '+POST / $k#6b' '$POST /#00$k#6b' 'qC$k#6b'; do
+	python3 "$work/client.py" "$socket" raw "$words" > "$log" 2>&1
+	is "who does not speak the protocol is dropped: ${words:0:10}" "$(tail -n 1 "$log")" dropped
+done
+run_gdb 'break kernel_main' continue kill
+shows "gdb can connect after all of them" 'Breakpoint 1, kernel_main'
+end_vmm
+is "... and they have done nothing" "$status" 137
+has "each has its message" "$(cat "$work/err")" "does not speak gdb's protocol (it says 'POST / HTTP/1.1"
+
+start_vmm -- crash none
+python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); time.sleep(20)' "$socket" &
+silent=$!
+sleep 0.5
+run_gdb 'break kernel_main' continue kill
+shows "one that says nothing does not keep gdb out" 'Breakpoint 1, kernel_main'
+end_vmm
+kill "$silent" 2> /dev/null
+wait "$silent" 2> /dev/null
+
+again() { # NAME PROGRAM OPTIONS...
+	local name=$1 program=$2 vmm_is
+	shift 2
+	# shellcheck disable=SC2086 # words
+	start_vmm "$@" -- $program
+	vmm_is=$vmm_pid
+	run_gdb 'break syscall64' continue detach
+	shows "$name: the first gdb" 'Breakpoint 1, syscall64'
+	python3 "$work/client.py" "$socket" gone
+	sleep 0.3
+	python3 "$work/client.py" "$socket" raw "$post" > "$log" 2>&1
+	is "$name: a stranger does not stop the guest" "$(tail -n 1 "$log")" dropped
+	run_gdb 'break syscall64' continue backtrace 'info threads' delete detach
+	shows "$name: another one, after one has vanished" 'Breakpoint 1, syscall64' '#0 +syscall64' 'vCPU 0'
+	run_gdb 'info registers rip' 'hbreak syscall64' continue stepi kill
+	shows "$name: and one more" 'rip +0x' 'Breakpoint 1, syscall64'
+	end_vmm
+	is "$name: which ends it" "$status" 137
+}
+again "one CPU" "tour 1000000"
+again "two CPUs" "processes 1000000 10" --cpus 2
+timeout 90 "$VMM" --quiet --stats json --stats-file "$work/plain.json" "$guest" -- tour 2000 > /dev/null 2>&1
+start_vmm --stats json --stats-file "$work/gdb.json" -- tour 2000
+for _ in 1 2 3; do
+	if [ -S "$socket" ]; then run_gdb 'info registers rip' detach; fi
+done
+end_vmm
+is "the guest counts the same, however often gdb came" "$(counts "$work/gdb.json")" "$(counts "$work/plain.json")"
+
+# ---- A CPU that cannot run -------------------------------------------------------------------------------
+
+idle() { # HOW WANTED OPTIONS...
+	local how=$1 wanted=$2 vmm_is
+	shift 2
+	start_vmm --cpus 2 "$@" -- tour 20
+	vmm_is=$(pgrep -P "$vmm_pid" | head -n 1)
+	if [ "$how" = term ]; then (sleep 3 && kill "$vmm_is") & fi
+	python3 "$work/client.py" "$socket" idle "$vmm_is" "$how" > "$log" 2>&1
+	if [ "$how" = interrupt ]; then kill -KILL "$vmm_is"; fi
+	end_vmm
+	is "only a CPU that was not started may run: $how" "$(tr '\n' ' ' < "$log")$status" "$wanted"
+}
+idle interrupt "waits b'T02' 137"
+idle timeout "waits b'X0e' 124" --timeout 4
+idle term "waits b'X0f' 143"
+
 # ---- Addresses -------------------------------------------------------------------------------------------
 
 python3 -c 'import socket, sys, time
@@ -396,7 +511,25 @@ is "a port that is taken: status" "$?" 125
 shows "a port that is taken: message" 'somebody listens there already'
 kill "$holder" 2> /dev/null
 wait "$holder" 2> /dev/null
-for address in '' x 70000 1.2.3:4 host:1 :; do
+echo file > "$work/file"
+ln -s nowhere "$work/link"
+mkdir "$work/folder"
+for there in "file:an ordinary file" "link:a symbolic link" "folder:a directory"; do
+	timeout 20 "$VMM" --quiet --gdb "$work/${there%%:*}" "$guest" > "$log" 2>&1
+	is "${there#*:} where the socket should be: status" "$?" 125
+	shows "${there#*:} where the socket should be: message" "${there#*:} is there already; take another path"
+done
+is "it is left alone" "$(cat "$work/file")" file
+for address in 0.0.0.0:1 '[::]:1' 192.168.1.1:1 '[::ffff:10.0.0.1]:1' '[fe80::1]:1'; do
+	timeout 20 "$VMM" --gdb "$address" "$guest" > "$log" 2>&1
+	is "--gdb $address, which others could reach, is refused" "$?" 2
+	shows "... and how to ask for it" "--gdb any:"
+done
+for address in 127.1.2.3:0 localhost:0 any:0 any:127.0.0.1:0 any:0.0.0.0:0; do
+	timeout 20 "$VMM" --timeout 0.2 --gdb "$address" "$guest" > "$log" 2>&1
+	is "--gdb $address is taken" "$?" 124
+done
+for address in '' x 70000 1.2.3:4 host:1 : any any: any:x any:any:1 any:host:1 1:2:3; do
 	timeout 20 "$VMM" --gdb "$address" "$guest" > "$log" 2>&1
 	is "--gdb '$address' is refused" "$?" 2
 done

@@ -35,11 +35,11 @@ need_kvm inspect
 
 inspect all -- crash none
 is "all: the run ends as without" "$status" 2
-shows "all: every exit" '^Stop 1 after 1 exits: exit IO: OUT of' '^  changed: .*RIP'
+shows "all: every exit" '^Stop 1 after 1 exit: exit IO: OUT of' '^  changed: .*RIP'
 shows "registers, segments, MSRs, events" '^  RAX [0-9a-f]{16}' '^  CS  0008 .*code, 64-bit, DPL 0' \
 	'CR0 .*\[PE' 'EFER .*\[SCE' 'LSTAR +ffffffffc' '^  events: none'
 inspect IO,count=1 -- crash none
-is "an exit is shown once, whatever asks for it" "$(grep -c 'after 1 exits' "$work/shown")" 1
+is "an exit is shown once, whatever asks for it" "$(grep -c 'after 1 exit:' "$work/shown")" 1
 inspect vector=14,first
 shows "vector=14" '^Stop 1 .*#PF \(page fault\), error code 0x4, CR2 0xffffffff8.*ring 3 at 0x4'
 is "first: one stop" "$(stops)" 1

@@ -61,6 +61,116 @@ print(rows["records/SYSCALL getpid, off: median"]["compared"])')
   refuses "compare: no argument" 2 "usage:" "$compare"
 }
 
+# compare reads files of others: each mutant of a report is compared or refused in words, and no control character of
+# it comes out.
+cat > mutants.py << 'PYTHON'
+import contextlib
+import copy
+import importlib.machinery
+import importlib.util
+import io
+import json
+import random
+import sys
+
+sys.dont_write_bytecode = True
+loader = importlib.machinery.SourceFileLoader("compare", sys.argv[1])
+compare = importlib.util.module_from_spec(importlib.util.spec_from_loader("compare", loader))
+loader.exec_module(compare)
+good = sys.argv[2]
+report = json.load(open(good, encoding="utf-8"))
+sweep = {"host": "h", "options": {"pti": "on"}, "status": 0, "seconds": 1, "stats": report}
+random.seed(1)
+VALUES = [None, True, False, 0, -1, 1.5, 10 ** 30, -10 ** 400, 1e308, 5e-324, "", "x", "\x1b[31m", "\ud800", "\u0000", "percent",
+          "instructions", [], [[]], {}, {"a": {"b": []}}, [None], [1, "x"], {"\x1b]0;t\x07": 1}]
+
+
+def paths(value, path=()):
+    """Every place in the report."""
+    yield path
+    for key, below in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from paths(below, path + (key,))
+
+
+def changed(value, path, new):
+    """A copy with another value there; Ellipsis: with none."""
+    if not path:
+        return None if new is ... else new
+    value = copy.deepcopy(value)
+    place = value
+    for key in path[:-1]:
+        place = place[key]
+    if new is ...:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = new
+    return value
+
+
+def mutants():
+    """File contents."""
+    for whole in (report, sweep):
+        places = list(paths(whole))
+        upper = [path for path in places if len(path) <= 2]
+        for _ in range(350):
+            path = random.choice(random.choice((upper, places)))
+            yield json.dumps(changed(whole, path, random.choice(VALUES + [...]))).encode()
+    text = json.dumps(report).encode()
+    for _ in range(200):
+        at = random.randrange(len(text))
+        yield random.choice((text[:at], text[:at] + bytes([random.randrange(256)]) + text[at + 1:], text[at:], text + text[:at]))
+    yield from (b"NaN", b"[" * 100000, b'{"exits":{"a":' + b"[" * 200 + b"]" * 200 + b"}}", b'{"exits":{"a":1e999}}',
+                b'{"exits":{"a":NaN}}', b'{"exits":{"a":' + b"9" * 5000 + b"}}", b'{"exits":{}}', b"{}", b"\0", b"\xff")
+
+
+def run(*words):
+    """compare's status and what it prints."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "ascii") for _ in range(2))
+    sys.argv = ["compare", *words]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        sys.stderr.reconfigure(errors="backslashreplace")
+        status = compare.main()
+    for stream in (out, err):
+        stream.flush()
+    return status, out.buffer.getvalue(), err.buffer.getvalue()
+
+
+total = refused = 0
+for mutant in mutants():
+    with open("mutant.json", "wb") as file:
+        file.write(mutant)
+    for words in (("mutant.json", good), (good, "mutant.json", "--json"), ("--all", good, "mutant.json")):
+        try:
+            status, out, err = run(*words)
+            assert status in (0, 1) and (status == 0) == (not err) and (not out or not err), (status, err)
+            assert status == 0 or err.startswith(b"compare: ") and err.count(b"\n") == 1, err
+            assert not any(byte < 32 and byte != 10 or byte == 127 for byte in out + err), out + err
+            if status == 0 and "--json" in words:
+                json.loads(out, parse_constant=lambda word: 1 / 0)
+        except Exception as error:
+            sys.exit(f"{type(error).__name__}: {error}: {words} with {mutant[:300]!r}")
+        total, refused = total + 1, refused + status
+assert total > 2000 and 500 < refused < total - 100, (total, refused)
+PYTHON
+
+test_compare_mutants() {
+  local text
+  text=$(
+    printf '{"schema":1,"host":{"brand":"b"},"options":{"pti":"on","mem":1},"exits":{"total":5,"by_reason":{"IO":{"count":3,"p50":7}}},'
+    printf '"time":{"run":9,"guest":4},"crossings":null,"cr3":{"entry":1},"quirks":{"stac":0},"records":[%s,%s,%s]}' \
+      "$(record "SYSCALL getpid" cycles off null null '"min":9,"median":11')" \
+      "$(record "compute only" percent pcid null null '"min":1.5,"median":null')" \
+      "$(record "by rate" percent pcid '"calls a second"' 5 '"min":2.5')"
+  )
+  printf '%s' "$text" >whole.json
+  works "compare: a thousand mutated reports" python3 mutants.py "$compare" whole.json
+  refuses "compare: a device" 1 "a device, not a report" "$compare" /dev/zero whole.json
+  refuses "compare: says which part" 1 "records/0/values/min: must be a number or null" "$compare" whole.json \
+    <(sed 's/"min":9/"min":"x"/' whole.json)
+  printf '{"options":{},"stats":{"exits":{}}}\n{"options":[1],"stats":{"exits":{}}}\n' >lines.jsonl
+  refuses "compare: says which line's" 1 "options: must be an object" "$compare" lines.jsonl whole.json
+}
+
 # ---- sweep ----------------------------------------------------------------------------------------
 
 test_refusals() {
@@ -73,6 +183,19 @@ test_refusals() {
   refuses "sweep: this machine among others" 2 "stands alone" "$sweep" --sshlogin :,other
   is "sweep: --dry-run" "$("$sweep" --dry-run --pti on,off --pcid yes,no --mem 64M,1G --repeat 2 | sort -u | wc -l)" 16
   has "sweep: --help" "$("$sweep" --help)" "exit status:"
+}
+
+# What a host prints goes into a line as text, whatever it is.
+test_odd_hosts() {
+  mkdir odd
+  printf '#!/bin/sh\nprintf "\\033[31m\\377\\303\\251\\"\\\\\\n%%0600d" 1 >&2\nexit 7\n' >odd/vmm
+  chmod +x odd/vmm
+  : >odd/guest.elf
+  (cd odd && sh "$top/tools/sweep.d/job" 1 tour "pti=on turn=1") >odd.jsonl
+  works "sweep: an odd message is one line of text" python3 -c 'import json
+line = json.loads(open("odd.jsonl", "rb").read().decode("ascii"))
+assert line["status"] == 7 and line["error"].startswith("status 7: [31m"), line
+assert line["error"].isprintable(), line'
 }
 
 # field FILE EXPRESSION: of each line's object `r`, in one sorted line.
@@ -150,6 +273,8 @@ missing() {
 }
 
 test_compare
+test_compare_mutants
+test_odd_hosts
 test_refusals
 if ! "$top/tests/have-kvm"; then
   skip "sweep here and over ssh" "no usable /dev/kvm"

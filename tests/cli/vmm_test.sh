@@ -149,7 +149,7 @@ verdict "a guest that asks for nothing has a basic processor" "$([ "$(cpuid_feat
 vmm --quiet --stats json "$(guest cpuid)"
 expect "a guest with CPUID in its text sees all that KVM supports" 0 -
 verdict "... and the report says so" "$([ "$(cpuid_features)" != "['NX']" ] && echo 1)" "$(cpuid_features 2>&1)"
-for m in 2M 2048K 64m 1g 2097152 3076K 4G; do
+for m in 2M 2048K 64m 1g 2097152 3076K 3G 3145732K 4G 8G 64G; do
 	vmm --mem $m "$(guest boot)"
 	expect "--mem $m" 0 - 'as the contract says'
 done
@@ -469,6 +469,45 @@ if [ "$(id -u)" = 0 ] && unshare -m true 2> /dev/null; then
 else
 	skip "hosts without KVM" "needs root and mount namespaces"
 fi
+
+# ---- Terminals -----------------------------------------------------------------------------------
+
+# A terminal gets no sequence that it would obey; a pipe or a file gets the guest's bytes.
+vmm --quiet "$(guest escapes)"
+raw='1b5d303b7469746c65071b5b33316d7265649b306d7fc29b316dff2009c3a9e282ac0d0a'
+for file in "$out" "$err"; do
+	got=$(od -An -v -tx1 "$file" | tr -d ' \n')
+	verdict "escape sequences into a file: as they are, ${file##*/}" "$([ "$got" = "$raw" ] && echo 1)" "$got"
+done
+cat > terminal.py << 'PYTHON'
+"""What vmm writes to a terminal at descriptor 1 or 2."""
+import os
+import pty
+import subprocess
+import sys
+
+terminal, side = pty.openpty()
+keep, nothing = int(sys.argv[1]), subprocess.DEVNULL
+vmm = subprocess.Popen(sys.argv[2:], stdin=nothing, stdout=side if keep == 1 else nothing, stderr=side if keep == 2 else nothing)
+os.close(side)
+got = b""
+try:
+    while chunk := os.read(terminal, 4096):
+        got += chunk
+except OSError:
+    pass
+assert vmm.wait() == 0, vmm.returncode
+assert got == b"^[]0;title^G^[[31mred\\x9b0m^?\\xc2\\x9b1m\\xff \t\xc3\xa9\xe2\x82\xac\r\r\n", got
+PYTHON
+for fd in 1 2; do
+	if command -v python3 > /dev/null; then
+		got=$(python3 terminal.py $fd "$VMM" --quiet "$(guest escapes)" 2>&1)
+		verdict "escape sequences on a terminal, descriptor $fd: shown, not obeyed" "$([ -z "$got" ] && echo 1)" "$got"
+	else
+		skip "escape sequences on a terminal" "no python3"
+	fi
+done
+rm -f terminal.py
 
 # ---- --probe ----------------------------------------------------------------------------------
 

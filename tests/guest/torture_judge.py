@@ -112,6 +112,20 @@ def judge_mutant(host, name, report, status):
               and (first["differences"] or first["problem"]), first)
 
 
+def judge(host, name, report, status, missed):
+    """One run, by its name; missed[event][host] becomes what it did not hit."""
+    event = name.split("_")[-1]
+    tell(f"{host}: {name}", report)
+    if name.startswith("mutant_"):
+        judge_mutant(host, name, report, status)
+        return
+    if name.startswith("part_"):
+        judge_part(host, name, event, report, status)
+    else:
+        judge_full(host, name, report, status)
+    missed[event][host] = places(report)
+
+
 def main():
     """Every host, and then both faithful ones together: each event at each instruction of the entry paths."""
     missed = {event: {} for event in OUT_OF_REACH}
@@ -120,23 +134,18 @@ def main():
         names = sorted(path.stem for path in pathlib.Path(directory).glob("*.status"))
         check(f"{host}: the runs are there", {"nmi", "part_nmi"} & set(names), names)
         for name in names:
-            status = int(pathlib.Path(directory, f"{name}.status").read_text())
             try:
+                status = int(pathlib.Path(directory, f"{name}.status").read_text())
                 report = json.loads(pathlib.Path(directory, f"{name}.json").read_text())
             except (OSError, ValueError) as error:
-                check(f"{host}: {name}: a report", False, status, error,
-                      pathlib.Path(directory, f"{name}.err").read_text())
+                errors = pathlib.Path(directory, f"{name}.err")
+                check(f"{host}: {name}: a report", False, error,
+                      errors.read_text(errors="replace") if errors.exists() else "no message")
                 continue
-            event = name.split("_")[-1]
-            tell(f"{host}: {name}", report)
-            if name.startswith("mutant_"):
-                judge_mutant(host, name, report, status)
-                continue
-            if name.startswith("part_"):
-                judge_part(host, name, event, report, status)
-            else:
-                judge_full(host, name, report, status)
-            missed[event][host] = places(report)
+            try:
+                judge(host, name, report, status, missed)
+            except (KeyError, TypeError, AttributeError, ValueError) as error:
+                check(f"{host}: {name}: a whole report", False, f"{type(error).__name__}: {error}")
     for event, by_host in missed.items():
         if {"amd", "intel"} <= set(by_host):
             neither = by_host["amd"] & by_host["intel"]

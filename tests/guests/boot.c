@@ -37,6 +37,16 @@ static void check_page(const struct rs_boot *boot)
 	      8);
 	check(*at(boot->free_start) == 0 && *at(boot->free_end - 8) == 0, 9);
 	check((boot->features & RS_FEATURE_NX) != 0, 10);
+	check(boot->ram_size <= RS_HOLE && boot->high_end >= RS_HIGH_RAM &&
+	          boot->ram_total == boot->ram_size + (boot->high_end - RS_HIGH_RAM),
+	      11);
+	if (boot->high_end > RS_HIGH_RAM) {
+		check(*at(RS_HIGH_RAM) == 0 && *at(boot->high_end - 8) == 0, 12);
+		*at(RS_HIGH_RAM) = 1;
+		*at(boot->high_end - 8) = 2;
+		check(*at(RS_HIGH_RAM) == 1 && *at(boot->high_end - 8) == 2, 13);
+		check(*at(boot->free_start) == 0 && *at(boot->free_end - 8) == 0, 14);
+	}
 }
 
 static void check_registers(const struct rs_boot *boot)

@@ -15,6 +15,11 @@
 
 /* ---- Walk --------------------------------------------------------------------------------- */
 
+static struct pt_ram flat(uint64_t size)
+{
+	return (struct pt_ram){{{0, size}}};
+}
+
 START_TEST(walk_tells_every_step)
 {
 	struct fixture fix;
@@ -158,7 +163,7 @@ START_TEST(root_outside_memory)
 	ck_assert_uint_eq(verdict.level, 0);
 	want(pt_count(&pt, 0, UINT64_MAX, &counts), PT_ECORRUPT);
 	ck_assert_uint_eq(counts.tables[4], 0);
-	ck_assert_uint_eq(pt_audit(&pt, UINT64_MAX, NULL, NULL), PT_RULE_OUTSIDE);
+	ck_assert_uint_eq(pt_audit(&pt, flat(UINT64_MAX), NULL, NULL), PT_RULE_OUTSIDE);
 	want(pt_share(&fix.pt, &pt, 0, 2 * MIB, 0, NULL), PT_ECORRUPT);
 	want(pt_unmap(&pt, 0, 2 * MIB, NULL), PT_ECORRUPT);
 	pt_destroy(&pt);
@@ -532,14 +537,14 @@ START_TEST(audit_each_rule)
 	struct fixture fix;
 
 	fixture_init(&fix, 4, 32);
-	ck_assert_uint_eq(pt_audit(&fix.pt, ram, finding_each, &findings), 0);
+	ck_assert_uint_eq(pt_audit(&fix.pt, flat(ram), finding_each, &findings), 0);
 	/* What is in order: the last page of RAM, all rights but W+X. */
 	want(pt_map(&fix.pt, 0, ram - 4096, 4096, RW, NULL), PT_OK);
 	want(pt_map(&fix.pt, 0x5000, 0, 4096, RX | PT_USER, NULL), PT_OK);
 	want(pt_map(&fix.pt, 0x6000, 0, 4096, RX | PT_GLOBAL, NULL), PT_OK);
 	want(pt_map(&fix.pt, 0x7000, 0, 4096, RWU, NULL), PT_OK);
 	want(pt_map(&fix.pt, 2 * MIB, ram - 2 * MIB, 2 * MIB, RWU, NULL), PT_OK);
-	ck_assert_uint_eq(pt_audit(&fix.pt, ram, finding_each, &findings), 0);
+	ck_assert_uint_eq(pt_audit(&fix.pt, flat(ram), finding_each, &findings), 0);
 	want(pt_map(&fix.pt, 0x1000, 0x1000, 4096, RW | RX, NULL), PT_OK);
 	want(pt_map(&fix.pt, 0x2000, ram, 4096, 0, NULL), PT_OK);
 	want(pt_map(&fix.pt, 0x3000, 0x3000, 4096, PT_GLOBAL | PT_USER, NULL), PT_OK);
@@ -552,16 +557,48 @@ START_TEST(audit_each_rule)
 	*tree_slot(&fix.pt, 0x4000, 1) |= UINT64_C(1) << 51;
 	*tree_slot(&fix.pt, 2 * GIB, 3) |= 1 << 20;
 	*tree_slot(&fix.pt, 3 * GIB, 3) = UINT64_C(0x3ffff0000003);
-	ck_assert_uint_eq(pt_audit(&fix.pt, ram, finding_each, &findings), 31);
+	ck_assert_uint_eq(pt_audit(&fix.pt, flat(ram), finding_each, &findings), 31);
 	ck_assert_uint_eq(findings.count, sizeof(wanted) / sizeof(wanted[0]));
 	/* Told to stop, it asks no more, but the answer is complete. */
 	findings.count = 0;
 	findings.stop_after = 2;
-	ck_assert_uint_eq(pt_audit(&fix.pt, ram, finding_each, &findings), 31);
+	ck_assert_uint_eq(pt_audit(&fix.pt, flat(ram), finding_each, &findings), 31);
 	ck_assert_uint_eq(findings.count, 2);
-	ck_assert_uint_eq(pt_audit(&fix.pt, ram, NULL, NULL), 31);
+	ck_assert_uint_eq(pt_audit(&fix.pt, flat(ram), NULL, NULL), 31);
 	*tree_slot(&fix.pt, 3 * GIB, 3) = 0x83;
 	fixture_done(&fix);
+}
+END_TEST
+
+/* RAM in two parts: a page is in one of them, or it is not. */
+START_TEST(audit_of_ram_with_a_hole)
+{
+	const struct pt_ram ram = {{{0, 128 * MIB}, {256 * MIB, 320 * MIB}}};
+	static const struct {
+		uint64_t pa, len;
+		uint32_t broken;
+	} cases[] = {
+	    {128 * MIB - 4096, 4096, 0},
+	    {128 * MIB, 4096, PT_RULE_OUTSIDE},
+	    {256 * MIB - 4096, 4096, PT_RULE_OUTSIDE},
+	    {256 * MIB, 4096, 0},
+	    {320 * MIB - 4096, 4096, 0},
+	    {320 * MIB, 4096, PT_RULE_OUTSIDE},
+	    {126 * MIB, 2 * MIB, 0},
+	    {128 * MIB, 2 * MIB, PT_RULE_OUTSIDE},
+	    {254 * MIB, 2 * MIB, PT_RULE_OUTSIDE},
+	    {318 * MIB, 2 * MIB, 0},
+	    {0, GIB, PT_RULE_OUTSIDE},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fixture fix;
+
+		fixture_init(&fix, 4, 32);
+		want(pt_map(&fix.pt, GIB, cases[i].pa, cases[i].len, RW, NULL), PT_OK);
+		ck_assert_uint_eq(pt_audit(&fix.pt, ram, NULL, NULL), cases[i].broken);
+		fixture_done(&fix);
+	}
 }
 END_TEST
 
@@ -572,8 +609,8 @@ START_TEST(audit_tables_outside)
 	/* RAM ends just before, or with, the table. */
 	fixture_init(&fix, 4, 32);
 	want(pt_map(&fix.pt, 0, 0, 4096, RW, NULL), PT_OK);
-	ck_assert_uint_eq(pt_audit(&fix.pt, ARENA_BASE + 32 * 4096, NULL, NULL), 0);
-	ck_assert_uint_eq(pt_audit(&fix.pt, 4096, NULL, NULL), PT_RULE_OUTSIDE);
+	ck_assert_uint_eq(pt_audit(&fix.pt, flat(ARENA_BASE + 32 * 4096), NULL, NULL), 0);
+	ck_assert_uint_eq(pt_audit(&fix.pt, flat(4096), NULL, NULL), PT_RULE_OUTSIDE);
 	fixture_done(&fix);
 }
 END_TEST
@@ -614,6 +651,7 @@ Suite *suite_pt_look(void)
 	tcase_add_test(tc, diff_of_corrupt_trees);
 	tcase_add_test(tc, count_everything);
 	tcase_add_test(tc, audit_each_rule);
+	tcase_add_test(tc, audit_of_ram_with_a_hole);
 	tcase_add_test(tc, audit_tables_outside);
 	tcase_add_test(tc, cr3_values);
 	suite_add_tcase(suite, tc);

@@ -28,10 +28,23 @@ static struct arena arena;
 static struct pt kernel;
 static struct rs_boot boot;
 
-struct pt_memory frames_pt_memory(void)
+static bool table_alloc(void *ctx, uint64_t *frame)
 {
-	return arena_memory(&arena);
+	return arena_memory(ctx).alloc(arena_memory(ctx).ctx, frame);
 }
+
+static void table_free(void *ctx, uint64_t frame)
+{
+	arena_memory(ctx).free(arena_memory(ctx).ctx, frame);
+}
+
+static uint64_t *table_at(void *ctx, uint64_t frame)
+{
+	return arena_memory(ctx).at(arena_memory(ctx).ctx, frame);
+}
+
+const struct pt_memory frames_pt_memory = {
+    .ctx = &arena, .alloc = table_alloc, .free = table_free, .at = table_at};
 
 static struct {
 	struct space space;

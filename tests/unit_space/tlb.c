@@ -146,7 +146,7 @@ static struct pt_walk walk_now(uint64_t va)
 {
 	const struct pt_geometry geo = {
 	    .levels = 4, .maxphyaddr = 46, .nx = true, .gib_pages = true, .pcid = true};
-	const struct pt pt = pt_attach(geo, frames_pt_memory(), now->cr3);
+	const struct pt pt = pt_attach(geo, frames_pt_memory, now->cr3);
 	struct pt_walk walk;
 
 	pt_walk(&pt, va, &walk);

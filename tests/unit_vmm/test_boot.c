@@ -137,7 +137,7 @@ static void check_tables(void)
 	ck_assert_int_eq(pt_count(&boot.kernel, 0, UINT64_MAX, &counts), PT_OK);
 	ck_assert_uint_eq(counts.pages, pages);
 	ck_assert_uint_eq(counts.user_pages, 0);
-	ck_assert_uint_eq(pt_audit(&boot.kernel, RAM, NULL, NULL), 0);
+	ck_assert_uint_eq(pt_audit(&boot.kernel, memory_ram(&memory), NULL, NULL), 0);
 }
 
 START_TEST(the_tables_map_what_the_contract_lists_and_nothing_else)
@@ -341,6 +341,7 @@ START_TEST(the_boot_page_tells_the_guest_all)
 	ck_assert_uint_eq(page->ram_size, RAM);
 	ck_assert_uint_eq(page->free_start, boot.next_frame);
 	ck_assert_uint_eq(page->free_end, RAM);
+	ck_assert(page->high_end == RS_HIGH_RAM && page->ram_total == RAM);
 	ck_assert_uint_eq(page->kernel_root, boot.kernel.root);
 	ck_assert_uint_eq(page->features, RS_FEATURE_NX);
 	ck_assert(page->levels == 4 && page->maxphyaddr == 46 && page->cpus == 1);
@@ -362,6 +363,85 @@ START_TEST(the_boot_page_tells_the_guest_all)
 }
 END_TEST
 
+/* ---- RAM with a hole ----------------------------------------------------------------------- */
+
+#define HOLE (RS_HIGH_RAM - RS_HOLE)
+
+START_TEST(ram_lies_below_the_hole_and_from_4_gib_on)
+{
+	static const struct {
+		uint64_t size, low_end, high_end;
+	} cases[] = {
+	    {PAGE_SIZE, PAGE_SIZE, 0},
+	    {RS_HOLE - PAGE_SIZE, RS_HOLE - PAGE_SIZE, 0},
+	    {RS_HOLE, RS_HOLE, 0},
+	    {RS_HOLE + PAGE_SIZE, RS_HOLE, RS_HIGH_RAM + PAGE_SIZE},
+	    {OPTIONS_MEM_MAX, RS_HOLE, OPTIONS_MEM_MAX + HOLE},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const uint64_t low = cases[i].low_end, high = cases[i].high_end;
+		struct memory ram;
+
+		ck_assert(memory_create(&ram, cases[i].size));
+		ck_assert(ram.size == cases[i].size && ram.low_end == low && ram.high_end == high);
+		ck_assert_uint_eq(memory_size_of_span(memory_span(&ram)), ram.size);
+		ck_assert_ptr_eq(memory_at(&ram, 0, low), ram.base);
+		ck_assert_ptr_nonnull(memory_at(&ram, low - 1, 1));
+		ck_assert_ptr_nonnull(memory_at(&ram, low, 0));
+		ck_assert_ptr_null(memory_at(&ram, low - 1, 2));
+		ck_assert_ptr_null(memory_at(&ram, low, 1));
+		ck_assert_ptr_null(memory_at(&ram, 0, low + 1));
+		ck_assert_ptr_null(memory_at(&ram, 0, UINT64_MAX));
+		ck_assert_ptr_null(memory_at(&ram, low + 1, 0));
+		ck_assert_ptr_null(memory_at(&ram, RS_HIGH_RAM - 1, 1));
+		ck_assert_ptr_null(memory_at(&ram, RS_HIGH_RAM - 1, 2));
+		ck_assert_ptr_null(memory_at(&ram, UINT64_MAX, 1));
+		ck_assert_int_eq(memory_at(&ram, RS_HIGH_RAM, 1) != NULL, high != 0);
+		ck_assert_ptr_null(memory_at(&ram, high ? high : RS_HIGH_RAM, 1));
+		if (high) {
+			ck_assert_ptr_eq(memory_at(&ram, high - 1, 1), ram.base + high - 1);
+			*(uint8_t *)memory_at(&ram, high - 1, 1) = 1;
+			ck_assert_ptr_null(memory_at(&ram, high - 1, 2));
+		}
+		memory_destroy(&ram);
+	}
+	ck_assert_uint_eq(memory_size_of_span(RS_HOLE + 1), 0);
+	ck_assert_uint_eq(memory_size_of_span(RS_HIGH_RAM), 0);
+}
+END_TEST
+
+START_TEST(the_guest_gets_all_of_it)
+{
+	const uint64_t size = UINT64_C(8) << 30, high_end = size + HOLE;
+	static const uint64_t mapped[] = {0, RS_HOLE - 1, RS_HIGH_RAM,
+	                                  (UINT64_C(8) << 30) + HOLE - 1};
+	static const uint64_t not_mapped[] = {RS_HOLE, 0xfee00000, RS_HIGH_RAM - 1,
+	                                      (UINT64_C(8) << 30) + HOLE};
+	struct pt_walk walk;
+
+	for (unsigned gib = 0; gib < 2; gib++) {
+		memory_destroy(&memory);
+		ck_assert(memory_create(&memory, size));
+		host.cpuid_features = RS_FEATURE_NX | (gib ? RS_FEATURE_GIB_PAGES : 0);
+		build();
+		boot_publish(&boot, &image, &host, &options, RS_PTI_OFF);
+		for (unsigned i = 0; i < 4; i++) {
+			pt_walk(&boot.kernel, RS_DIRECT_BASE + mapped[i], &walk);
+			ck_assert(walk.mapped && walk.pa == mapped[i]);
+			pt_walk(&boot.kernel, RS_DIRECT_BASE + not_mapped[i], &walk);
+			ck_assert(!walk.mapped);
+		}
+		ck_assert_uint_eq(pt_audit(&boot.kernel, memory_ram(&memory), NULL, NULL), 0);
+		ck_assert(boot.page->ram_size == RS_HOLE && boot.page->free_end == RS_HOLE);
+		ck_assert(boot.page->high_end == high_end && boot.page->ram_total == size);
+	}
+	/* The addresses count, not the bytes. */
+	host.maxphyaddr = 33;
+	ck_assert(!boot_build(&boot, &memory, &image, &host, &options));
+}
+END_TEST
+
 START_TEST(without_a_note_the_image_is_the_kernels)
 {
 	struct pt_walk walk;
@@ -372,7 +452,7 @@ START_TEST(without_a_note_the_image_is_the_kernels)
 	ck_assert(walk.mapped && walk.pa == 0x104000 && walk.rights == 0);
 	pt_walk(&boot.kernel, RS_ENTRY_IDT, &walk);
 	ck_assert(!walk.mapped);
-	ck_assert_uint_eq(pt_audit(&boot.kernel, RAM, NULL, NULL), 0);
+	ck_assert_uint_eq(pt_audit(&boot.kernel, memory_ram(&memory), NULL, NULL), 0);
 }
 END_TEST
 
@@ -392,6 +472,8 @@ Suite *boot_suite(void)
 	tcase_add_test(tcase, each_cpu_has_pages_of_its_own);
 	tcase_add_test(tcase, the_counters_of_all_cpus_add_up);
 	tcase_add_test(tcase, the_boot_page_tells_the_guest_all);
+	tcase_add_test(tcase, ram_lies_below_the_hole_and_from_4_gib_on);
+	tcase_add_test(tcase, the_guest_gets_all_of_it);
 	tcase_add_test(tcase, without_a_note_the_image_is_the_kernels);
 	suite_add_tcase(suite, tcase);
 	return suite;

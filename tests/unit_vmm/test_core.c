@@ -296,12 +296,15 @@ static const struct {
 		offsetof(struct core_machine, name), sizeof(((struct core_machine *)0)->name),     \
 		    value                                                                          \
 	}
-    FIELD(version, 2),
+    FIELD(version, 0),
+    FIELD(version, 3),
     FIELD(size, 0),
     FIELD(ram_offset, UINT64_MAX),
     FIELD(ram_size, 0),
     FIELD(ram_size, 4095),
     FIELD(ram_size, UINT64_C(1) << 62),
+    FIELD(ram_size, RS_HOLE + PAGE_SIZE),
+    FIELD(ram_size, RS_HIGH_RAM),
     FIELD(ram_size, LOOK_RAM + 0x1000),
     FIELD(maxphyaddr, 64),
     FIELD(boot_root, 0x100004),

@@ -98,7 +98,7 @@ static void build_ram(void)
 static void set_up(void)
 {
 	build_ram();
-	memory = (struct memory){.base = ram, .size = RAM};
+	memory = (struct memory){.base = ram, .size = RAM, .low_end = RAM};
 	regs = (struct kvm_regs){.rip = KERNEL + CODE + 2,
 	                         .rsp = KERNEL + STACK + PAGE_SIZE,
 	                         .rax = 0x1234,

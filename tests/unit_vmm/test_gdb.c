@@ -36,10 +36,51 @@ START_TEST(packets)
 	ck_assert_int_eq(FEED("+"), GDB_ACK);
 	ck_assert_int_eq(FEED("-"), GDB_NAK);
 	ck_assert_int_eq(FEED("\x03"), GDB_INTERRUPT);
-	ck_assert_int_eq(FEED("qC#b4"), GDB_NOTHING);
 	/* The rest of a packet was lost; the next one counts. */
 	ck_assert_int_eq(FEED("$m0,$qC#b4"), GDB_PACKET);
 	ck_assert_str_eq(packet.data, "qC");
+}
+END_TEST
+
+START_TEST(foreign)
+{
+	memset(&packet, 0, sizeof(packet));
+	for (int byte = 0; byte < 256; byte++) {
+		const bool begins = gdb_packet_may_begin((uint8_t)byte);
+
+		ck_assert_int_eq(begins, byte == '$' || byte == '+' || byte == '-' || byte == 3);
+		ck_assert_int_eq(begins, gdb_packet_feed(&packet, (uint8_t)byte) != GDB_FOREIGN);
+		memset(&packet, 0, sizeof(packet));
+	}
+	/* Noise is no part of what comes behind it. */
+	ck_assert_int_eq(gdb_packet_feed(&packet, 'q'), GDB_FOREIGN);
+	ck_assert_int_eq(FEED("$qC#b4"), GDB_PACKET);
+}
+END_TEST
+
+START_TEST(names)
+{
+	ck_assert_str_eq(gdb_packet_rest("qC", "qC", GDB_WHOLE), "");
+	ck_assert_ptr_null(gdb_packet_rest("qCRC:1,2", "qC", GDB_WHOLE));
+	ck_assert_ptr_null(gdb_packet_rest("q", "qC", GDB_WHOLE));
+	ck_assert_str_eq(gdb_packet_rest("qCRC:1,2", "qCRC", GDB_COLON), "1,2");
+	ck_assert_str_eq(gdb_packet_rest("qCRC", "qCRC", GDB_COLON), "");
+	ck_assert_ptr_null(gdb_packet_rest("qCRC;1,2", "qCRC", GDB_COLON));
+	ck_assert_ptr_null(gdb_packet_rest("qCRCs", "qCRC", GDB_COLON));
+	ck_assert_str_eq(gdb_packet_rest("D;1", "D", GDB_SEMICOLON), "1");
+	ck_assert_str_eq(gdb_packet_rest("qRcmd,00", "qRcmd", GDB_COMMA), "00");
+	ck_assert_str_eq(gdb_packet_rest("m0,1", "m", GDB_LETTER), "0,1");
+	ck_assert(gdb_list_has("a+;swbreak+", "swbreak+") && gdb_list_has("swbreak+", "swbreak+"));
+	ck_assert(!gdb_list_has("noswbreak+;swbreak-;swbreak+x", "swbreak+"));
+	ck_assert(!gdb_list_has("", "swbreak+"));
+}
+END_TEST
+
+/* The check value of this CRC (CRC-32/MPEG-2). */
+START_TEST(crc)
+{
+	ck_assert_uint_eq(gdb_crc(GDB_CRC_START, "123456789", 9), 0x0376e6e7);
+	ck_assert_uint_eq(gdb_crc(gdb_crc(GDB_CRC_START, "1234", 4), "56789", 5), 0x0376e6e7);
 }
 END_TEST
 
@@ -167,6 +208,9 @@ Suite *gdb_suite(void)
 	TCase *tests = tcase_create("gdb");
 
 	tcase_add_test(tests, packets);
+	tcase_add_test(tests, foreign);
+	tcase_add_test(tests, names);
+	tcase_add_test(tests, crc);
 	tcase_add_test(tests, escapes);
 	tcase_add_test(tests, too_long);
 	tcase_add_test(tests, garbage);

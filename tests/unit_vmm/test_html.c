@@ -9,6 +9,7 @@
 #include "vmm/report/report_escapes.h"
 #include "vmm/report/report_html.h"
 #include "vmm/report/svg.h"
+#include "vmm/units.h"
 
 static char *text_of(void (*write)(FILE *out, const void *what), const void *what)
 {
@@ -395,6 +396,69 @@ static unsigned occurrences(const char *text, const char *what)
 	return n;
 }
 
+static struct rs_record cost(const char *unit, uint32_t mode, uint64_t value)
+{
+	struct rs_record r = overhead("SYSCALL getpid", mode, value);
+
+	snprintf(r.unit, sizeof(r.unit), "%s", unit);
+	r.median = value;
+	r.decimals = 0;
+	return r;
+}
+
+/* The words at the head stand by themselves: of what is not the hardware's they say that, and no
+ * figure. */
+START_TEST(no_emulators_figure_is_a_headline)
+{
+	static const struct {
+		const char *unit, *says, *not ;
+	} cases[] = {
+	    {"cycles",
+	     "SYSCALL getpid costs 100 cycles without KPTI, 4,687 with it and PCID "
+	     "(+4587.0 %)",
+	     "this run cannot tell"},
+	    {"instructions", "SYSCALL getpid costs 100 instructions without KPTI",
+	     "this run cannot tell"},
+	    {"emulated cycles",
+	     "this run cannot tell: this CPU is emulated, and its figures are "
+	     "not the hardware&#39;s",
+	     "+4587"},
+	    {"interp. cycles", "this run cannot tell: this KVM interprets ring 0", "+4587"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct rs_record records[] = {
+		    cost(cases[i].unit, RS_PTI_OFF, 100),
+		    cost(cases[i].unit, RS_PTI_PCID, 4687),
+		};
+		char *page = page_of(records, 2);
+
+		ck_assert_msg(strstr(page, cases[i].says), "%s: %s", cases[i].unit, page);
+		ck_assert_msg(!strstr(page, cases[i].not ), "%s: %s", cases[i].unit, page);
+		free(page);
+	}
+}
+END_TEST
+
+START_TEST(what_counts_one_is_one)
+{
+	struct rs_record records[] = {cost("cycles", RS_PTI_OFF, 100),
+	                              cost("cycles", RS_PTI_PCID, 150)};
+	char *page;
+
+	records[0].outliers = 1;
+	records[1].outliers = 2;
+	page = page_of(records, 2);
+	ck_assert_str_eq(units_s(0), "s");
+	ck_assert_str_eq(units_s(1), "");
+	ck_assert_str_eq(units_s(2), "s");
+	ck_assert_ptr_nonnull(strstr(page, "to serve 0 exits."));
+	ck_assert_ptr_nonnull(strstr(page, "and 1 sample told apart"));
+	ck_assert_ptr_nonnull(strstr(page, "and 2 samples told apart"));
+	free(page);
+}
+END_TEST
+
 START_TEST(overheads_are_drawn)
 {
 	const struct rs_record records[] = {
@@ -562,6 +626,8 @@ Suite *html_suite(void)
 	tcase_add_test(tests, timeline_keeps_every_exit);
 	tcase_add_test(tests, tables_in_circles_end);
 	tcase_add_test(tests, signed_scales_have_0_on_them);
+	tcase_add_test(tests, no_emulators_figure_is_a_headline);
+	tcase_add_test(tests, what_counts_one_is_one);
 	tcase_add_test(tests, overheads_are_drawn);
 	tcase_add_test(tests, overheads_that_are_few);
 	tcase_add_test(tests, overheads_that_are_hostile);

@@ -157,6 +157,24 @@ START_TEST(stacks)
 	ck_assert_str_eq(anatomy_stack_name(0xffffffffd0008000), "IST1");
 	ck_assert_str_eq(anatomy_stack_name(0xffffffffd000e000), "IST3");
 	ck_assert_str_eq(anatomy_stack_name(0), "?");
+
+	/* Ring 3's at the entry, a CR3 value without and with PCID, the kernel's; and back. */
+	static struct anatomy_row rows[] = {
+	    {.cpl = 3, .rsp = 0x7ffffffef000},
+	    {.rsp = 0x7ffffffef000},
+	    {.rsp = 0x172000},
+	    {.rsp = 0x8000000000172081},
+	    {.rsp = 0xffffc90000004000},
+	    {.rsp = 0x7ffffffee000},
+	    {.rsp = 0x7ffffffed000},
+	    {.cpl = 3, .rsp = 0x7ffffffee000},
+	};
+	static const char *const names[] = {"user",   "user", "none", "none",
+	                                    "kernel", "user", "none", "user"};
+	const struct anatomy anatomy = {.rows = rows, .count = 8};
+
+	for (size_t i = 0; i < anatomy.count; i++)
+		ck_assert_str_eq(anatomy_row_stack(&anatomy, &rows[i]), names[i]);
 }
 END_TEST
 

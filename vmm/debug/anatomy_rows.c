@@ -7,6 +7,7 @@
 
 #include "shared/abi.h"
 #include "vmm/style.h"
+#include "vmm/units.h"
 
 enum {
 	WIDTH = 100,
@@ -39,6 +40,19 @@ const char *anatomy_stack_name(uint64_t rsp)
 			return ist[i - 1];
 	}
 	return "?";
+}
+
+const char *anatomy_row_stack(const struct anatomy *anatomy, const struct anatomy_row *row)
+{
+	const struct anatomy_row *first = anatomy->rows, *last = first + anatomy->count - 1;
+
+	if (row->cpl == 3 || row->rsp >= RS_DIRECT_BASE)
+		return anatomy_stack_name(row->rsp);
+	/* In ring 0 an address of the user half is a stack where it is the one that ring 3 had, or
+	 * will have. */
+	if (row->rsp == first->rsp || (last->cpl == 3 && row->rsp == last->rsp))
+		return "user";
+	return "none";
 }
 
 static bool is_entry_text(uint64_t rip)
@@ -163,7 +177,7 @@ static void print_row(struct printer *p, const struct anatomy_row *row)
 	if (p->symbol)
 		snprintf(offset, sizeof(offset), "+0x%" PRIx64, row->rip - p->symbol->address);
 	fprintf(p->out, "%u %-6s %-6s %-6s %-2s %016" PRIx64 " %-6s %-*s %s\n", row->cpl,
-	        root_name(row), anatomy_stack_name(row->rsp), gs_name(row),
+	        root_name(row), anatomy_row_stack(p->anatomy, row), gs_name(row),
 	        row->rflags & RFLAGS_IF ? "IF" : "-", row->rip, offset, *source ? 36 : 0, insn.text,
 	        source);
 	if (row->hardware)
@@ -204,9 +218,9 @@ static void print_fold(struct printer *p, struct fold *fold)
 
 	if (!fold->rows)
 		return;
-	used = (size_t)snprintf(text, sizeof(text),
-	                        "%" PRIu64 " instructions of C in %zu functions:", fold->rows,
-	                        fold->function_count);
+	used = (size_t)snprintf(
+	    text, sizeof(text), "%" PRIu64 " instruction%s of C in %zu function%s:", fold->rows,
+	    units_s(fold->rows), fold->function_count, units_s(fold->function_count));
 	for (size_t n = 0; n < FUNCTIONS_SHOWN; n++) {
 		size_t best = 0;
 
@@ -242,12 +256,13 @@ static void print_sums(const struct printer *p)
 	const struct sums sums = sum_up(anatomy);
 
 	fprintf(p->out,
-	        "\n%" PRIu64 " instructions in ring 0; they read memory %" PRIu64
-	        " times and write it %" PRIu64 " times, and the\nprocessor itself moves %" PRIu64
-	        " words of frames; CR3 is written %" PRIu64 " time%s; exits to the VMM: %" PRIu64
+	        "\n%" PRIu64 " instruction%s in ring 0; they read memory %" PRIu64
+	        " time%s and write it %" PRIu64 " time%s, and the\nprocessor itself moves %" PRIu64
+	        " word%s of frames; CR3 is written %" PRIu64 " time%s; exits to the VMM: %" PRIu64
 	        ".\n",
-	        sums.ring0, sums.reads, sums.writes, anatomy->pushed, sums.cr3_writes,
-	        sums.cr3_writes == 1 ? "" : "s", anatomy->exits);
+	        sums.ring0, units_s(sums.ring0), sums.reads, units_s(sums.reads), sums.writes,
+	        units_s(sums.writes), anatomy->pushed, units_s(anatomy->pushed), sums.cr3_writes,
+	        units_s(sums.cr3_writes), anatomy->exits);
 	if (anatomy->cut)
 		fprintf(p->out, "It goes on: only the first %d instructions were followed.\n",
 		        ANATOMY_ROWS_MAX);
@@ -295,7 +310,8 @@ static json_t *hex(uint64_t value)
 	return json_sprintf("0x%" PRIx64, value);
 }
 
-static json_t *row_json(const struct anatomy_row *row, const struct anatomy_words *words)
+static json_t *row_json(const struct anatomy *anatomy, const struct anatomy_row *row,
+                        const struct anatomy_words *words)
 {
 	const struct symbol *symbol = symbols_find(words->symbols, row->rip);
 	const struct line *line = lines_find(words->lines, row->rip);
@@ -313,7 +329,7 @@ static json_t *row_json(const struct anatomy_row *row, const struct anatomy_word
 	json_object_set_new(object, "cr3", hex(row->cr3));
 	json_object_set_new(object, "root", json_string(root_name(row)));
 	json_object_set_new(object, "rsp", hex(row->rsp));
-	json_object_set_new(object, "stack", json_string(anatomy_stack_name(row->rsp)));
+	json_object_set_new(object, "stack", json_string(anatomy_row_stack(anatomy, row)));
 	json_object_set_new(object, "gs", json_string(gs_name(row)));
 	json_object_set_new(object, "if", json_boolean(row->rflags & RFLAGS_IF));
 	json_object_set_new(object, "rflags", hex(row->rflags));
@@ -331,7 +347,7 @@ void anatomy_print_json(FILE *out, const struct anatomy *anatomy, const struct a
 	write_line(out, json_pack("{s:s, s:s, s:s}", "anatomy", anatomy->name, "title",
 	                          anatomy->title, "machine", anatomy->machine));
 	for (size_t i = 0; i < anatomy->count; i++)
-		write_line(out, row_json(&anatomy->rows[i], words));
+		write_line(out, row_json(anatomy, &anatomy->rows[i], words));
 	write_line(out,
 	           json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "instructions",
 	                     (json_int_t)sums.ring0, "reads", (json_int_t)sums.reads, "writes",

@@ -37,8 +37,11 @@ struct anatomy {
 	    pushed; /* words that the processor itself pushed and popped at entries and returns */
 };
 
-/* What the columns show. */
+/* What the columns show: whose stack an address is on ... */
 const char *anatomy_stack_name(uint64_t rsp);
+/* ... and what RSP holds at a row of *anatomy.  Entry code uses it for other things, such as a
+ * value of CR3: then "none". */
+const char *anatomy_row_stack(const struct anatomy *anatomy, const struct anatomy_row *row);
 
 /* The rows' instructions are decoded with `code` once more. */
 struct anatomy_words {

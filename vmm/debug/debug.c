@@ -129,6 +129,28 @@ uint8_t *debug_byte(const struct debug *debug, uint64_t va)
 	return page_part(debug, va, 1, &part);
 }
 
+static void copy_without_plants(const struct debug *debug, uint8_t *to, const uint8_t *from,
+                                size_t size)
+{
+	memcpy(to, from, size);
+	for (size_t i = 0; i < debug->point_count; i++) {
+		const struct debug_plant *plant = &debug->points[i].plant;
+
+		if (plant->at && plant->at >= from && plant->at < from + size &&
+		    *plant->at == plant->planted)
+			to[plant->at - from] = plant->original;
+	}
+}
+
+bool debug_read_physical(const struct debug *debug, uint64_t gpa, void *buf, size_t size)
+{
+	const uint8_t *from = memory_at(&debug->machine->memory, gpa, size);
+
+	if (from)
+		copy_without_plants(debug, buf, from, size);
+	return from;
+}
+
 size_t debug_read(const struct debug *debug, uint64_t va, void *buf, size_t size)
 {
 	size_t done = 0;
@@ -136,18 +158,10 @@ size_t debug_read(const struct debug *debug, uint64_t va, void *buf, size_t size
 	while (done < size) {
 		size_t part;
 		const uint8_t *from = page_part(debug, va + done, size - done, &part);
-		uint8_t *to = (uint8_t *)buf + done;
 
 		if (!from)
 			break;
-		memcpy(to, from, part);
-		for (size_t i = 0; i < debug->point_count; i++) {
-			const struct debug_plant *plant = &debug->points[i].plant;
-
-			if (plant->at && plant->at >= from && plant->at < from + part &&
-			    *plant->at == plant->planted)
-				to[plant->at - from] = plant->original;
-		}
+		copy_without_plants(debug, (uint8_t *)buf + done, from, part);
 		done += part;
 	}
 	return done;
@@ -493,6 +507,8 @@ static bool build_fence(struct debug *debug)
 /* The first registers may still wait in kvm_run for the first KVM_RUN. */
 static bool take_first_regs(const struct cpu *cpu)
 {
+	if (!cpu->vcpu.run->kvm_dirty_regs)
+		return true;
 	cpu->vcpu.run->kvm_dirty_regs = 0;
 	return vcpu_set_regs(&cpu->vcpu, &cpu->last.regs);
 }
@@ -514,7 +530,10 @@ bool debug_attach(struct debug *debug, struct machine *machine)
 	    !debug_turns_open(debug))
 		return false;
 	machine->debug = debug;
-	return true;
+	if (debug_settle(debug))
+		return true;
+	debug_detach(debug);
+	return false;
 }
 
 bool debug_detach(struct debug *debug)

@@ -78,6 +78,7 @@ enum debug_why {
 	DEBUG_POINT,       /* RIP is at a point, whose instruction has not run */
 	DEBUG_WATCHED,     /* stop.watch has changed by the instruction just done */
 	DEBUG_INTERRUPTED, /* *debug->attention is set */
+	DEBUG_IDLE,        /* of the CPUs that may run none can: nothing will happen */
 	DEBUG_EXIT,        /* an exit of the guest's own has been served (only if asked for) */
 	DEBUG_ENDED,       /* the run is over: machine->outcome */
 	DEBUG_FAILED,      /* KVM refuses something; a message was given */
@@ -132,8 +133,9 @@ struct debug {
 	uint64_t steps; /* instructions run one at a time so far */
 };
 
-/* Takes over the machine's vCPUs, which have not run yet; CPU 0 is selected.  The struct is all
- * zero before, and stays where it is until debug_detach.  False after a message. */
+/* Takes over the machine's vCPUs, which have not run yet, or of which KVM_RUN has come back without
+ * an exit (run_cpus that was called back); CPU 0 is selected.  The struct is all zero before, and
+ * stays where it is until debug_detach.  False after a message. */
 bool debug_attach(struct debug *debug, struct machine *machine);
 /* Takes everything back: the guest runs on as if nothing had been. */
 bool debug_detach(struct debug *debug);
@@ -170,6 +172,8 @@ bool debug_set_msr(const struct debug *debug, uint32_t index, uint64_t value);
 bool debug_translate(const struct debug *debug, uint64_t va, uint64_t *gpa);
 /* Memory without the plants; bytes copied, fewer than size at the first page that is missing. */
 size_t debug_read(const struct debug *debug, uint64_t va, void *buf, size_t size);
+/* The same of guest-physical memory.  False: not all of it is RAM. */
+bool debug_read_physical(const struct debug *debug, uint64_t gpa, void *buf, size_t size);
 size_t debug_write(struct debug *debug, uint64_t va, const void *buf, size_t size);
 
 /* The frame that a processor pushed at the entry of this vector, RSP pointing to it or to the error

@@ -20,6 +20,9 @@ bool debug_forget(struct debug *debug);
 /* Whether anything in the watched memory differs from what it was; brings `old` up to date. */
 struct debug_watch *debug_check_watches(struct debug *debug);
 
+/* A stop that did not come from an instruction's end: makes the CPU selected stand where one of the
+ * guest's could.  False after a message. */
+bool debug_settle(struct debug *debug);
 /* Leaves the CPU selected as if nobody had ever looked at it: registers written, no step, its own
  * DR6.  False after a message. */
 bool debug_let_go(struct debug *debug);

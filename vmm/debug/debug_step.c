@@ -789,14 +789,19 @@ struct debug_stop debug_go(struct debug *debug, bool first)
 	return step(debug, here);
 }
 
-/* Somebody wants the guest to stop. */
-static struct debug_stop stop_interrupted(struct debug *debug)
+bool debug_settle(struct debug *debug)
 {
 	if (!debug_know(debug))
-		return stop_because(DEBUG_FAILED);
+		return false;
 	if (is_half_syscall(debug))
 		debug_step(debug);
-	return stop_because(DEBUG_INTERRUPTED);
+	return true;
+}
+
+/* Somebody wants the guest to stop, or nothing will happen any more. */
+static struct debug_stop stop_because_of_others(struct debug *debug, enum debug_why why)
+{
+	return stop_because(debug_settle(debug) ? why : DEBUG_FAILED);
 }
 
 /* Signals may keep coming: each of them ends one KVM_RUN. */
@@ -814,7 +819,7 @@ static struct debug_stop run_on(struct debug *debug)
 			first = false;
 			break;
 		case DEBUG_TURN_NOBODY:
-			return stop_interrupted(debug);
+			return stop_because_of_others(debug, DEBUG_IDLE);
 		case DEBUG_TURN_FAILED:
 			return stop_because(DEBUG_FAILED);
 		}
@@ -823,7 +828,7 @@ static struct debug_stop run_on(struct debug *debug)
 		if (stop.why != DEBUG_STEPPED)
 			return stop;
 		if (interrupted(debug))
-			return stop_interrupted(debug);
+			return stop_because_of_others(debug, DEBUG_INTERRUPTED);
 	}
 }
 

@@ -147,7 +147,7 @@ enum debug_turn debug_take_turn(struct debug *debug)
 	const bool can_go_on = may_run(debug, debug->cpu);
 
 	if (!next)
-		return can_go_on || !debug->has_clock ? DEBUG_TURN_OWN : DEBUG_TURN_NOBODY;
+		return can_go_on ? DEBUG_TURN_OWN : DEBUG_TURN_NOBODY;
 	if (can_go_on && !debug_turn_is_over(debug)) {
 		if (!debug->in_turn)
 			begin_turn(debug);

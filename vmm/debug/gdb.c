@@ -16,13 +16,16 @@
 #include "vmm/message.h"
 #include "vmm/run.h"
 #include "vmm/stop.h"
+#include "vmm/threads.h"
 
 enum { PLANTS_MAX = DEBUG_POINTS_MAX, TRAP = 5 /* SIGTRAP, gdb's numbers */ };
 
 struct gdb {
 	struct machine *machine;
-	struct debug debug;
 	struct gdb_line line;
+
+	/* Of one session; all zero before the next. */
+	struct debug debug;
 	struct gdb_packet packet;
 	struct gdb_reply reply;
 	char *xml;
@@ -35,6 +38,7 @@ struct gdb {
 	size_t plant_count;
 	struct cpu *stopped_cpu; /* what runs on without a word about threads */
 	bool no_ack, swbreak, hwbreak;
+	bool greeted;     /* a packet came that was one: it is gdb */
 	bool dead;        /* the guest has died: it can be looked at, and will not run */
 	bool finished;    /* nothing more is to be asked of gdb */
 	bool leave;       /* ... and the guest runs on by itself */
@@ -159,10 +163,18 @@ static void note_stop(struct gdb *gdb, const struct debug_stop *stop)
 		set_stop(gdb, TRAP, "");
 		return;
 	case DEBUG_STEPPED:
+	case DEBUG_IDLE:
 	case DEBUG_EXIT:
 		set_stop(gdb, TRAP, "");
 		return;
 	}
+}
+
+/* Somebody wants the VMM to end while the guest stands still. */
+static void end_by_signal(struct machine *machine)
+{
+	machine->outcome.signal = stop_requested();
+	machine_end(machine, stop_requested() == SIGALRM ? END_TIMEOUT : END_SIGNAL);
 }
 
 /* ---- Running
@@ -185,26 +197,44 @@ static bool wants_stop(struct gdb *gdb)
 	return false;
 }
 
+/* One instruction.  *done: RIP has left the range, if there is one (end > start). */
+static struct debug_stop step_once(struct gdb *gdb, uint64_t start, uint64_t end, bool *done)
+{
+	struct debug *debug = &gdb->debug;
+	struct debug_stop stop = debug_step(debug);
+
+	if (stop.why != DEBUG_STEPPED)
+		return stop;
+	if (debug_has_point(debug, debug->regs.rip))
+		stop.why = DEBUG_POINT;
+	else if (debug->regs.rip - start < end - start)
+		return debug_let_others(debug);
+	*done = true;
+	return stop;
+}
+
 /* Until the guest stops.  With end > start: one instruction, and on while RIP stays in that range.
  */
 static struct debug_stop run_until_stop(struct gdb *gdb, bool step, uint64_t start, uint64_t end)
 {
-	struct debug *debug = &gdb->debug;
 	struct debug_stop stop;
+	bool done = false;
 
 	do {
 		if (wants_stop(gdb))
 			return (struct debug_stop){.why = DEBUG_INTERRUPTED};
-		stop = step ? debug_step(debug) : debug_continue(debug);
-		if (step && stop.why == DEBUG_STEPPED) {
-			if (debug_has_point(debug, debug->regs.rip))
-				stop.why = DEBUG_POINT;
-			else if (debug->regs.rip - start >= end - start)
-				break;
-			else
-				stop = debug_let_others(debug);
+		/* A CPU that has halted for ever makes no step, but the others go on. */
+		if (step && !gdb->debug.cpu->halted)
+			stop = step_once(gdb, start, end, &done);
+		else
+			stop = debug_continue(&gdb->debug);
+		/* Nothing will happen before gdb speaks or the VMM is to stop. */
+		if (stop.why == DEBUG_IDLE && !gdb_line_wait(&gdb->line)) {
+			end_by_signal(gdb->machine);
+			return (struct debug_stop){.why = DEBUG_ENDED};
 		}
-	} while (stop.why == DEBUG_INTERRUPTED || stop.why == DEBUG_STEPPED);
+	} while (!done && (stop.why == DEBUG_INTERRUPTED || stop.why == DEBUG_STEPPED ||
+	                   stop.why == DEBUG_IDLE));
 	return stop;
 }
 
@@ -220,15 +250,20 @@ static void resume(struct gdb *gdb, bool step, uint64_t start, uint64_t end)
 	reply_text(gdb, gdb->stopped);
 }
 
-/* c, C, s, S, with an address that gdb never gives and we do not know. */
+/* c, s, C and S with a signal, which the guest has none of.  gdb never gives an address behind it,
+ * and where to go on from cannot be said here. */
 static void do_resume(struct gdb *gdb, const char *packet)
 {
+	const char action = gdb->packet.data[0];
+	uint64_t signal;
+
 	gdb->debug.running = ~0U;
-	if (!debug_select(&gdb->debug, gdb->stopped_cpu)) {
+	if (((action == 'C' || action == 'S') && !gdb_parse_number(&packet, &signal)) || *packet ||
+	    !debug_select(&gdb->debug, gdb->stopped_cpu)) {
 		reply_ok(gdb, false);
 		return;
 	}
-	resume(gdb, *packet == 's' || *packet == 'S', 0, 0);
+	resume(gdb, action == 's' || action == 'S', 0, 0);
 }
 
 /* What vCont wants: of each CPU the first action that names it or all. */
@@ -238,34 +273,43 @@ struct wanted {
 	uint64_t start, end;
 };
 
-/* ";ACTION[:THREAD]", one of them. */
+/* "[:THREAD]": the CPUs that it names, as a bitmap; all without one.  One that may still start can
+ * be named, another not. */
+static bool parse_thread(const struct gdb *gdb, const char **packet, unsigned *named)
+{
+	uint64_t thread;
+
+	*named = (1U << gdb->machine->boot.cpus) - 1;
+	if (!gdb_parse_text(packet, ":") || gdb_parse_text(packet, "-1"))
+		return true;
+	if (!gdb_parse_number(packet, &thread) || thread > gdb->machine->boot.cpus)
+		return false;
+	if (thread)
+		*named = 1U << (thread - 1);
+	return true;
+}
+
+/* ACTION[:THREAD], one of them. */
 static bool parse_action(struct gdb *gdb, const char **packet, struct wanted *wanted)
 {
-	const char action = *(*packet)++;
-	uint64_t start = 0, end = 0, signal, thread = 0;
-	unsigned named = 0;
-	bool all = true;
+	const char action = **packet;
+	uint64_t start = 0, end = 0, signal;
+	unsigned named;
 
+	if (!action || !strchr("cCsSr", action))
+		return false;
+	++*packet;
 	if (action == 'r' && (!gdb_parse_number(packet, &start) || !gdb_parse_text(packet, ",") ||
-	                      !gdb_parse_number(packet, &end)))
+	                      !gdb_parse_number(packet, &end) || end < start))
 		return false;
 	if ((action == 'C' || action == 'S') && !gdb_parse_number(packet, &signal))
 		return false;
-	if (gdb_parse_text(packet, ":") && !gdb_parse_text(packet, "-1")) {
-		if (!gdb_parse_number(packet, &thread))
-			return false;
-		all = thread == 0;
-	}
-	for (unsigned i = 0; i < gdb->machine->boot.cpus; i++) {
-		if (all || thread == i + 1)
-			named |= 1U << i;
-	}
+	if (!parse_thread(gdb, packet, &named))
+		return false;
 	named &= ~wanted->running;
 	wanted->running |= named;
 	if (action == 'c' || action == 'C')
 		return true;
-	if (!strchr("sSr", action))
-		return false;
 	/* One at a time: gdb steps no more either. */
 	for (unsigned i = 0; i < gdb->machine->boot.cpus && !wanted->step; i++) {
 		if (named >> i & 1 && gdb->machine->cpus[i].started)
@@ -280,21 +324,18 @@ static bool parse_action(struct gdb *gdb, const char **packet, struct wanted *wa
 static void do_vcont(struct gdb *gdb, const char *packet)
 {
 	struct wanted wanted = {0};
-	struct cpu *cpu = gdb->stopped_cpu;
+	bool good;
 
-	do {
-		if (!parse_action(gdb, &packet, &wanted)) {
-			reply_ok(gdb, false);
-			return;
-		}
-	} while (gdb_parse_text(&packet, ";"));
-	if (wanted.step)
-		cpu = wanted.step;
-	gdb->debug.running = wanted.running;
-	if (*packet || !debug_select(&gdb->debug, cpu))
+	do
+		good = parse_action(gdb, &packet, &wanted);
+	while (good && gdb_parse_text(&packet, ";"));
+	if (!good || *packet ||
+	    !debug_select(&gdb->debug, wanted.step ? wanted.step : gdb->stopped_cpu)) {
 		reply_ok(gdb, false);
-	else
-		resume(gdb, wanted.step, wanted.start, wanted.end);
+		return;
+	}
+	gdb->debug.running = wanted.running;
+	resume(gdb, wanted.step, wanted.start, wanted.end);
 }
 
 /* ---- Registers
@@ -353,8 +394,7 @@ static void do_read_register(struct gdb *gdb, const char *packet)
 	uint8_t value[16];
 	uint64_t number;
 
-	packet++;
-	if (!gdb_parse_number(&packet, &number) || number >= gdb_register_count() ||
+	if (!gdb_parse_number(&packet, &number) || *packet || number >= gdb_register_count() ||
 	    !registers_read(gdb, &registers)) {
 		reply_ok(gdb, false);
 		return;
@@ -381,10 +421,9 @@ static void do_write_registers(struct gdb *gdb, const char *packet)
 		return;
 	}
 	new = old;
-	packet++;
 	for (unsigned i = 0; ok && i < gdb_register_count(); i++)
 		ok = set_register(&new, i, &packet);
-	reply_ok(gdb, ok && registers_write(gdb, &old, &new));
+	reply_ok(gdb, ok && !*packet && registers_write(gdb, &old, &new));
 }
 
 static void do_write_register(struct gdb *gdb, const char *packet)
@@ -392,15 +431,14 @@ static void do_write_register(struct gdb *gdb, const char *packet)
 	struct gdb_registers old, new;
 	uint64_t number;
 
-	packet++;
 	if (gdb->dead || !gdb_parse_number(&packet, &number) || !gdb_parse_text(&packet, "=") ||
 	    number >= gdb_register_count() || !registers_read(gdb, &old)) {
 		reply_ok(gdb, false);
 		return;
 	}
 	new = old;
-	reply_ok(gdb,
-	         set_register(&new, (unsigned)number, &packet) && registers_write(gdb, &old, &new));
+	reply_ok(gdb, set_register(&new, (unsigned)number, &packet) && !*packet &&
+	                  registers_write(gdb, &old, &new));
 }
 
 /* ---- Memory
@@ -418,8 +456,7 @@ static void do_read_memory(struct gdb *gdb, const char *packet)
 	uint64_t address, size;
 	size_t count;
 
-	packet++;
-	if (!parse_range(&packet, &address, &size) || !debug_know(&gdb->debug)) {
+	if (!parse_range(&packet, &address, &size) || *packet || !debug_know(&gdb->debug)) {
 		reply_ok(gdb, false);
 		return;
 	}
@@ -441,9 +478,8 @@ static void do_write_memory(struct gdb *gdb, const char *packet)
 	static uint8_t buffer[GDB_PACKET_MAX / 2];
 	uint64_t address, size;
 
-	packet++;
 	if (!parse_range(&packet, &address, &size) || !gdb_parse_text(&packet, ":") ||
-	    size > sizeof(buffer) || !gdb_parse_bytes(&packet, buffer, (size_t)size))
+	    size > sizeof(buffer) || !gdb_parse_bytes(&packet, buffer, (size_t)size) || *packet)
 		reply_ok(gdb, false);
 	else
 		write_memory(gdb, address, buffer, (size_t)size);
@@ -451,11 +487,10 @@ static void do_write_memory(struct gdb *gdb, const char *packet)
 
 static void do_write_binary(struct gdb *gdb, const char *packet)
 {
-	const char *start = packet++;
 	uint64_t address, size;
 
 	if (!parse_range(&packet, &address, &size) || !gdb_parse_text(&packet, ":") ||
-	    size != gdb->packet.size - (size_t)(packet - start))
+	    size != gdb->packet.size - (size_t)(packet - gdb->packet.data))
 		reply_ok(gdb, false);
 	else
 		write_memory(gdb, address, packet, (size_t)size);
@@ -499,11 +534,11 @@ static bool remove_point(struct gdb *gdb, uint64_t va)
 /* Watchpoints on reading would need an instruction's operands; gdb then says that it cannot. */
 static void do_point(struct gdb *gdb, const char *packet)
 {
-	bool insert = *packet++ == 'Z';
+	const bool insert = gdb->packet.data[0] == 'Z';
 	uint64_t type, address, size;
 
 	if (!gdb_parse_number(&packet, &type) || !gdb_parse_text(&packet, ",") ||
-	    !parse_range(&packet, &address, &size) || !debug_know(&gdb->debug)) {
+	    !parse_range(&packet, &address, &size) || *packet || !debug_know(&gdb->debug)) {
 		reply_ok(gdb, false);
 		return;
 	}
@@ -528,8 +563,8 @@ static void do_point(struct gdb *gdb, const char *packet)
 
 static void do_supported(struct gdb *gdb, const char *packet)
 {
-	gdb->swbreak = strstr(packet, "swbreak+");
-	gdb->hwbreak = strstr(packet, "hwbreak+");
+	gdb->swbreak = gdb_list_has(packet, "swbreak+");
+	gdb->hwbreak = gdb_list_has(packet, "hwbreak+");
 	gdb_reply_format(&gdb->reply,
 	                 "PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;swbreak+;hwbreak+;"
 	                 "vContSupported+",
@@ -540,7 +575,7 @@ static void do_features(struct gdb *gdb, const char *packet)
 {
 	uint64_t offset, size, length = gdb->xml ? strlen(gdb->xml) : 0;
 
-	if (!gdb->xml || !parse_range(&packet, &offset, &size)) {
+	if (!gdb->xml || !parse_range(&packet, &offset, &size) || *packet) {
 		reply_ok(gdb, false);
 		return;
 	}
@@ -563,7 +598,7 @@ static void do_monitor(struct gdb *gdb, const char *packet)
 	size_t size = strlen(packet) / 2, total = 0;
 	FILE *out;
 
-	if (size >= sizeof(command) || !gdb_parse_bytes(&packet, command, size)) {
+	if (size >= sizeof(command) || !gdb_parse_bytes(&packet, command, size) || *packet) {
 		reply_ok(gdb, false);
 		return;
 	}
@@ -584,21 +619,69 @@ static void do_monitor(struct gdb *gdb, const char *packet)
 	reply_ok(gdb, out);
 }
 
+/* Whether these bytes were loaded there by the guest's file (p_paddr): where gdb asks for a section
+ * it gives this address, not the virtual one. */
+static bool is_loaded_at(const struct image *image, uint64_t gpa, uint64_t size)
+{
+	for (unsigned i = 0; i < image->count; i++) {
+		const struct segment *segment = &image->segments[i];
+
+		if (gpa >= segment->gpa && gpa - segment->gpa <= segment->memsz &&
+		    size <= segment->memsz - (gpa - segment->gpa))
+			return true;
+	}
+	return false;
+}
+
+/* As long as memory is mapped and nobody wants the VMM to stop: how much it is to be is for a
+ * hostile guest, or a hostile gdb, to say. */
+static bool crc_of(const struct gdb *gdb, uint64_t address, uint64_t size, uint32_t *crc)
+{
+	const bool physical = is_loaded_at(&gdb->machine->image, address, size);
+	uint8_t buffer[PAGE_SIZE];
+
+	*crc = GDB_CRC_START;
+	while (size && !stop_requested()) {
+		const size_t part = size < sizeof(buffer) ? (size_t)size : sizeof(buffer);
+		const bool good = physical ? debug_read_physical(&gdb->debug, address, buffer, part)
+		                           : debug_read(&gdb->debug, address, buffer, part) == part;
+
+		if (!good)
+			return false;
+		*crc = gdb_crc(*crc, buffer, part);
+		address += part;
+		size -= part;
+	}
+	return !size;
+}
+
+static void do_crc(struct gdb *gdb, const char *packet)
+{
+	uint64_t address, size;
+	uint32_t crc;
+
+	if (!parse_range(&packet, &address, &size) || *packet || !debug_know(&gdb->debug))
+		reply_ok(gdb, false);
+	else if (crc_of(gdb, address, size, &crc))
+		gdb_reply_format(&gdb->reply, "C%" PRIx32, crc);
+	else
+		reply_text(gdb, "E0e"); /* EFAULT */
+}
+
 /* Hg: the thread that registers and memory are asked of.  Hc, for c and s, which gdb does not use
  * where there is vCont. */
 static void do_select(struct gdb *gdb, const char *packet)
 {
 	uint64_t thread = 0;
 	struct cpu *cpu = gdb->debug.cpu;
-	const bool general = packet[1] == 'g';
+	const bool general = *packet == 'g';
+	bool good = gdb_parse_text(&packet, "g") || gdb_parse_text(&packet, "c");
 
-	packet += 2;
-	if (!gdb_parse_text(&packet, "-1") && gdb_parse_number(&packet, &thread) && thread)
+	good = good && (gdb_parse_text(&packet, "-1") || gdb_parse_number(&packet, &thread)) &&
+	       !*packet;
+	if (thread)
 		cpu = cpu_of(gdb, thread);
-	if (general)
-		reply_ok(gdb, cpu && debug_select(&gdb->debug, cpu));
-	else
-		reply_ok(gdb, cpu);
+	reply_ok(gdb, good && cpu && (!general || debug_select(&gdb->debug, cpu)));
 }
 
 static void do_thread_list(struct gdb *gdb, const char *packet)
@@ -626,7 +709,7 @@ static void do_thread_info(struct gdb *gdb, const char *packet)
 	uint64_t thread;
 	char text[80];
 
-	cpu = gdb_parse_number(&packet, &thread) ? cpu_of(gdb, thread) : NULL;
+	cpu = gdb_parse_number(&packet, &thread) && !*packet ? cpu_of(gdb, thread) : NULL;
 	if (!cpu || !debug_select(&gdb->debug, cpu) || !debug_know(&gdb->debug)) {
 		reply_ok(gdb, false);
 		return;
@@ -649,8 +732,7 @@ static void do_thread_alive(struct gdb *gdb, const char *packet)
 {
 	uint64_t thread;
 
-	packet++;
-	reply_ok(gdb, gdb_parse_number(&packet, &thread) && cpu_of(gdb, thread));
+	reply_ok(gdb, gdb_parse_number(&packet, &thread) && !*packet && cpu_of(gdb, thread));
 }
 
 static void do_why(struct gdb *gdb, const char *packet)
@@ -659,16 +741,31 @@ static void do_why(struct gdb *gdb, const char *packet)
 	reply_text(gdb, gdb->stopped);
 }
 
+/* Of the one process that there is, gdb may name the number that it made up for it. */
+static bool is_process(const char *packet)
+{
+	uint64_t process;
+
+	return !*packet || (gdb_parse_number(&packet, &process) && !*packet);
+}
+
 static void do_detach(struct gdb *gdb, const char *packet)
 {
-	(void)packet;
+	if (!is_process(packet)) {
+		reply_ok(gdb, false);
+		return;
+	}
 	reply_ok(gdb, true);
 	gdb->finished = gdb->leave = true;
 }
 
 static void do_kill(struct gdb *gdb, const char *packet)
 {
-	if (*packet == 'v')
+	if (!is_process(packet)) {
+		reply_ok(gdb, false);
+		return;
+	}
+	if (gdb->packet.data[0] == 'v')
 		reply_ok(gdb, true);
 	gdb->machine->outcome.signal = SIGKILL;
 	machine_end(gdb->machine, END_SIGNAL);
@@ -677,61 +774,66 @@ static void do_kill(struct gdb *gdb, const char *packet)
 
 static const struct command {
 	const char *name;
-	void (*run)(struct gdb *gdb, const char *packet);
-	bool rest;         /* gets what follows the name, else all of the packet */
+	enum gdb_name ends;
+	void (*run)(struct gdb *gdb, const char *rest);
 	const char *reply; /* instead of run */
 } commands[] = {
-    /* The longer names first. */
-    {"qXfer:features:read:target.xml:", do_features, true, NULL},
-    {"qSupported", do_supported, true, NULL},
-    {"QStartNoAckMode", do_no_ack, true, NULL},
-    {"qfThreadInfo", do_thread_list, false, NULL},
-    {"qsThreadInfo", NULL, false, "l"},
-    {"qThreadExtraInfo,", do_thread_info, true, NULL},
-    {"qAttached", NULL, false, "1"},
-    {"qOffsets", NULL, false, "Text=0;Data=0;Bss=0"},
-    {"qSymbol", NULL, false, "OK"},
-    {"qRcmd,", do_monitor, true, NULL},
-    {"qC", do_current_thread, false, NULL},
-    {"vCont?", NULL, false, "vCont;c;C;s;S;r"},
-    {"vCont;", do_vcont, true, NULL},
-    {"vKill", do_kill, false, NULL},
-    {"?", do_why, false, NULL},
-    {"g", do_read_registers, false, NULL},
-    {"G", do_write_registers, false, NULL},
-    {"p", do_read_register, false, NULL},
-    {"P", do_write_register, false, NULL},
-    {"m", do_read_memory, false, NULL},
-    {"M", do_write_memory, false, NULL},
-    {"X", do_write_binary, false, NULL},
-    {"c", do_resume, false, NULL},
-    {"C", do_resume, false, NULL},
-    {"s", do_resume, false, NULL},
-    {"S", do_resume, false, NULL},
-    {"Z", do_point, false, NULL},
-    {"z", do_point, false, NULL},
-    {"H", do_select, false, NULL},
-    {"T", do_thread_alive, false, NULL},
-    {"D", do_detach, false, NULL},
-    {"k", do_kill, false, NULL},
+    {"qXfer:features:read:target.xml", GDB_COLON, do_features, NULL},
+    {"qSupported", GDB_COLON, do_supported, NULL},
+    {"QStartNoAckMode", GDB_WHOLE, do_no_ack, NULL},
+    {"qfThreadInfo", GDB_WHOLE, do_thread_list, NULL},
+    {"qsThreadInfo", GDB_WHOLE, NULL, "l"},
+    {"qThreadExtraInfo", GDB_COMMA, do_thread_info, NULL},
+    {"qAttached", GDB_COLON, NULL, "1"},
+    {"qOffsets", GDB_WHOLE, NULL, "Text=0;Data=0;Bss=0"},
+    {"qSymbol", GDB_COLON, NULL, "OK"},
+    {"qRcmd", GDB_COMMA, do_monitor, NULL},
+    {"qCRC", GDB_COLON, do_crc, NULL},
+    {"qC", GDB_WHOLE, do_current_thread, NULL},
+    {"vCont?", GDB_WHOLE, NULL, "vCont;c;C;s;S;r"},
+    {"vCont", GDB_SEMICOLON, do_vcont, NULL},
+    {"vKill", GDB_SEMICOLON, do_kill, NULL},
+    {"?", GDB_WHOLE, do_why, NULL},
+    {"g", GDB_WHOLE, do_read_registers, NULL},
+    {"G", GDB_LETTER, do_write_registers, NULL},
+    {"p", GDB_LETTER, do_read_register, NULL},
+    {"P", GDB_LETTER, do_write_register, NULL},
+    {"m", GDB_LETTER, do_read_memory, NULL},
+    {"M", GDB_LETTER, do_write_memory, NULL},
+    {"X", GDB_LETTER, do_write_binary, NULL},
+    {"c", GDB_LETTER, do_resume, NULL},
+    {"C", GDB_LETTER, do_resume, NULL},
+    {"s", GDB_LETTER, do_resume, NULL},
+    {"S", GDB_LETTER, do_resume, NULL},
+    {"Z", GDB_LETTER, do_point, NULL},
+    {"z", GDB_LETTER, do_point, NULL},
+    {"H", GDB_LETTER, do_select, NULL},
+    {"T", GDB_LETTER, do_thread_alive, NULL},
+    {"D", GDB_SEMICOLON, do_detach, NULL},
+    {"k", GDB_WHOLE, do_kill, NULL},
 };
 
-/* What is not in the table gets the empty reply: not supported. */
+/* What is not in the table gets the empty reply: not supported.  A NUL, which only X has, would
+ * hide the end of a packet. */
 static void serve_packet(struct gdb *gdb)
 {
 	const char *packet = gdb->packet.data;
 
 	gdb_reply_begin(&gdb->reply);
+	if (*packet != 'X' && strlen(packet) != gdb->packet.size) {
+		reply_ok(gdb, false);
+		return;
+	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		const struct command *command = &commands[i];
-		size_t length = strlen(command->name);
+		const char *rest = gdb_packet_rest(packet, command->name, command->ends);
 
-		if (strncmp(packet, command->name, length) != 0)
+		if (!rest)
 			continue;
 		if (command->reply)
 			reply_text(gdb, command->reply);
 		else
-			command->run(gdb, command->rest ? packet + length : packet);
+			command->run(gdb, rest);
 		break;
 	}
 }
@@ -739,13 +841,21 @@ static void serve_packet(struct gdb *gdb)
 /* ---- The session
  * ----------------------------------------------------------------------------------- */
 
-/* One byte of gdb's.  False: the connection has ended. */
+static bool refuse(struct gdb *gdb)
+{
+	gdb_line_refuse(&gdb->line);
+	return false;
+}
+
+/* One byte of gdb's.  False: the connection has ended.  Before the first packet all of them must be
+ * gdb's; later, others are noise. */
 static bool serve_byte(struct gdb *gdb, uint8_t byte)
 {
 	bool ack = !gdb->no_ack;
 
 	switch (gdb_packet_feed(&gdb->packet, byte)) {
 	case GDB_PACKET:
+		gdb->greeted = true;
 		if (ack && !gdb_line_put(&gdb->line, "+", 1))
 			return false;
 		serve_packet(gdb);
@@ -754,9 +864,13 @@ static bool serve_byte(struct gdb *gdb, uint8_t byte)
 			return true;
 		return send_reply(gdb);
 	case GDB_GARBLED:
+		if (!gdb->greeted)
+			return refuse(gdb);
 		return !ack || gdb_line_put(&gdb->line, "-", 1);
 	case GDB_NAK:
 		return gdb->no_ack || gdb_line_put(&gdb->line, gdb->reply.data, gdb->reply.size);
+	case GDB_FOREIGN:
+		return gdb->greeted || refuse(gdb);
 	case GDB_NOTHING:
 	case GDB_ACK:
 	case GDB_INTERRUPT: /* it is stopped already */
@@ -776,26 +890,62 @@ static void serve(struct gdb *gdb)
 	}
 }
 
-/* Somebody wants the VMM to end while the guest stands still. */
-static void end_by_signal(struct machine *machine)
-{
-	machine->outcome.signal = stop_requested();
-	machine_end(machine, stop_requested() == SIGALRM ? END_TIMEOUT : END_SIGNAL);
-}
-
+/* The guest stands still; afterwards it may go on as if nobody had been there. */
 static void run_session(struct gdb *gdb)
 {
 	struct machine *machine = gdb->machine;
 
+	*gdb = (struct gdb){.machine = machine, .line = gdb->line};
+	if (!debug_attach(&gdb->debug, machine)) {
+		machine_end(machine, END_VMM_FAILED);
+		return;
+	}
 	set_stop(gdb, TRAP, "");
 	gdb->debug.attention = &gdb_line_attention;
 	gdb->xml = gdb_registers_xml();
 	serve(gdb);
 	free(gdb->xml);
+	gdb_line_drop(&gdb->line);
 	if (!debug_detach(&gdb->debug))
 		machine_end(machine, END_VMM_FAILED);
 	if (machine->outcome.reason == END_RUNNING && stop_requested())
 		end_by_signal(machine);
+}
+
+/* The guest by itself, at full speed, to its end or until the next gdb is there.  False: the run is
+ * over. */
+static bool run_alone(struct gdb *gdb)
+{
+	struct machine *machine = gdb->machine;
+
+	machine->attention = &gdb_line_attention;
+	while (machine->outcome.reason == END_RUNNING) {
+		gdb_line_attention = 0;
+		/* A signal for gdb may have left it set; one that ends the run is looked at again.
+		 */
+		for (unsigned i = 0; i < machine->boot.cpus; i++)
+			machine->cpus[i].vcpu.run->immediate_exit = stop_requested() ? 1 : 0;
+		/* Who comes behind this question ends KVM_RUN. */
+		if (gdb_line_is_called(&gdb->line))
+			break;
+		run_cpus(machine);
+		threads_gather(machine);
+	}
+	machine->attention = NULL;
+	return machine->outcome.reason == END_RUNNING;
+}
+
+static void run_with_gdb(struct gdb *gdb)
+{
+	/* Who was no gdb does not start the guest either. */
+	while (gdb->machine->outcome.reason == END_RUNNING && !gdb->greeted) {
+		if (gdb_line_is_called(&gdb->line))
+			run_session(gdb);
+		else if (!gdb_line_wait(&gdb->line))
+			end_by_signal(gdb->machine);
+	}
+	while (run_alone(gdb))
+		run_session(gdb);
 }
 
 void gdb_run(struct machine *machine, const char *address)
@@ -808,18 +958,10 @@ void gdb_run(struct machine *machine, const char *address)
 		return;
 	}
 	gdb->machine = machine;
-	if (gdb_line_open(&gdb->line, address, machine->image.path, machine->options->quiet) &&
-	    debug_attach(&gdb->debug, machine))
-		run_session(gdb);
-	else if (stop_requested())
-		end_by_signal(machine);
+	if (gdb_line_open(&gdb->line, address, machine->image.path, machine->options->quiet))
+		run_with_gdb(gdb);
 	else
 		machine_end(machine, END_VMM_FAILED);
 	gdb_line_close(&gdb->line);
 	free(gdb);
-	/* A signal for gdb may have left it set; one that ends the run is looked at again. */
-	for (unsigned i = 0; i < machine->boot.cpus; i++)
-		machine->cpus[i].vcpu.run->immediate_exit = stop_requested() ? 1 : 0;
-	if (machine->outcome.reason == END_RUNNING)
-		run_cpus(machine);
 }

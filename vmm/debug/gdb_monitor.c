@@ -1,5 +1,6 @@
 #include "vmm/debug/gdb_monitor.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "vmm/report/counters.h"
 #include "vmm/explain/registers.h"
 #include "vmm/explain/view.h"
+#include "vmm/units.h"
 
 /* ---- Commands -------------------------------------------------------------------------------- */
 
@@ -72,7 +74,8 @@ static void do_stats(FILE *out, struct debug *debug, const char *argument)
 	fputs("Returns from KVM_RUN (the debugger's own are IO, DEBUG and EINTR):\n", out);
 	for (uint32_t i = 0; i < STATS_REASONS; i++)
 		count(out, stats_reason_name(i), exits(machine, i));
-	fprintf(out, "  %12" PRIu64 "  instructions run one at a time\n", debug->steps);
+	fprintf(out, "  %12" PRIu64 "  instruction%s run one at a time\n", debug->steps,
+	        units_s(debug->steps));
 	if (!machine->image.noted)
 		return;
 	fputs("Counted by the guest:\n", out);
@@ -129,9 +132,12 @@ static void do_walk(FILE *out, struct debug *debug, const char *argument)
 	const struct view view =
 	    view_make(&machine->memory, &debug->regs, &debug->sregs, machine->boot.kernel.geo);
 	char *end;
-	uint64_t va = strtoull(argument, &end, 0);
+	uint64_t va;
 
-	if (end == argument || *end) {
+	errno = 0;
+	va = strtoull(argument, &end, 0);
+	/* strtoull takes signs and blanks too. */
+	if (*argument < '0' || *argument > '9' || *end || errno) {
 		fputs("monitor walk VA: the address is a number, as in 0xffffffff80100000\n", out);
 		return;
 	}
@@ -155,8 +161,9 @@ static void do_points(FILE *out, struct debug *debug, const char *argument)
 		        point->uses ? "" : ", where INT3 of ring 3 arrives");
 	}
 	for (size_t i = 0; i < debug->watch_count; i++)
-		fprintf(out, "  0x%016" PRIx64 "  %zu bytes watched by stepping\n",
-		        debug->watches[i].va, debug->watches[i].size);
+		fprintf(out, "  0x%016" PRIx64 "  %zu byte%s watched by stepping\n",
+		        debug->watches[i].va, debug->watches[i].size,
+		        units_s(debug->watches[i].size));
 	if (!debug->point_count && !debug->watch_count)
 		fputs("  nothing planted (gdb plants when the guest goes on)\n", out);
 }

@@ -43,8 +43,13 @@ static enum gdb_event outside(struct gdb_packet *packet, uint8_t byte)
 	case CTRL_C:
 		return GDB_INTERRUPT;
 	default:
-		return GDB_NOTHING;
+		return GDB_FOREIGN;
 	}
+}
+
+bool gdb_packet_may_begin(uint8_t byte)
+{
+	return byte == '$' || byte == '+' || byte == '-' || byte == CTRL_C;
 }
 
 static enum gdb_event finish(struct gdb_packet *packet, int digit)
@@ -212,4 +217,43 @@ bool gdb_parse_text(const char **at, const char *text)
 		return false;
 	*at += size;
 	return true;
+}
+
+bool gdb_list_has(const char *list, const char *word)
+{
+	const size_t size = strlen(word);
+
+	for (;; list++) {
+		const size_t length = strcspn(list, ";");
+
+		if (length == size && memcmp(list, word, size) == 0)
+			return true;
+		list += length;
+		if (!*list)
+			return false;
+	}
+}
+
+const char *gdb_packet_rest(const char *packet, const char *name, enum gdb_name ends)
+{
+	static const char separators[] = {
+	    [GDB_COLON] = ':', [GDB_SEMICOLON] = ';', [GDB_COMMA] = ','};
+
+	if (!gdb_parse_text(&packet, name))
+		return NULL;
+	if (!*packet || ends == GDB_LETTER)
+		return packet;
+	return ends != GDB_WHOLE && *packet == separators[ends] ? packet + 1 : NULL;
+}
+
+uint32_t gdb_crc(uint32_t crc, const void *bytes, size_t count)
+{
+	const uint8_t *byte = bytes;
+
+	for (size_t i = 0; i < count; i++) {
+		crc ^= (uint32_t)byte[i] << 24;
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc << 1 ^ (crc >> 31 ? 0x04c11db7 : 0);
+	}
+	return crc;
 }

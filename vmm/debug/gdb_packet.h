@@ -21,7 +21,8 @@ enum gdb_event {
 	GDB_GARBLED,   /* a packet with a wrong checksum, or too long: ask for it again */
 	GDB_INTERRUPT, /* 0x03 outside a packet: Ctrl-C */
 	GDB_ACK,
-	GDB_NAK, /* our last reply did not get through */
+	GDB_NAK,     /* our last reply did not get through */
+	GDB_FOREIGN, /* a byte outside a packet that is none of the above: noise, or no gdb */
 };
 
 struct gdb_packet {
@@ -34,6 +35,8 @@ struct gdb_packet {
 
 /* One byte of the line into *packet, which is all zero at first. */
 enum gdb_event gdb_packet_feed(struct gdb_packet *packet, uint8_t byte);
+/* Whether this is a byte that gdb may begin with. */
+bool gdb_packet_may_begin(uint8_t byte);
 
 /* A reply as it is being written: "$", the data escaped, and with gdb_reply_end "#" and the
  * checksum. */
@@ -64,5 +67,23 @@ bool gdb_parse_number(const char **at, uint64_t *value);
 bool gdb_parse_bytes(const char **at, void *bytes, size_t count);
 /* Skips `text` at *at.  False: something else is there. */
 bool gdb_parse_text(const char **at, const char *text);
+/* Whether `word` is one of the words of a list that ';' separates. */
+bool gdb_list_has(const char *list, const char *word);
+
+/* How the name of a packet ends. */
+enum gdb_name {
+	GDB_WHOLE,  /* it is the whole packet */
+	GDB_LETTER, /* it is the first letter; what follows is the packet's */
+	GDB_COLON,  /* it is all, or ':' and more follow */
+	GDB_SEMICOLON,
+	GDB_COMMA,
+};
+/* What follows a name and its separator, "" for nothing; NULL when the packet is another one. */
+const char *gdb_packet_rest(const char *packet, const char *name, enum gdb_name ends);
+
+/* The CRC-32 that gdb compares sections with: most significant bit first, from all ones, not
+ * inverted.  crc: that of what came before; GDB_CRC_START: nothing did. */
+#define GDB_CRC_START UINT32_MAX
+uint32_t gdb_crc(uint32_t crc, const void *bytes, size_t count);
 
 #endif

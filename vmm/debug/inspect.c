@@ -7,6 +7,7 @@
 #include "shared/x86.h"
 #include "vmm/names.h"
 #include "vmm/explain/registers.h"
+#include "vmm/units.h"
 
 static const struct {
 	const char *name;
@@ -237,7 +238,8 @@ void inspect_print(FILE *out, const struct inspect_state *state,
 {
 	char text[160];
 
-	fprintf(out, "Stop %" PRIu64 " after %" PRIu64 " exits", state->number, state->exits);
+	fprintf(out, "Stop %" PRIu64 " after %" PRIu64 " exit%s", state->number, state->exits,
+	        units_s(state->exits));
 	if (state->several)
 		fprintf(out, ", CPU %u", state->cpu);
 	fprintf(out, ": %s\n", state->why);

@@ -9,6 +9,7 @@
 #include "vmm/message.h"
 #include "vmm/names.h"
 #include "vmm/run.h"
+#include "vmm/units.h"
 
 enum { MAX_OFFSET = 1 << 20 }; /* behind a symbol that is decoded from its start */
 
@@ -318,11 +319,12 @@ static void exit_text(const struct cpu *cpu, char *buf, size_t size)
 	case KVM_EXIT_IO:
 		snprintf(buf, size, "exit IO: %s %u byte%s, port 0x%x, done; RIP is behind it",
 		         run->io.direction == KVM_EXIT_IO_OUT ? "OUT of" : "IN of", run->io.size,
-		         run->io.size == 1 ? "" : "s", run->io.port);
+		         units_s(run->io.size), run->io.port);
 		break;
 	case KVM_EXIT_MMIO:
-		snprintf(buf, size, "exit MMIO: %s of %u bytes at physical 0x%llx",
-		         run->mmio.is_write ? "write" : "read", run->mmio.len, run->mmio.phys_addr);
+		snprintf(buf, size, "exit MMIO: %s of %u byte%s at physical 0x%llx",
+		         run->mmio.is_write ? "write" : "read", run->mmio.len,
+		         units_s(run->mmio.len), run->mmio.phys_addr);
 		break;
 	default:
 		snprintf(buf, size, "exit %s", name);
@@ -440,6 +442,7 @@ static void run_until_end(struct inspection *in)
 				at_exit(in);
 			return;
 		case DEBUG_FAILED:
+		case DEBUG_IDLE:
 		case DEBUG_NO_RING3:
 			machine_end(in->machine, END_VMM_FAILED);
 			return;

@@ -7,6 +7,7 @@
 #include "shared/x86.h"
 #include "vmm/look/look_json.h"
 #include "vmm/style.h"
+#include "vmm/units.h"
 
 /* The longest stretch that may be mapped among kernel stacks: theirs are 8 KiB each, with a guard
  * below. */
@@ -105,7 +106,7 @@ static void ask_pt_audit(struct asking *asking, uint32_t rule)
 
 		asking->root = (enum look_root)root;
 		look_begin_scan(asking->look);
-		pt_audit(&look->pt[root], look->moment->memory->size, note_finding, asking);
+		pt_audit(&look->pt[root], memory_ram(look->moment->memory), note_finding, asking);
 	}
 }
 
@@ -527,8 +528,8 @@ void audit_print(FILE *out, const struct look *look, const struct audit *audit, 
 {
 	struct style style = style_get(color);
 
-	fprintf(out, "\n%sAudit %s%s  %u rules kept, %u broken, %u not asked\n", style.head,
-	        look->when, style.end, audit->kept, audit->broken,
+	fprintf(out, "\n%sAudit %s%s  %u rule%s kept, %u broken, %u not asked\n", style.head,
+	        look->when, style.end, audit->kept, units_s(audit->kept), audit->broken,
 	        AUDIT_RULES - audit->kept - audit->broken);
 	for (unsigned i = 0; i < AUDIT_RULES; i++)
 		print_result(out, &audit->result[i], &style);

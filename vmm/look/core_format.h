@@ -8,7 +8,7 @@
  *                      "Ringscope": CORE_NOTE_MACHINE, CORE_NOTE_VCPU for each vCPU
  *                      vCPUs: those that were started, the one that ended the run first
  *     RAM              from a page boundary to the end of the file, guest-physical 0 first; what
- *                      was never touched or is zero is a hole
+ *                      was never touched or is zero is a hole, and so is what is no RAM below 4 GiB
  *
  * Each page of RAM is in the file once, whatever is mapped how often: the PT_LOADs overlap there.
  * p_paddr is the guest-physical address, p_flags what the leaves allow.  The kernel half is the
@@ -28,16 +28,20 @@
 
 #define CORE_NOTE_MACHINE 0x101
 #define CORE_NOTE_VCPU    0x102
-#define CORE_VERSION      1
+/* 2: RAM has the hole of shared/abi.h, RS_HOLE to RS_HIGH_RAM - 1.  Where RAM ends below it, which
+ * is all that version 1 tells apart, the version stays 1. */
+#define CORE_VERSION_FLAT 1
+#define CORE_VERSION      2
 
 #define CORE_FLAG_NOTED     (1u << 0) /* the guest has a Ringscope note */
 #define CORE_FLAG_GIB_PAGES (1u << 1) /* the CPU has pages of 1 GiB */
 #define CORE_FLAG_STALE     (1u << 2) /* the registers are of an earlier moment than RAM */
 
 struct core_machine {
-	uint32_t version;              /* CORE_VERSION */
-	uint32_t size;                 /* of this structure */
-	uint64_t ram_offset, ram_size; /* where RAM is in the file, whole pages both */
+	uint32_t version; /* CORE_VERSION or CORE_VERSION_FLAT */
+	uint32_t size;    /* of this structure */
+	uint64_t ram_offset,
+	    ram_size; /* where RAM is in the file, its hole included; whole pages */
 	uint64_t boot_root, free_start, kernel_cr3, user_cr3; /* as in struct look_moment */
 	uint32_t flags;
 	uint32_t maxphyaddr;

@@ -15,6 +15,7 @@
 #include "vmm/message.h"
 #include "vmm/options.h"
 #include "vmm/printable.h"
+#include "vmm/units.h"
 
 /* Notes that are looked at; --core writes 3 to 15 KiB. */
 #define NOTES_MAX (UINT64_C(1) << 20)
@@ -90,8 +91,8 @@ static bool check_header(const struct reader *reader, const Elf64_Ehdr *header)
 /* Our notes: copied if they have the size that they must have. */
 static bool check_size(const struct reader *reader, const char *what, size_t size, size_t wanted)
 {
-	return size == wanted ||
-	       refuse(reader, "the %s note has %zu bytes, must have %zu", what, size, wanted);
+	return size == wanted || refuse(reader, "the %s note has %zu byte%s, must have %zu", what,
+	                                size, units_s(size), wanted);
 }
 
 static bool take_machine(struct core *core, const struct reader *reader, const uint8_t *desc,
@@ -197,6 +198,9 @@ static bool find_notes(struct core *core, const struct reader *reader)
 
 static bool check_segments(const struct reader *reader, const struct core_machine *machine)
 {
+	/* Image and first frames lie below the hole, as the VMM puts them. */
+	const uint64_t low = machine->ram_size < RS_HOLE ? machine->ram_size : RS_HOLE;
+
 	if (machine->segment_count > RS_MAX_SEGMENTS)
 		return refuse(reader, "it has %" PRIu32 " image segments, more than %d",
 		              machine->segment_count, RS_MAX_SEGMENTS);
@@ -204,8 +208,7 @@ static bool check_segments(const struct reader *reader, const struct core_machin
 		const struct rs_segment *s = &machine->segments[i];
 
 		if ((s->va | s->gpa | s->size) % PAGE_SIZE || !s->size || s->user > 1 ||
-		    s->gpa > machine->ram_size || s->size > machine->ram_size - s->gpa ||
-		    s->size - 1 > UINT64_MAX - s->va)
+		    s->gpa > low || s->size > low - s->gpa || s->size - 1 > UINT64_MAX - s->va)
 			return refuse(reader,
 			              "image segment %" PRIu32 " (0x%" PRIx64 " + 0x%" PRIx64
 			              " at 0x%" PRIx64 ") does not lie in RAM in whole pages",
@@ -234,18 +237,36 @@ static bool check_vcpus(const struct core *core, const struct reader *reader)
 	return true;
 }
 
+static bool check_ram_size(const struct core_machine *machine, const struct reader *reader)
+{
+	const uint64_t size = memory_size_of_span(machine->ram_size);
+
+	if (machine->version == CORE_VERSION_FLAT && machine->ram_size > RS_HOLE)
+		return refuse(reader,
+		              "is of an older vmm, whose RAM of 0x%" PRIx64
+		              " bytes had no hole at 0x%" PRIx64 ": only that one reads it",
+		              machine->ram_size, (uint64_t)RS_HOLE);
+	if (!size || size % PAGE_SIZE || size > OPTIONS_MEM_MAX)
+		return refuse(reader,
+		              "RAM spans 0x%" PRIx64
+		              " bytes: must be whole pages, of which at most 0x%" PRIx64
+		              " are RAM, without 0x%" PRIx64 " to 0x%" PRIx64,
+		              machine->ram_size, OPTIONS_MEM_MAX, (uint64_t)RS_HOLE,
+		              (uint64_t)RS_HIGH_RAM);
+	return true;
+}
+
 static bool check_notes(struct core *core, const struct reader *reader)
 {
 	struct core_machine *machine = &core->machine;
+	const uint64_t low = machine->ram_size < RS_HOLE ? machine->ram_size : RS_HOLE;
 
-	if (machine->version != CORE_VERSION || machine->size != sizeof(*machine))
-		return refuse(reader, "is a core of version %" PRIu32 ": this vmm reads version %d",
-		              machine->version, CORE_VERSION);
-	if (!machine->ram_size || machine->ram_size % PAGE_SIZE ||
-	    machine->ram_size > OPTIONS_MEM_MAX)
-		return refuse(
-		    reader, "RAM has 0x%" PRIx64 " bytes: must be whole pages, at most 0x%" PRIx64,
-		    machine->ram_size, OPTIONS_MEM_MAX);
+	if ((machine->version != CORE_VERSION && machine->version != CORE_VERSION_FLAT) ||
+	    machine->size != sizeof(*machine))
+		return refuse(reader, "is a core of version %" PRIu32 ": this vmm reads %d and %d",
+		              machine->version, CORE_VERSION_FLAT, CORE_VERSION);
+	if (!check_ram_size(machine, reader))
+		return false;
 	if (machine->ram_offset > reader->size ||
 	    machine->ram_size > reader->size - machine->ram_offset)
 		return refuse(reader,
@@ -255,8 +276,8 @@ static bool check_notes(struct core *core, const struct reader *reader)
 	if (machine->maxphyaddr < 32 || machine->maxphyaddr > 52)
 		return refuse(reader, "physical addresses have %" PRIu32 " bits: must be 32 to 52",
 		              machine->maxphyaddr);
-	if (machine->boot_root % PAGE_SIZE || machine->boot_root >= machine->ram_size ||
-	    machine->free_start % PAGE_SIZE || machine->free_start > machine->ram_size)
+	if (machine->boot_root % PAGE_SIZE || machine->boot_root >= low ||
+	    machine->free_start % PAGE_SIZE || machine->free_start > low)
 		return refuse(reader,
 		              "its first root 0x%" PRIx64 " or first free frame 0x%" PRIx64
 		              " is no frame of RAM",
@@ -291,8 +312,10 @@ static bool read_data(struct core *core, const struct reader *reader, uint64_t s
 		if (!read_at(reader, "RAM", core->machine.ram_offset + gpa, chunk, size))
 			return false;
 		for (uint64_t at = 0; at < size; at += PAGE_SIZE) {
-			if (!is_zero(chunk + at))
-				memcpy(core->memory.base + gpa + at, chunk + at, PAGE_SIZE);
+			void *to = memory_at(&core->memory, gpa + at, PAGE_SIZE);
+
+			if (to && !is_zero(chunk + at))
+				memcpy(to, chunk + at, PAGE_SIZE);
 		}
 	}
 	return true;
@@ -352,7 +375,8 @@ bool core_read(struct core *core, const char *path)
 
 	memset(core, 0, sizeof(*core));
 	good = open_file(&reader) && find_notes(core, &reader) && check_notes(core, &reader) &&
-	       memory_create(&core->memory, core->machine.ram_size) && read_ram(core, &reader);
+	       memory_create(&core->memory, memory_size_of_span(core->machine.ram_size)) &&
+	       read_ram(core, &reader);
 	if (reader.fd >= 0)
 		close(reader.fd);
 	return good;

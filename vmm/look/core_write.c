@@ -23,32 +23,40 @@
 struct loads {
 	Elf64_Phdr *list; /* CORE_LOADS_MAX for each half */
 	size_t count, limit;
-	uint64_t ram_size;
+	struct pt_ram ram;
 };
 
-static bool add_load(void *ctx, const struct pt_run *run)
+/* What of the run lies in [start, end), if anything does. */
+static bool add_part(struct loads *loads, const struct pt_run *run, uint64_t start, uint64_t end)
 {
-	struct loads *loads = ctx;
-	uint64_t len = run->len;
+	const uint64_t first = run->pa > start ? run->pa : start;
+	const uint64_t last = run->pa + run->len < end ? run->pa + run->len : end;
 
+	if (first >= last)
+		return true;
 	if (loads->count == loads->limit)
 		return false;
-	/* What lies outside RAM is not in the file. */
-	if (run->pa >= loads->ram_size)
-		return true;
-	if (len > loads->ram_size - run->pa)
-		len = loads->ram_size - run->pa;
 	loads->list[loads->count++] = (Elf64_Phdr){
 	    .p_type = PT_LOAD,
 	    .p_flags = PF_R | (run->rights & PT_WRITE ? (Elf64_Word)PF_W : 0) |
 	               (run->rights & PT_EXEC ? (Elf64_Word)PF_X : 0),
-	    .p_vaddr = run->va,
-	    .p_paddr = run->pa,
-	    .p_filesz = len,
-	    .p_memsz = len,
+	    .p_vaddr = run->va + (first - run->pa),
+	    .p_paddr = first,
+	    .p_filesz = last - first,
+	    .p_memsz = last - first,
 	    .p_align = PAGE_SIZE,
 	};
 	return true;
+}
+
+/* What lies outside RAM is not in the file. */
+static bool add_load(void *ctx, const struct pt_run *run)
+{
+	struct loads *loads = ctx;
+	const struct pt_ram *ram = &loads->ram;
+
+	return add_part(loads, run, ram->part[0].start, ram->part[0].end) &&
+	       add_part(loads, run, ram->part[1].start, ram->part[1].end);
 }
 
 /* User half first: a debugger wants ascending addresses. */
@@ -206,10 +214,10 @@ static void add_machine(struct notes *notes, const struct core_contents *content
 	const struct look_moment *moment = contents->moment;
 	const struct outcome *outcome = contents->outcome;
 	struct core_machine machine = {
-	    .version = CORE_VERSION,
+	    .version = moment->memory->high_end ? CORE_VERSION : CORE_VERSION_FLAT,
 	    .size = sizeof(machine),
 	    .ram_offset = ram_offset,
-	    .ram_size = moment->memory->size,
+	    .ram_size = memory_span(moment->memory),
 	    .boot_root = moment->boot_root,
 	    .free_start = moment->free_start,
 	    .kernel_cr3 = moment->kernel_cr3,
@@ -299,11 +307,16 @@ static void write_ram(FILE *out, const struct memory *memory)
 	struct touched touched = {.fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)};
 	uint64_t gap = 0;
 
-	for (uint64_t gpa = 0; gpa < memory->size; gpa += PAGE_SIZE) {
-		const uint8_t *page = memory->base + gpa;
+	for (uint64_t gpa = 0; gpa < memory_span(memory); gpa += PAGE_SIZE) {
+		const uint8_t *page = memory_at(memory, gpa, PAGE_SIZE);
 		/* The last page gives the file its length. */
-		const bool last = gpa + PAGE_SIZE == memory->size;
+		const bool last = gpa + PAGE_SIZE == memory_span(memory);
 
+		if (!page) {
+			gap += RS_HIGH_RAM - gpa;
+			gpa = RS_HIGH_RAM - PAGE_SIZE;
+			continue;
+		}
 		if (!last && (!is_touched(&touched, page) || is_zero(page))) {
 			gap += PAGE_SIZE;
 			continue;
@@ -367,7 +380,7 @@ bool core_write(const char *path, const struct core_contents *contents)
 {
 	struct loads loads = {
 	    .list = calloc(2 * (size_t)CORE_LOADS_MAX, sizeof(*loads.list)),
-	    .ram_size = contents->moment->memory->size,
+	    .ram = memory_ram(contents->moment->memory),
 	};
 	struct look look;
 	struct outfile out;

@@ -51,8 +51,7 @@ static void print_core(FILE *out, const struct core *core, const struct style *s
 	fprintf(out, "%sCore of %s%s  end %s, last exit %s, %s of RAM\n", style->head,
 	        printable(guest, sizeof(guest), core->machine.guest, sizeof(guest) - 1), style->end,
 	        outcome_name((enum end_reason)core->machine.end_reason),
-	        stats_reason_name(core->machine.exit_reason),
-	        units_bytes(size, core->machine.ram_size));
+	        stats_reason_name(core->machine.exit_reason), units_bytes(size, core->memory.size));
 }
 
 static void print_msrs(FILE *out, const struct core_vcpu *vcpu, const struct symbols *symbols)
@@ -177,7 +176,7 @@ static json_t *json_of_state(const struct core *core, const struct look_moment *
 	                 printable(guest, sizeof(guest), machine->guest, sizeof(guest) - 1), "end",
 	                 outcome_name((enum end_reason)machine->end_reason), "last_exit",
 	                 stats_reason_name(machine->exit_reason), "ram",
-	                 (json_int_t)machine->ram_size, "cpl", vcpu->sregs.ss.dpl & 3, "saved",
+	                 (json_int_t)core->memory.size, "cpl", vcpu->sregs.ss.dpl & 3, "saved",
 	                 vcpu->has_saved ? json_of_regs(&saved) : json_null(), "registers",
 	                 json_of_regs(&vcpu->regs), "system", json_of_system(&vcpu->sregs), "msrs",
 	                 json_of_msrs(vcpu));

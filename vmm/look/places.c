@@ -96,6 +96,12 @@ static void add_fixed(struct places *places, const char *name, uint64_t va, uint
 	add(places, &place);
 }
 
+static void add_direct(struct places *places, uint64_t start, uint64_t end)
+{
+	add_fixed(places, "direct map of RAM", RS_DIRECT_BASE + start, end - start, PLACE_KERNEL,
+	          PT_WRITE, true);
+}
+
 static void add_cpu(struct places *places, uint32_t cpu, bool alone)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(cpu_places); i++) {
@@ -117,8 +123,9 @@ void places_make(struct places *places, const struct look_moment *moment)
 	places->count = 0;
 	for (uint32_t i = 0; i < moment->segment_count && i < RS_MAX_SEGMENTS; i++)
 		add_segment(places, &moment->segments[i], moment->noted);
-	add_fixed(places, "direct map of RAM", RS_DIRECT_BASE, moment->memory->size, PLACE_KERNEL,
-	          PT_WRITE, true);
+	add_direct(places, 0, moment->memory->low_end);
+	if (moment->memory->high_end)
+		add_direct(places, RS_HIGH_RAM, moment->memory->high_end);
 	add_fixed(places, "kernel stack", RS_STACKS_BASE, slot, PLACE_KERNEL, PT_WRITE, false);
 	add_fixed(places, "boot page", RS_BOOT_PAGE, PAGE_SIZE, PLACE_KERNEL, 0, true);
 	if (moment->noted) {

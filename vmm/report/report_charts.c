@@ -87,8 +87,9 @@ static void draw_slot(FILE *out, const struct timeline_slot *slot, double x, dou
 			continue;
 		sum += (double)slot->exits[c];
 		top = bottom - svg_scale_at(scale, sum);
-		snprintf(hint, sizeof(hint), "from %s on: %" PRIu64 " exits, %s",
-		         units_time(time, from_ns), slot->exits[c], class_names[c]);
+		snprintf(hint, sizeof(hint), "from %s on: %" PRIu64 " exit%s, %s",
+		         units_time(time, from_ns), slot->exits[c], units_s(slot->exits[c]),
+		         class_names[c]);
 		svg_rect(out, x, top, width, y - top, class_css[c], hint);
 		y = top;
 	}
@@ -204,8 +205,8 @@ static void describe_bar(char *buf, size_t size, const struct rs_record *r, uint
 		used += (size_t)snprintf(buf + used, size - used, " (%s ns)",
 		                         svg_number(number, record_value(&in_ns)));
 	if (used < size && r->outliers)
-		snprintf(buf + used, size - used, ", and %" PRIu64 " samples told apart",
-		         r->outliers);
+		snprintf(buf + used, size - used, ", and %" PRIu64 " sample%s told apart",
+		         r->outliers, units_s(r->outliers));
 }
 
 enum { BAR_LEFT = 280, BAR_RIGHT = CHART_WIDTH - 110, BAR_HEIGHT = 15, BAR_GAP = 12, BAR_TOP = 30 };

@@ -6,6 +6,7 @@
 
 #include "vmm/report/escapes.h"
 #include "vmm/report/html.h"
+#include "vmm/units.h"
 
 enum { VERDICTS = RS_ESCAPE_SKIPPED + 1 };
 
@@ -236,9 +237,9 @@ void report_escapes_words(FILE *out, const struct rs_escape *rows, unsigned coun
 
 	add_up(rows, count, sums);
 	html_format(out,
-	            "%u attempts to do what the boundary forbids, or to break what it "
+	            "%u attempt%s to do what the boundary forbids, or to break what it "
 	            "promises: ",
-	            count);
+	            count, units_s(count));
 	write_sums(out, sums);
 	fputs(".", out);
 }
@@ -255,7 +256,7 @@ void report_escapes(FILE *out, const struct rs_escape *rows, unsigned count)
 		return;
 	add_up(rows, count, sums);
 	fputs("<section class=\"long\">\n<h2>Escapes tried</h2>\n<p>", out);
-	html_format(out, "%u attempts: ", count);
+	html_format(out, "%u attempt%s: ", count, units_s(count));
 	write_sums(out, sums);
 	fputs(".</p>\n<p class=\"note\">", out);
 	html_format(

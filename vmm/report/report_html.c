@@ -126,7 +126,31 @@ static const struct rs_record *find_record(const struct report_html_input *in, c
 	return NULL;
 }
 
-/* What KPTI adds to the first thing that was measured in more than one mode. */
+static bool has_unit(const struct report_html_input *in, const char *unit)
+{
+	for (unsigned i = 0; i < in->report->record_count; i++) {
+		if (!strcmp(in->report->records[i].unit, unit))
+			return true;
+	}
+	return false;
+}
+
+/* Why this run's figures of time are not the hardware's; NULL: nothing speaks against them. */
+static const char *doubt(const struct report_html_input *in)
+{
+	const struct rs_stats *counts = in->report->counts;
+
+	if (has_unit(in, RECORD_INTERPRETED))
+		return "this KVM interprets ring 0, an instruction at a time";
+	if (has_unit(in, RECORD_EMULATED))
+		return "this CPU is emulated";
+	if (counts && (counts->quirk_syscall || counts->quirk_intn))
+		return "this KVM did not carry out every crossing itself";
+	return NULL;
+}
+
+/* What KPTI adds to the first thing that was measured in more than one mode; where the figures are
+ * not the hardware's, that instead: the first thing read must be true by itself. */
 static void say_cost(FILE *out, const struct report_html_input *in)
 {
 	for (unsigned i = 0; i < in->report->record_count; i++) {
@@ -142,6 +166,14 @@ static void say_cost(FILE *out, const struct report_html_input *in)
 
 			if (!on || strcmp(on->unit, off->unit) != 0)
 				continue;
+			if (doubt(in) && strcmp(off->unit, RECORD_INSTRUCTIONS) != 0) {
+				html_format(out,
+				            "What KPTI costs on hardware this run cannot tell: %s, "
+				            "and its figures are not the hardware's.",
+				            doubt(in));
+				fputs("</li>\n<li>", out);
+				return;
+			}
 			if (!said)
 				html_format(out, "%s costs %s %s without KPTI", off->name,
 				            svg_number(number[0], record_value(off)), off->unit);
@@ -164,21 +196,24 @@ static void say_spaces(FILE *out, const struct report_html_input *in)
 	char kernel[UNITS_SIZE], user[UNITS_SIZE];
 
 	if (!in->report->noted)
-		html_format(out, "The guest has one root, which maps %s pages of the kernel half.",
-		            units_count(kernel, spaces->kernel_half[SPACE_KERNEL]));
+		html_format(out, "The guest has one root, which maps %s page%s of the kernel half.",
+		            units_count(kernel, spaces->kernel_half[SPACE_KERNEL]),
+		            units_s(spaces->kernel_half[SPACE_KERNEL]));
 	else if (!spaces->known[SPACE_USER])
 		html_format(
 		    out,
-		    "One root served both rings at the end: ring 3's tables map %s pages of "
+		    "One root served both rings at the end: ring 3's tables map %s page%s of "
 		    "the kernel half, guarded by the U/S bit alone.",
-		    units_count(kernel, spaces->kernel_half[SPACE_KERNEL]));
+		    units_count(kernel, spaces->kernel_half[SPACE_KERNEL]),
+		    units_s(spaces->kernel_half[SPACE_KERNEL]));
 	else
 		html_format(
 		    out,
-		    "With KPTI on, ring 3 runs on tables that map %s of the %s pages of the "
+		    "With KPTI on, ring 3 runs on tables that map %s of the %s page%s of the "
 		    "kernel half; the rest is not there to be read, whatever a CPU leaks.",
 		    units_count(user, spaces->kernel_half[SPACE_USER]),
-		    units_count(kernel, spaces->kernel_half[SPACE_KERNEL]));
+		    units_count(kernel, spaces->kernel_half[SPACE_KERNEL]),
+		    units_s(spaces->kernel_half[SPACE_KERNEL]));
 }
 
 static void write_words(FILE *out, const struct report_html_input *in)
@@ -190,18 +225,19 @@ static void write_words(FILE *out, const struct report_html_input *in)
 
 	stats_times(r->stats, &times);
 	fputs("<ul class=\"words\">\n<li>", out);
-	html_format(out, "%s of the time was the guest's; the VMM took %s to serve %s exits.",
+	html_format(out, "%s of the time was the guest's; the VMM took %s to serve %s exit%s.",
 	            units_share(buf[0], times.guest_ns, times.run_ns),
-	            units_time(buf[1], times.vmm_ns), units_count(buf[2], times.exits));
+	            units_time(buf[1], times.vmm_ns), units_count(buf[2], times.exits),
+	            units_s(times.exits));
 	fputs("</li>\n<li>", out);
 	if (counts) {
 		html_format(out,
-		            "Ring 3 went into ring 0 %s times: %s by SYSCALL, %s by INT 0x80, ",
-		            units_count(buf[0], crossings(counts)),
+		            "Ring 3 went into ring 0 %s time%s: %s by SYSCALL, %s by INT 0x80, ",
+		            units_count(buf[0], crossings(counts)), units_s(crossings(counts)),
 		            units_count(buf[1], counts->syscall64 + counts->syscall32),
 		            units_count(buf[2], counts->int80));
-		html_format(out, "%s by exceptions, without leaving the guest for it.",
-		            units_count(buf[3], exceptions(counts)));
+		html_format(out, "%s by exception%s, without leaving the guest for it.",
+		            units_count(buf[3], exceptions(counts)), units_s(exceptions(counts)));
 		fputs("</li>\n<li>", out);
 	}
 	say_cost(out, in);
@@ -215,9 +251,10 @@ static void write_words(FILE *out, const struct report_html_input *in)
 	if (in->report->trace_dropped || in->report->trace_lost) {
 		fputs("<li>", out);
 		html_format(out,
-		            "The trace %s is not complete: %s events were dropped at its limit, %s "
+		            "The trace %s is not complete: %s event%s dropped at its limit, %s "
 		            "did not get into the guest's ring.",
 		            in->report->trace_file, units_count(buf[0], in->report->trace_dropped),
+		            in->report->trace_dropped == 1 ? " was" : "s were",
 		            units_count(buf[1], in->report->trace_lost));
 		fputs("</li>\n", out);
 	}
@@ -407,15 +444,6 @@ static void write_published(FILE *out, const struct report_html_input *in)
 	}
 	if (any)
 		fputs("</table>\n", out);
-}
-
-static bool has_unit(const struct report_html_input *in, const char *unit)
-{
-	for (unsigned i = 0; i < in->report->record_count; i++) {
-		if (!strcmp(in->report->records[i].unit, unit))
-			return true;
-	}
-	return false;
 }
 
 /* What a figure is not, and what holds all the same; once for each section. */
@@ -727,7 +755,7 @@ static void write_machine(FILE *out, const struct report_input *in)
 	snprintf(text, sizeof(text),
 	         "%u CPU%s, %s of RAM, %" PRIu32 "-level paging, %" PRIu32
 	         "-bit physical addresses",
-	         in->cpu_count, in->cpu_count == 1 ? "" : "s", units_bytes(buf, in->options->mem),
+	         in->cpu_count, units_s(in->cpu_count), units_bytes(buf, in->options->mem),
 	         in->levels, host->maxphyaddr);
 	write_fact(out, "virtual machine", text);
 	snprintf(text, sizeof(text), "--pti %s%s%s; at the start KPTI was %s",

@@ -51,9 +51,9 @@ void torture_progress(struct torture *t, bool last)
 	if (since < EVERY_NS)
 		return;
 	t->progress = now;
-	fprintf(stderr, "\r\033[K%" PRIu64 " rounds, %" PRIu64 " failed, %ld s: %s, KPTI %s",
-	        t->rounds, t->failure_count, (long)(now.tv_sec - t->began.tv_sec), t->crossing.name,
-	        pti_name(t->crossing.mode));
+	fprintf(stderr, "\r\033[K%" PRIu64 " round%s, %" PRIu64 " failed, %ld s: %s, KPTI %s",
+	        t->rounds, units_s(t->rounds), t->failure_count,
+	        (long)(now.tv_sec - t->began.tv_sec), t->crossing.name, pti_name(t->crossing.mode));
 	fflush(stderr);
 }
 
@@ -222,18 +222,18 @@ static void print_text(FILE *out, const struct torture *t, bool color)
 	        style.end);
 	print_rows(out, t, &style);
 	fprintf(out,
-	        "  %" PRIu64 " rounds in %.1f s: %" PRIu64 " with one event, %" PRIu64
+	        "  %" PRIu64 " round%s in %.1f s: %" PRIu64 " with one event, %" PRIu64
 	        " with one in the handling of another, %s%" PRIu64 " failed%s\n",
-	        t->rounds, t->seconds, single, nested, t->failure_count ? style.bad : style.good,
-	        t->failure_count, style.end);
+	        t->rounds, units_s(t->rounds), t->seconds, single, nested,
+	        t->failure_count ? style.bad : style.good, t->failure_count, style.end);
 	if (t->late)
 		print_late(out, t);
 	if (t->early)
 		fprintf(out,
 		        "  %" PRIu64
-		        " interrupts came right behind STI: this processor forgets at an "
+		        " interrupt%s came right behind STI: this processor forgets at an "
 		        "exit that it holds them back\n",
-		        t->early);
+		        t->early, units_s(t->early));
 	sum(t, true, &count, &hit);
 	fprintf(out, "\n%sCoverage  %zu of %zu instructions of the entry text were hit%s\n",
 	        style.head, hit, count, style.end);
@@ -250,8 +250,9 @@ static void print_text(FILE *out, const struct torture *t, bool color)
 	for (size_t i = 0; i < t->failure_count && i < TORTURE_FAILURES; i++)
 		print_failure(out, &t->failures[i], &style);
 	if (t->failure_count > TORTURE_FAILURES)
-		fprintf(out, "\n... and %" PRIu64 " failures more\n",
-		        t->failure_count - TORTURE_FAILURES);
+		fprintf(out, "\n... and %" PRIu64 " failure%s more\n",
+		        t->failure_count - TORTURE_FAILURES,
+		        units_s(t->failure_count - TORTURE_FAILURES));
 }
 
 /* ---- For a program --------------------------------------------------------------------------- */

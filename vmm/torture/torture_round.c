@@ -173,6 +173,7 @@ static enum where run_on(struct torture *t)
 			break;
 		case DEBUG_ENDED:
 		case DEBUG_FAILED:
+		case DEBUG_IDLE:
 		case DEBUG_NO_RING3:
 			return LOST;
 		}

@@ -38,11 +38,11 @@ static uint64_t guest_ahead(const struct vcpu *vcpu)
 	return ahead;
 }
 
-/* RAM for the rings, from the end of what is the guest's, and the guest is told. */
+/* RAM for the rings, from the end of what is the guest's below RS_HOLE, and the guest is told. */
 static void take_rings(struct machine *machine, struct trace_start *start)
 {
 	struct rs_boot *page = machine->boot.page;
-	const uint64_t free = machine->memory.size - machine->boot.next_frame;
+	const uint64_t free = machine->memory.low_end - machine->boot.next_frame;
 
 	start->ring_size = trace_ring_size(machine->memory.size, start->cpus);
 	if (start->ring_size * start->cpus > free / 2)

@@ -478,18 +478,19 @@ static void say_missing(const struct trace *trace, const char *path)
 
 	if (trace->file.dropped)
 		message_error(
-		    "trace %s: %s events dropped: it reached its limit of %s; a larger one is "
+		    "trace %s: %s event%s dropped: it reached its limit of %s; a larger one is "
 		    "--trace-limit's to give",
-		    path, units_count(dropped, trace->file.dropped),
+		    path, units_count(dropped, trace->file.dropped), units_s(trace->file.dropped),
 		    units_bytes(limit, trace->file.limit));
 	if (trace->lost)
 		message_error(
-		    "trace %s: %s events lost: between two exits the guest noted more than its "
+		    "trace %s: %s event%s lost: between two exits the guest noted more than its "
 		    "ring holds",
-		    path, units_count(lost, trace->lost));
+		    path, units_count(lost, trace->lost), units_s(trace->lost));
 	if (trace->bad)
-		message_error("trace %s: %s records of the guest made no sense and were left out",
-		              path, units_count(lost, trace->bad));
+		message_error("trace %s: %s record%s of the guest made no sense and %s left out",
+		              path, units_count(lost, trace->bad), units_s(trace->bad),
+		              trace->bad == 1 ? "was" : "were");
 }
 
 bool trace_close(struct trace *trace, const char *path, const char *end)
