@@ -115,7 +115,7 @@ refused "an output that is a folder" 125 'empty: cannot write: Is a directory' -
 refused "an output that is a pipe" 125 'fifo: a box brings out files' --trace fifo guest.elf
 refused "an output with a colon" 125 'a:b: .*colon' --trace a:b guest.elf
 refused "--gdb with a port to be chosen" 2 '--gdb 0: .*must be chosen' --gdb 0 guest.elf
-refused "--gdb for other machines" 2 '--gdb 0.0.0.0:99: .*127.0.0.1 only' --gdb 0.0.0.0:99 guest.elf
+refused "--gdb for other machines" 2 '--gdb any:0.0.0.0:99: .*127.0.0.1 only' --gdb any:0.0.0.0:99 guest.elf
 
 VMM=$work/tree/build/vmm vmm --box intel --gdb 1234 guest.elf
 expect "--gdb into the Intel box" 2 '--gdb 1234: there is no way into the Intel box'
