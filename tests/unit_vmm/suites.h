@@ -19,6 +19,7 @@ Suite *html_suite(void);
 Suite *look_suite(void);
 Suite *core_suite(void);
 Suite *torture_suite(void);
+Suite *outfile_suite(void);
 Suite *cpuid_suite(void);
 
 /* Writes a small ELF file with a symbol "start" at ffffffff80008000; its path, to be unlinked. */

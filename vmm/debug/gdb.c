@@ -776,13 +776,6 @@ static void serve(struct gdb *gdb)
 	}
 }
 
-/* Somebody wants the VMM to end while the guest stands still. */
-static void end_by_signal(struct machine *machine)
-{
-	machine->outcome.signal = stop_requested();
-	machine_end(machine, stop_requested() == SIGALRM ? END_TIMEOUT : END_SIGNAL);
-}
-
 static void run_session(struct gdb *gdb)
 {
 	struct machine *machine = gdb->machine;
@@ -795,7 +788,7 @@ static void run_session(struct gdb *gdb)
 	if (!debug_detach(&gdb->debug))
 		machine_end(machine, END_VMM_FAILED);
 	if (machine->outcome.reason == END_RUNNING && stop_requested())
-		end_by_signal(machine);
+		run_end_stopped(machine);
 }
 
 void gdb_run(struct machine *machine, const char *address)
@@ -812,7 +805,7 @@ void gdb_run(struct machine *machine, const char *address)
 	    debug_attach(&gdb->debug, machine))
 		run_session(gdb);
 	else if (stop_requested())
-		end_by_signal(machine);
+		run_end_stopped(machine);
 	else
 		machine_end(machine, END_VMM_FAILED);
 	gdb_line_close(&gdb->line);

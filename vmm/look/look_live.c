@@ -13,6 +13,7 @@
 #include "vmm/machine.h"
 #include "vmm/message.h"
 #include "vmm/outfile.h"
+#include "vmm/stop.h"
 #include "vmm/explain/symbols.h"
 
 /* What is kept between the looks. */
@@ -130,15 +131,6 @@ static bool look_at_last(const struct cpu *cpu, const char *when)
 	return look_now(cpu->machine, &moment);
 }
 
-/* SIGQUIT ends the run in the way SIGTERM does. */
-static void catch_quit(void)
-{
-	struct sigaction action;
-
-	if (sigaction(SIGTERM, NULL, &action) == 0)
-		sigaction(SIGQUIT, &action, NULL);
-}
-
 bool look_live_begin(struct machine *machine)
 {
 	const struct options *options = machine->options;
@@ -149,14 +141,13 @@ bool look_live_begin(struct machine *machine)
 	machine->look_live = calloc(1, sizeof(*machine->look_live));
 	if (!machine->look_live)
 		return message_error("no memory");
+	/* A shell's background has it ignored. */
+	if (options->core)
+		stop_catch(SIGQUIT);
 	if (request->walk_count)
 		machine->look_live->symbols = symbols_read(machine->image.path);
 	if (!look_request_check(request, &machine->look_live->symbols))
 		return false;
-	if (options->core && !outfile_check(options->core))
-		return false;
-	if (options->core)
-		catch_quit();
 	return !look_request_asks(request) || request->at != LOOK_AT_BOOT ||
 	       look_at_last(&machine->cpus[0], "at boot");
 }
@@ -272,7 +263,7 @@ static bool write_core(struct machine *machine, const struct look_moment *moment
 		    take_other_cpu(&vcpus[n], &fpu[n], &contents.fpu[n], &machine->cpus[i]))
 			contents.vcpu_count++;
 	}
-	if (!core_write(machine->options->core, &contents))
+	if (!core_write(&machine->outputs.core, &contents))
 		return false;
 	if (!machine->options->quiet)
 		message_error("core written to %s; look at it with: vmm --inspect-core %s %s",

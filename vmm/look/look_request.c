@@ -9,6 +9,7 @@
 #include "vmm/look/look_json.h"
 #include "vmm/look/mapping.h"
 #include "vmm/message.h"
+#include "vmm/output.h"
 
 bool look_request_walk(struct look_request *request, const char *word)
 {
@@ -129,7 +130,7 @@ enum look_answer look_request_answer(FILE *out, const struct look_request *reque
 	free(a);
 	if (fflush(out) != 0 || ferror(out)) {
 		message_error("cannot write what --walk, --map and --audit found: %s",
-		              strerror(errno));
+		              out == stdout ? output_why(&output_stdout) : strerror(errno));
 		return LOOK_FAILED;
 	}
 	return answer;
