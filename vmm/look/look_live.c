@@ -16,8 +16,12 @@
 #include "vmm/stop.h"
 #include "vmm/explain/symbols.h"
 
+/* What looking may take once somebody wants the VMM to stop. */
+#define PATIENCE_NS UINT64_C(400000000)
+
 /* What is kept between the looks. */
 struct look_live {
+	uint64_t began; /* the look that is under way, on stop_now's clock */
 	struct symbols symbols;
 	uint64_t marks; /* seen so far */
 	bool looked;
@@ -36,6 +40,18 @@ static bool translate(void *ctx, uint64_t va, uint64_t *pa)
 		return false;
 	*pa = translation.physical_address;
 	return true;
+}
+
+/* What is looked at when time has run out is looked at all the same, but not for long. */
+static bool give_up(void *ctx)
+{
+	const struct look_live *live = ctx;
+	uint64_t since;
+
+	if (!stop_requested())
+		return false;
+	since = stop_requested_at() > live->began ? stop_requested_at() : live->began;
+	return stop_now() - since > PATIENCE_NS;
 }
 
 static void take_segments(struct look_moment *moment, const struct image *image)
@@ -74,6 +90,8 @@ static void take_moment(struct look_moment *moment, const struct cpu *cpu,
 	    .kernel_cr3 = machine->image.noted ? call->kernel_cr3 : 0,
 	    .user_cr3 = machine->image.noted ? call->user_cr3 : 0,
 	    .symbols = &machine->look_live->symbols,
+	    .give_up = give_up,
+	    .give_up_ctx = machine->look_live,
 	};
 	snprintf(moment->when, sizeof(moment->when), "%s", when);
 	take_segments(moment, &machine->image);
@@ -113,6 +131,7 @@ static bool look_now(struct machine *machine, const struct look_moment *moment)
 	enum look_answer answer;
 
 	machine->look_live->looked = true;
+	machine->look_live->began = stop_now();
 	/* What the guest said before belongs before it. */
 	if (machine->console.failed || !console_flush(&machine->console))
 		return false;

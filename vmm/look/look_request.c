@@ -86,11 +86,18 @@ static bool answer_map(struct answering *a)
 
 static bool answer_audit(struct answering *a)
 {
+	bool good = true;
+
 	audit_make(&a->audit, &a->look, &a->places);
 	if (a->json)
-		return look_json_write(a->out, audit_json(&a->look, &a->audit));
-	audit_print(a->out, &a->look, &a->audit, a->color);
-	return true;
+		good = look_json_write(a->out, audit_json(&a->look, &a->audit));
+	else
+		audit_print(a->out, &a->look, &a->audit, a->color);
+	if (a->audit.late)
+		good = message_error("--audit: it was time to stop before %u of its rules were "
+		                     "answered",
+		                     a->audit.late);
+	return good;
 }
 
 /* All of it, whatever fails on the way. */
