@@ -499,7 +499,7 @@ static bool read_program_headers(struct image *image, const Elf64_Ehdr *e, uint6
 
 bool image_open(struct image *image, const char *path, uint64_t ram_size)
 {
-	Elf64_Ehdr header;
+	Elf64_Ehdr header = {0};
 
 	*image = IMAGE_CLOSED;
 	image->path = path;

@@ -229,12 +229,12 @@ static int open_new(struct outfile *out)
 	if (out->former < 0)
 		return fd;
 	if (fd < 0) {
-		out->in_place = true;
+		out->kept = errno;
 		return open_elsewhere();
 	}
 	/* Whose it was it must be again, and nobody may read it who could not before. */
 	if (fchown(fd, out->status.st_uid, out->status.st_gid) < 0 || fchmod(fd, mode_of(out)) < 0)
-		out->in_place = true;
+		out->kept = errno;
 	return fd;
 }
 
@@ -462,8 +462,8 @@ static const char *restore(struct outfile *out, int backup)
 }
 
 /* The file keeps its name, and what it holds becomes another: what it held is kept until that has
- * succeeded.  `why` it cannot be replaced. */
-static bool overwrite(struct outfile *out, int why)
+ * succeeded. */
+static bool overwrite(struct outfile *out)
 {
 	const int old = open(out->target, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	int backup = old >= 0 && out->status.st_size ? open_elsewhere() : -1;
@@ -492,29 +492,41 @@ static bool overwrite(struct outfile *out, int why)
 	if (old >= 0)
 		close(old);
 	if (good)
-		message_error("%s: written in place: it cannot be replaced%s%s", out->path,
-		              why ? ": " : "", why ? strerror(why) : "");
+		message_error("%s: written in place: it cannot be replaced: %s", out->path,
+		              strerror(out->kept));
 	return good;
+}
+
+/* The new file takes the place of what is there, or what it holds does. */
+static bool put(struct outfile *out)
+{
+	if (!out->kept && replace(out))
+		return true;
+	if (!out->kept)
+		out->kept = errno;
+	/* What is there no more, nobody would find. */
+	if (out->former >= 0 && is_still(out->target, &out->status))
+		return overwrite(out);
+	return message_error("%s: cannot write: %s", out->path, strerror(out->kept));
+}
+
+/* Some file systems say only here that there was no room. */
+static bool close_written(struct outfile *out)
+{
+	const int fd = out->output.fd;
+
+	out->output.fd = -1;
+	return close(fd) == 0 || message_error("%s: cannot write: %s", out->path, strerror(errno));
 }
 
 bool outfile_commit(struct outfile *out)
 {
 	bool good = fflush(out->stream) == 0 && !out->output.error;
 
-	if (!good) {
+	if (!good)
 		message_error("%s: cannot write: %s", out->path, output_why(&out->output));
-	} else if (out->target && (out->in_place || !replace(out))) {
-		const int why = out->in_place ? 0 : errno;
-
-		good = out->former >= 0
-		           ? overwrite(out, why)
-		           : message_error("%s: cannot write: %s", out->path, strerror(why));
-	} else if (!out->target) {
-		/* Some file systems say only here that there was no room. */
-		good = close(out->output.fd) == 0 ||
-		       message_error("%s: cannot write: %s", out->path, strerror(errno));
-		out->output.fd = -1;
-	}
+	else
+		good = out->target ? put(out) : close_written(out);
 	forget(out);
 	return good;
 }

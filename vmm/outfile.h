@@ -44,7 +44,7 @@ struct outfile {
 	const char *path; /* as it was given; the caller's */
 	char *target;     /* the file to replace, an absolute path; owned; NULL: written at once */
 	char *temp;       /* the name that the new file has until then, if it has one; owned */
-	bool in_place;    /* it is known that target cannot be replaced */
+	int kept;         /* why target cannot be replaced (errno); 0: so far nothing is known */
 	bool own;         /* one of the descriptors that we were started with */
 	int former;       /* target, open for writing; -1: there is none */
 	struct stat status;   /* of what is there; st_nlink 0: nothing */

@@ -20,23 +20,28 @@ struct output output_stderr = {.fd = STDERR_FILENO, .waits = true};
 /* Of what all outputs together may wait once a stop is requested. */
 static int64_t patience_ns = INT64_C(1000000) * OUTPUT_PATIENCE_MS;
 
-/* Until there is room, a signal came, or patience is at an end: only then false. */
+/* Until there is room, or a signal came while nobody wants to stop.  False: patience is at an end.
+ */
 static bool wait_for_room(int fd)
 {
 	struct pollfd wanted = {.fd = fd, .events = POLLOUT};
-	int64_t left = __atomic_load_n(&patience_ns, __ATOMIC_RELAXED);
-	uint64_t began;
-	int ready;
+	int ready = -1;
 
 	/* A request that comes just before poll comes again (vmm/stop.h). */
 	if (!stop_requested())
 		return poll(&wanted, 1, -1) != 0;
-	began = stop_now();
-	ready = poll(&wanted, 1, left > 0 ? (int)(left / 1000000) : 0);
-	if (ready > 0 && wanted.revents)
-		return true;
-	__atomic_sub_fetch(&patience_ns, (int64_t)(stop_now() - began), __ATOMIC_RELAXED);
-	return ready < 0;
+	while (ready < 0) {
+		const int64_t left = __atomic_load_n(&patience_ns, __ATOMIC_RELAXED);
+		const uint64_t began = stop_now();
+
+		ready = poll(&wanted, 1, left > 0 ? (int)(left / 1000000) : 0);
+		if (ready < 0 && errno != EINTR)
+			return true; /* the write will say it */
+		if (ready <= 0)
+			__atomic_sub_fetch(&patience_ns, (int64_t)(stop_now() - began),
+			                   __ATOMIC_RELAXED);
+	}
+	return ready > 0;
 }
 
 /* How many bytes to write now; 0: they cannot go out.  Once there is a request a write must not

@@ -140,6 +140,12 @@ else
 	skip "a mounted file" "needs root and mount namespaces"
 fi
 
+mkdir gone
+(sleep 0.4 && rm -r gone) &
+vmm --quiet --timeout 1.2 --stats-file gone/new "$spin"
+expect "a folder that goes away" 124 'gone/new: cannot write: No such file'
+wait
+
 # ---- Writing fails --------------------------------------------------------------------------------------
 
 # Through a pipe, which may grow.
@@ -194,6 +200,18 @@ began=$(ms)
 timeout 20 "$VMM" --quiet --timeout 1 --inspect all "$guest" -- tour 100000 > out 2> stalled
 is "standard error whose reader stalls" $? 124
 in_time "... in time" 900 2500 "$began"
+"$VMM" "$hello" > stalled 2> err & # it has ended, and its report waits
+pid=$!
+sleep 1
+began=$(ms)
+kill -TERM $pid
+wait $pid
+status=$?
+expect "SIGTERM when the report waits for its reader" 143 'nobody reads'
+in_time "... in time" 0 1000 "$began"
+timeout 20 "$VMM" --quiet --cpus 2 --timeout 1 --trace stalled "$guest" -- processes 100000 10 > out 2> err
+status=$?
+expect "two CPUs, and nobody reads" 124 'stalled: cannot write: nobody reads it'
 timeout 20 "$VMM" --timeout 20 "$flood" > stalled 2> err &
 pid=$!
 sleep 1
@@ -259,17 +277,17 @@ for signal in 1 2 3 10 12 13 14 15 26 27 29 30; do
 done
 no_temps "no signal leaves anything behind"
 rm -f f t core
-silent=0 wrong=0
+silent=0 odd=0
 for n in $(seq 0 19); do
 	echo former > f
 	got=$(start "kill=0.00$((n / 2))=15" "$VMM" --quiet --stats none --report f "$spin")
 	case $got in
 	-15\ *) ;; # before main
 	143\ *) [[ $got == *SIGTERM* || $got == *"signal 15"* ]] || silent=$((silent + 1)) ;;
-	*) wrong=$((wrong + 1)) ;;
+	*) odd=$((odd + 1)) ;;
 	esac
 done
-is "SIGTERM in the first milliseconds: a status" $wrong 0
+is "SIGTERM in the first milliseconds: a status" $odd 0
 is "... and a message" $silent 0
 no_temps "... and nothing is left behind"
 got=$(start kill=0.5=9 "$VMM" --quiet --trace t --stats-file f --core core "$spin")
