@@ -174,6 +174,7 @@ in_time() {
 }
 mkfifo stalled
 exec 3<> stalled # opened for reading, never read
+head -c 65536 /dev/zero > stalled
 for o in trace inspect-file; do
 	began=$(ms)
 	case $o in
@@ -183,15 +184,10 @@ for o in trace inspect-file; do
 	expect "--$o whose reader stalls" 124 'stalled: cannot write: nobody reads it'
 	in_time "... in time" 900 2500 "$began"
 done
-exec 3<&-
-exec 3<> stalled
 began=$(ms)
 vmm --quiet --timeout 1 --core stalled "$spin"
 expect "--core whose reader stalls" 124 'stalled: cannot write: nobody reads it'
 in_time "... in time" 900 2500 "$began"
-exec 3<&-
-exec 3<> stalled
-head -c 65536 /dev/zero > stalled
 began=$(ms)
 vmm --quiet --timeout 1 --stats-file stalled "$hello"
 expect "a report whose reader stalls: the time runs out" 124 'stalled: cannot write: nobody reads it'
@@ -208,7 +204,7 @@ kill -TERM $pid
 wait $pid
 status=$?
 expect "SIGTERM when the report waits for its reader" 143 'nobody reads'
-in_time "... in time" 0 1000 "$began"
+in_time "... in time" 0 1500 "$began"
 timeout 20 "$VMM" --quiet --cpus 2 --timeout 1 --trace stalled "$guest" -- processes 100000 10 > out 2> err
 status=$?
 expect "two CPUs, and nobody reads" 124 'stalled: cannot write: nobody reads it'
