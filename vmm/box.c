@@ -14,7 +14,7 @@
 #include "vmm/loader.h"
 #include "vmm/message.h"
 #include "vmm/outcome.h"
-#include "vmm/outfile.h"
+#include "vmm/outputs.h"
 #include "vmm/place.h"
 
 /* ---- Words --------------------------------------------------------------------------------- */
@@ -107,7 +107,18 @@ static bool check_output(const char *path)
 		return message_error("%s: a box brings out files, and this is none: name a file, "
 		                     "or /dev/stdout",
 		                     path);
-	return outfile_check(path);
+	return true;
+}
+
+/* Whether the box's files could take their place here, and none is another one's. */
+static bool check_outputs(const struct options *options)
+{
+	struct outputs outputs;
+
+	if (!outputs_open(&outputs, options))
+		return false;
+	outputs_abandon(&outputs);
+	return true;
 }
 
 /* False after a message. */
@@ -223,7 +234,7 @@ static int run_kvmbox(struct words *words, const struct options *options)
 		return STATUS_VMM_FAILED;
 	}
 	add(words, "%s", kvmbox);
-	if (!check_guest(options) || !add_run(words, options))
+	if (!check_guest(options) || !add_run(words, options) || !check_outputs(options))
 		return STATUS_VMM_FAILED;
 	signal(SIGPIPE, SIG_DFL); /* ignored signals stay so in what is started */
 	fflush(NULL);

@@ -1,14 +1,13 @@
 #include "vmm/console.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "vmm/message.h"
-#include "vmm/stop.h"
+#include "vmm/output.h"
 #include "vmm/visible.h"
 
 void console_init(struct console *console)
@@ -20,53 +19,33 @@ void console_init(struct console *console)
 	console->used = 0;
 }
 
-/* Once somebody wants us to end, no write may wait for long: a second, and no more at a time than a
- * pipe with any room takes at once. */
-static size_t room(int fd, size_t count)
+static bool write_all(struct console *console, struct output *output, const char *bytes,
+                      size_t count)
 {
-	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+	size_t left;
 
-	if (!stop_requested())
-		return count;
-	if (poll(&poll_fd, 1, 1000) == 0)
-		return 0;
-	return count < PIPE_BUF ? count : PIPE_BUF;
-}
-
-static bool write_all(struct console *console, int fd, const char *bytes, size_t count)
-{
-	while (count && !console->failed) {
-		size_t now = room(fd, count);
-		ssize_t written = now ? write(fd, bytes, now) : 0;
-
-		if (written > 0) {
-			bytes += written;
-			count -= (size_t)written;
-		} else if (now == 0) {
-			console->failed = true;
-			message_error("nobody reads the guest's output: %zu bytes of it are lost",
-			              count);
-		} else if (errno != EINTR) {
-			console->failed = true;
-			message_error("cannot write the guest's output to standard %s: %s",
-			              fd == STDERR_FILENO ? "error" : "output", strerror(errno));
-		}
-	}
-	return !console->failed;
+	if (console->failed || output_write(output, bytes, count, &left))
+		return !console->failed;
+	console->failed = true;
+	if (output->error == ETIME)
+		return message_error("nobody reads the guest's output: %zu bytes of it are lost",
+		                     left);
+	return message_error("cannot write the guest's output to standard %s: %s",
+	                     output == &output_stderr ? "error" : "output", output_why(output));
 }
 
 /* As it is, or as a terminal may get it. */
-static bool put(struct console *console, int fd, const char *bytes, size_t count)
+static bool put(struct console *console, struct output *output, const char *bytes, size_t count)
 {
 	bool good = true;
 
-	if (!console->visible[fd])
-		return write_all(console, fd, bytes, count);
+	if (!console->visible[output->fd])
+		return write_all(console, output, bytes, count);
 	while (count && good) {
 		char text[1024];
 		size_t taken, size = visible(text, sizeof(text), bytes, count, &taken);
 
-		good = write_all(console, fd, text, size);
+		good = write_all(console, output, text, size);
 		bytes += taken;
 		count -= taken;
 	}
@@ -78,17 +57,17 @@ bool console_flush(struct console *console)
 	size_t used = console->used;
 
 	console->used = 0;
-	return put(console, STDOUT_FILENO, console->buffer, used);
+	return put(console, &output_stdout, console->buffer, used);
 }
 
 bool console_write(struct console *console, int fd, const char *bytes, size_t count)
 {
 	if (fd == STDERR_FILENO)
-		return console_flush(console) && put(console, fd, bytes, count);
+		return console_flush(console) && put(console, &output_stderr, bytes, count);
 	if (count > sizeof(console->buffer) - console->used && !console_flush(console))
 		return false;
 	if (count > sizeof(console->buffer))
-		return put(console, STDOUT_FILENO, bytes, count);
+		return put(console, &output_stdout, bytes, count);
 	memcpy(console->buffer + console->used, bytes, count);
 	console->used += count;
 	if (console->terminal && memchr(bytes, '\n', count))

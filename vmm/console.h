@@ -20,8 +20,7 @@ struct console {
 };
 
 void console_init(struct console *console);
-/* Bytes for file descriptor 1 or 2.  False after a message when they cannot go out; after a stop
- * request (vmm/stop.h) a reader has one second left to make room. */
+/* Bytes for file descriptor 1 or 2.  False after a message when they cannot go out (output.h). */
 bool console_write(struct console *console, int fd, const char *bytes, size_t count);
 /* Up to `count` bytes of standard input, as read(2) gives them: waits for the first one.  Bytes; 0
  * at the end, or for count 0; a negative errno value, -EINTR when a signal came and `given_up`,

@@ -6,16 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <gelf.h>
-#include <libelf.h>
+#include <elf.h>
 #include <sys/stat.h>
 
 #include "vmm/image_check.h"
 #include "vmm/message.h"
 
 enum {
-	MAX_HEADERS = 256,      /* program headers; ld makes a dozen */
-	MAX_NOTE_BYTES = 65536, /* one PT_NOTE segment */
+	MAX_HEADERS = 256, /* program headers; ld makes a dozen */
+	MAX_NOTES = 65536, /* in one PT_NOTE segment: what comes behind is not looked at */
 };
 
 /* ---- The file ------------------------------------------------------------------------------ */
@@ -138,9 +137,59 @@ static bool check_table(const struct image *image, const char *what, const char 
 	return true;
 }
 
-/* All of this before libelf sees the file: what libelf makes of a header that lies is not ours to
- * rely on. */
-static bool check_elf_header(struct image *image)
+/* Where the header has no room for how many sections there are, section 0 says it (gABI, "ELF
+ * Header").  False after a message. */
+static bool count_sections(const struct image *image, const Elf64_Ehdr *e, uint64_t *count,
+                           uint64_t *names)
+{
+	const bool in_table = e->e_shnum == 0 && e->e_shoff != 0;
+	Elf64_Shdr zero = {.sh_type = SHT_NULL};
+
+	*count = e->e_shnum;
+	*names = e->e_shstrndx;
+	if (!in_table && (e->e_shstrndx != SHN_XINDEX || e->e_shoff == 0))
+		return true;
+	if (!check_table(image, "section", "e_shoff", e->e_shoff, 1, sizeof(zero)) ||
+	    !read_at(image, &zero, sizeof(zero), e->e_shoff))
+		return false;
+	if (in_table && (zero.sh_type != SHT_NULL || zero.sh_size == 0))
+		return image_refuse(image, "ELF header",
+		                    "e_shoff is 0x%" PRIx64
+		                    " but e_shnum is 0, and no section 0 there has the number",
+		                    e->e_shoff);
+	if (in_table)
+		*count = zero.sh_size;
+	if (e->e_shstrndx == SHN_XINDEX)
+		*names = zero.sh_link;
+	return true;
+}
+
+/* Sections mean nothing to a loader, but a table that is not where the header says is a damaged
+ * file. */
+static bool check_sections(const struct image *image, const Elf64_Ehdr *e)
+{
+	static const char where[] = "ELF header";
+	uint64_t count, names;
+
+	if (e->e_shoff != 0 && e->e_shentsize != sizeof(Elf64_Shdr))
+		return image_refuse(image, where, "e_shentsize is %u: must be %zu", e->e_shentsize,
+		                    sizeof(Elf64_Shdr));
+	if (!count_sections(image, e, &count, &names))
+		return false;
+	/* What is larger than this is larger than any file, and does not overflow. */
+	if (count > UINT64_MAX / sizeof(Elf64_Shdr))
+		count = UINT64_MAX / sizeof(Elf64_Shdr);
+	if (count != 0 &&
+	    !check_table(image, "section", "e_shoff", e->e_shoff, count, sizeof(Elf64_Shdr)))
+		return false;
+	if (names != SHN_UNDEF && names >= count)
+		return image_refuse(
+		    image, where, "e_shstrndx is %" PRIu64 ": must be less than e_shnum, %" PRIu64,
+		    names, count);
+	return true;
+}
+
+static bool check_elf_header(struct image *image, Elf64_Ehdr *header)
 {
 	static const char where[] = "ELF header";
 	Elf64_Ehdr e = {0};
@@ -191,21 +240,10 @@ static bool check_elf_header(struct image *image)
 		                    "e_phoff is 0x%" PRIx64 ": lies in the ELF header itself",
 		                    e.e_phoff);
 
-	/* Sections mean nothing to a loader, but a table that is not where the header says is a
-	 * damaged file. */
-	if (e.e_shnum == 0 && e.e_shoff != 0)
-		return image_refuse(image, where, "e_shoff is 0x%" PRIx64 " but e_shnum is 0",
-		                    e.e_shoff);
-	if (e.e_shnum != 0 && e.e_shentsize != sizeof(Elf64_Shdr))
-		return image_refuse(image, where, "e_shentsize is %u: must be %zu", e.e_shentsize,
-		                    sizeof(Elf64_Shdr));
-	if (e.e_shnum != 0 &&
-	    !check_table(image, "section", "e_shoff", e.e_shoff, e.e_shnum, sizeof(Elf64_Shdr)))
+	if (!check_sections(image, &e))
 		return false;
-	if (e.e_shstrndx != SHN_UNDEF && e.e_shstrndx >= e.e_shnum)
-		return image_refuse(image, where, "e_shstrndx is %u: must be less than e_shnum, %u",
-		                    e.e_shstrndx, e.e_shnum);
 	image->entry = e.e_entry;
+	*header = e;
 	return true;
 }
 
@@ -332,8 +370,41 @@ static bool take_load(struct image *image, unsigned header, const Elf64_Phdr *p,
 
 /* ---- The note ------------------------------------------------------------------------------ */
 
-static bool take_note(struct image *image, unsigned header, const void *desc, const GElf_Nhdr *note)
+/* The notes of a segment, read in pieces: how long they are is the file's to say. */
+struct notes {
+	const struct image *image;
+	unsigned header;
+	uint64_t start, size; /* in the file */
+	uint64_t first;       /* what `bytes` begins with, from start */
+	size_t count;
+	uint8_t bytes[4096];
+};
+
+/* `size` bytes of the notes, at most a piece; NULL after a message. */
+static const void *notes_at(struct notes *notes, uint64_t at, size_t size)
 {
+	if (at < notes->first || at + size > notes->first + notes->count) {
+		const uint64_t left = notes->size - at;
+
+		notes->first = at;
+		notes->count = left < sizeof(notes->bytes) ? (size_t)left : sizeof(notes->bytes);
+		if (!read_at(notes->image, notes->bytes, notes->count, notes->start + at))
+			return NULL;
+	}
+	return notes->bytes + (at - notes->first);
+}
+
+/* The note at `at` has our name, whatever else it says of itself. */
+static bool take_note(struct image *image, struct notes *notes, uint64_t at, uint64_t desc,
+                      const Elf64_Nhdr *note)
+{
+	const unsigned header = notes->header;
+	const void *bytes;
+
+	if (note->n_namesz != sizeof(RS_NOTE_NAME))
+		return image_refuse_header(image, header,
+		                           RS_NOTE_NAME " note: n_namesz is %u: must be %zu",
+		                           note->n_namesz, sizeof(RS_NOTE_NAME));
 	if (image->noted)
 		return image_refuse_header(image, header,
 		                           "is the second with a " RS_NOTE_NAME " note");
@@ -345,87 +416,81 @@ static bool take_note(struct image *image, unsigned header, const void *desc, co
 		return image_refuse_header(image, header,
 		                           RS_NOTE_NAME " note: n_descsz is %u: must be %zu",
 		                           note->n_descsz, sizeof(struct rs_note));
-	memcpy(&image->note, desc, sizeof(image->note));
+	if (desc + sizeof(struct rs_note) > notes->size)
+		return image_refuse_header(image, header,
+		                           RS_NOTE_NAME " note at p_offset + 0x%" PRIx64
+		                                        ": n_namesz and n_descsz reach beyond "
+		                                        "p_filesz, 0x%" PRIx64,
+		                           at, notes->size);
+	bytes = notes_at(notes, desc, sizeof(image->note));
+	if (!bytes)
+		return false;
+	memcpy(&image->note, bytes, sizeof(image->note));
 	image->noted = true;
 	return true;
 }
 
-static bool take_notes(struct image *image, Elf *elf, unsigned header, const Elf64_Phdr *p)
+/* Looks for ours.  What others have written there, how they padded it and what comes behind it is
+ * nothing to us: where their notes make no sense there is none of ours behind them. */
+static bool take_notes(struct image *image, unsigned header, const Elf64_Phdr *p)
 {
-	if (p->p_filesz == 0)
-		return true;
-	if (!check_file_range(image, header, p))
+	static const char name[] = RS_NOTE_NAME;
+	const uint64_t align = p->p_align == 8 ? 8 : 4;
+	struct notes notes = {.image = image, .header = header, .start = p->p_offset};
+	Elf64_Nhdr note;
+	uint64_t at = 0, desc;
+
+	if (p->p_filesz != 0 && !check_file_range(image, header, p))
 		return false;
-	if (p->p_filesz > MAX_NOTE_BYTES)
-		return image_refuse_header(
-		    image, header, "p_filesz of the notes is 0x%" PRIx64 ": at most 0x%x are read",
-		    p->p_filesz, MAX_NOTE_BYTES);
-	if (p->p_align > 1 && p->p_align != 4 && p->p_align != 8)
-		return image_refuse_header(
-		    image, header, "p_align of the notes is 0x%" PRIx64 ": must be 0, 1, 4 or 8",
-		    p->p_align);
+	notes.size = p->p_filesz;
+	for (unsigned i = 0; i < MAX_NOTES && at < notes.size; i++) {
+		const uint64_t left = notes.size - at;
+		const size_t head = sizeof(note) + sizeof(name);
+		const uint8_t *bytes;
 
-	Elf_Data *data = elf_getdata_rawchunk(elf, (int64_t)p->p_offset, p->p_filesz,
-	                                      p->p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
-
-	if (!data || !data->d_buf)
-		return image_refuse_header(image, header, "cannot read the notes: %s",
-		                           elf_errmsg(-1));
-
-	size_t offset = 0;
-
-	while (offset < data->d_size) {
-		const char *bytes = data->d_buf;
-		GElf_Nhdr note;
-		size_t name, desc;
-		size_t next = gelf_getnote(data, offset, &note, &name, &desc);
-
-		if (next == 0)
-			return image_refuse_header(
-			    image, header,
-			    "the note at p_offset + 0x%zx: n_namesz and n_descsz reach "
-			    "beyond p_filesz, 0x%" PRIx64,
-			    offset, p->p_filesz);
-		if (note.n_namesz == sizeof(RS_NOTE_NAME) &&
-		    memcmp(bytes + name, RS_NOTE_NAME, sizeof(RS_NOTE_NAME)) == 0 &&
-		    !take_note(image, header, bytes + desc, &note))
+		if (left < sizeof(note))
+			break;
+		bytes = notes_at(&notes, at, left < head ? (size_t)left : head);
+		if (!bytes)
 			return false;
-		offset = next;
+		memcpy(&note, bytes, sizeof(note));
+		desc = (at + sizeof(note) + note.n_namesz + align - 1) & ~(align - 1);
+		if (left >= head && note.n_namesz >= sizeof(name) &&
+		    memcmp(bytes + sizeof(note), name, sizeof(name)) == 0 &&
+		    !take_note(image, &notes, at, desc, &note))
+			return false;
+		at = (desc + note.n_descsz + align - 1) & ~(align - 1);
 	}
 	return true;
 }
 
-static bool read_program_headers(struct image *image, Elf *elf, uint64_t ram_size)
+static bool take_header(struct image *image, unsigned i, const Elf64_Phdr *p, uint64_t ram_size)
 {
-	size_t count;
-	const Elf64_Phdr *headers = elf64_getphdr(elf);
+	switch (p->p_type) {
+	case PT_LOAD:
+		return take_load(image, i, p, ram_size);
+	case PT_NOTE:
+		return take_notes(image, i, p);
+	case PT_INTERP:
+		return image_refuse_header(
+		    image, i, "is PT_INTERP: a dynamic linker is wanted; link with -static");
+	case PT_DYNAMIC:
+		return image_refuse_header(
+		    image, i, "is PT_DYNAMIC: relocation is wanted; link with -static -no-pie");
+	default: /* what a loader need not know, by the ABI */
+		return true;
+	}
+}
 
-	if (elf_getphdrnum(elf, &count) < 0 || !headers)
-		return image_refuse(image, "program headers", "cannot read them: %s",
-		                    elf_errmsg(-1));
-	for (unsigned i = 0; i < count; i++) {
-		const Elf64_Phdr *p = &headers[i];
+static bool read_program_headers(struct image *image, const Elf64_Ehdr *e, uint64_t ram_size)
+{
+	Elf64_Phdr headers[MAX_HEADERS];
 
-		switch (p->p_type) {
-		case PT_LOAD:
-			if (!take_load(image, i, p, ram_size))
-				return false;
-			break;
-		case PT_NOTE:
-			if (!take_notes(image, elf, i, p))
-				return false;
-			break;
-		case PT_INTERP:
-			return image_refuse_header(
-			    image, i,
-			    "is PT_INTERP: a dynamic linker is wanted; link with -static");
-		case PT_DYNAMIC:
-			return image_refuse_header(
-			    image, i,
-			    "is PT_DYNAMIC: relocation is wanted; link with -static -no-pie");
-		default: /* what a loader need not know, by the ABI */
-			break;
-		}
+	if (!read_at(image, headers, e->e_phnum * sizeof(headers[0]), e->e_phoff))
+		return false;
+	for (unsigned i = 0; i < e->e_phnum; i++) {
+		if (!take_header(image, i, &headers[i], ram_size))
+			return false;
 	}
 	if (image->count == 0)
 		return image_refuse(image, "program headers",
@@ -435,28 +500,14 @@ static bool read_program_headers(struct image *image, Elf *elf, uint64_t ram_siz
 
 /* ---- The interface ------------------------------------------------------------------------- */
 
-static bool read_elf(struct image *image, uint64_t ram_size)
-{
-	if (elf_version(EV_CURRENT) == EV_NONE)
-		return message_error("libelf: %s", elf_errmsg(-1));
-
-	Elf *elf = elf_begin(image->fd, ELF_C_READ, NULL);
-
-	if (!elf)
-		return message_error("%s: libelf: %s", image->path, elf_errmsg(-1));
-
-	bool good = read_program_headers(image, elf, ram_size);
-
-	elf_end(elf);
-	return good;
-}
-
 bool image_open(struct image *image, const char *path, uint64_t ram_size)
 {
+	Elf64_Ehdr header = {0};
+
 	*image = IMAGE_CLOSED;
 	image->path = path;
-	return open_file(image) && check_elf_header(image) && read_elf(image, ram_size) &&
-	       image_check(image);
+	return open_file(image) && check_elf_header(image, &header) &&
+	       read_program_headers(image, &header, ram_size) && image_check(image);
 }
 
 bool image_place(const struct image *image, const struct memory *memory)

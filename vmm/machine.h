@@ -14,6 +14,7 @@
 #include "vmm/memory.h"
 #include "vmm/options.h"
 #include "vmm/outcome.h"
+#include "vmm/outputs.h"
 #include "vmm/report/escapes.h"
 #include "vmm/report/records.h"
 #include "vmm/stats.h"
@@ -64,6 +65,8 @@ struct machine {
 	uint32_t pti_mode;    /* RS_PTI_*: what the guest starts in */
 
 	struct outcome outcome;
+	struct outputs outputs; /* open from before the guest runs until each is written */
+	bool lost;              /* what an option was to show is missing, which was said */
 	struct records records;
 	struct escapes escapes;
 	struct recorder *recorder; /* --trace, --report; NULL: neither was asked for */

@@ -17,7 +17,7 @@
 #include "vmm/machine.h"
 #include "vmm/message.h"
 #include "vmm/options.h"
-#include "vmm/outfile.h"
+#include "vmm/output.h"
 #include "vmm/probe/probe.h"
 #include "vmm/trace/recorder.h"
 #include "vmm/report/report_run.h"
@@ -25,12 +25,12 @@
 #include "vmm/stop.h"
 
 /* A standard stream that is closed must not become /dev/kvm: whatever is opened next takes its
- * number.  Opened the wrong way round, so that using it still fails. */
+ * number.  What takes its place can be neither read nor written, so that using it still fails. */
 static void hold_standard_streams(void)
 {
 	for (int fd = 0; fd <= 2; fd++) {
 		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
-			open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+			open("/", O_PATH);
 	}
 }
 
@@ -161,27 +161,42 @@ static void say_end(struct machine *machine)
 
 /* ---- The way of the data ------------------------------------------------------------------- */
 
+/* What is missing turns success into failure, and nothing else: a guest that failed is more to
+ * tell. */
+static int status_of_loss(int status)
+{
+	const int reason = stop_requested();
+
+	if (status != 0 || !reason)
+		return status != 0 ? status : STATUS_VMM_FAILED;
+	return reason == STOP_TIMEOUT ? STATUS_TIMEOUT : STATUS_SIGNAL + reason;
+}
+
 static int run(struct machine *machine, const struct options *options)
 {
 	/* Before the guest runs: a report that cannot be written is not worth the wait. */
-	if ((options->stats_file && !outfile_check(options->stats_file)) ||
-	    (options->report_file && !outfile_check(options->report_file)))
-		return STATUS_VMM_FAILED;
-	if (!machine_create(machine, options) ||
+	if (!outputs_open(&machine->outputs, options) || !machine_create(machine, options) ||
 	    !stop_install(machine->cpus[0].vcpu.run, options->timeout_ns) ||
 	    !look_live_begin(machine) || !recorder_start(machine))
 		return STATUS_VMM_FAILED;
 	run_guest(machine);
 	say_end(machine);
 
-	int status = outcome_status(&machine->outcome);
-
-	/* A missing report or a broken rule turns success into failure, and nothing else. */
+	const int status = outcome_status(&machine->outcome);
 	bool written = recorder_finish(machine);
 	bool looked = look_live_end(machine);
+	bool good = report_run(machine) && written && looked && !machine->lost;
 
-	if (!(report_run(machine) && written && looked) && status == 0)
-		status = STATUS_VMM_FAILED;
+	return good ? status : status_of_loss(status);
+}
+
+/* Nothing is written any more.  What nobody could be told makes no success either; but who closed
+ * standard error did not want to be told. */
+static int finish(int status)
+{
+	fflush(NULL);
+	if (output_stdout.error || (output_stderr.error && output_stderr.error != EBADF))
+		return status_of_loss(status);
 	return status;
 }
 
@@ -189,31 +204,34 @@ int main(int argc, char **argv)
 {
 	struct options options;
 
+	stop_begin();
 	hold_standard_streams();
-	signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write */
+	output_take_streams();
 	switch (options_parse(&options, argc, argv)) {
 	case OPTIONS_WRONG:
 		return STATUS_USAGE;
 	case OPTIONS_DONE:
-		return fflush(stdout) == 0 && !ferror(stdout) ? 0 : STATUS_VMM_FAILED;
+		return output_finish("this") ? 0 : STATUS_VMM_FAILED;
 	case OPTIONS_RUN:
 		break;
 	}
 	if (options.box != BOX_HERE && box_is_wanted(&options))
 		return box_run(&options);
 	if (options.probe)
-		return probe_main(&options);
+		return finish(probe_main(&options));
 	if (options.inspect_core)
-		return inspect_core_main(&options);
+		return finish(stop_limit(options.timeout_ns) ? inspect_core_main(&options)
+		                                             : STATUS_VMM_FAILED);
 
 	static struct machine machine; /* 20 KiB of which a run touches few pages */
 
 	int status = run(&machine, &options);
 
+	outputs_abandon(&machine.outputs);
+	status = finish(status);
 #ifndef RS_FREE_AT_EXIT
 	/* The kernel takes a VM and its memory back faster than the process itself could, one
 	 * munmap and close after the other: 45 of 1,730 us from start to exit. */
-	fflush(NULL);
 	_exit(status);
 #endif
 	look_live_free(&machine);

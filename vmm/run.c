@@ -14,10 +14,12 @@
 #include "vmm/stop.h"
 #include "vmm/threads.h"
 
-static bool end_stopped(struct machine *machine)
+bool run_end_stopped(struct machine *machine)
 {
-	machine->outcome.signal = stop_requested();
-	return machine_end(machine, stop_requested() == SIGALRM ? END_TIMEOUT : END_SIGNAL);
+	const int reason = stop_requested();
+
+	machine->outcome.signal = reason == STOP_TIMEOUT ? SIGALRM : reason;
+	return machine_end(machine, reason == STOP_TIMEOUT ? END_TIMEOUT : END_SIGNAL);
 }
 
 /* KVM_RUN came back without an exit: a signal, a mark that is due, or an error. */
@@ -38,7 +40,7 @@ static bool interrupted(struct cpu *cpu, int error)
 	}
 	/* Only now: a handler's immediate_exit may have been taken back above. */
 	if (stop_requested())
-		return end_stopped(machine);
+		return run_end_stopped(machine);
 	return !machine_is_called_back(machine);
 }
 
@@ -150,7 +152,7 @@ void run_guest(struct machine *machine)
 		return;
 	/* Output given up after a stop request does not change why the run ended. */
 	if (stop_requested())
-		end_stopped(machine);
+		run_end_stopped(machine);
 	else
 		machine_end(machine, END_VMM_FAILED);
 }

@@ -12,6 +12,8 @@ bool run_once(struct cpu *cpu);
 /* Lets it run, from the main thread: CPU 0 here and the others that were started in their threads,
  * until the run is over or CPU 0 has halted for ever. */
 void run_cpus(struct machine *machine);
+/* Ends the run for the stop request that there is (vmm/stop.h).  Always false, as machine_end. */
+bool run_end_stopped(struct machine *machine);
 /* Runs the guest until it ends, dies, or is stopped; machine->outcome says which.  No CPU runs any
  * more then, console output is flushed and the statistics are stopped. */
 void run_guest(struct machine *machine);

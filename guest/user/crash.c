@@ -10,6 +10,8 @@ void storm_again(void);
 /* Faults as fast as they come, for ever: #AC where the processor has it, else #DB. */
 static void storm(void)
 {
+	printf("storm: faults without end; --timeout, or Ctrl-C, ends them\n");
+	flush();
 	raw_syscall(RS_SYS_FAULT_HANDLER, (long)storm_again);
 	storm_again();
 }

@@ -191,6 +191,19 @@ def idents():
     changed_ident("abiversion", 8, 1, "EI_ABIVERSION is 1")
 
 
+def extended(room, count, names):
+    """Room for so many sections, with the numbers in section 0 (gABI, extended numbering)."""
+    f = plain()
+    f.blobs[0x4000] = struct.pack("<IIQQQQIIQQ", 0, 0, 0, 0, 0, count, names, 0, 0, 0).ljust(
+        room * 64, b"\0")
+    f.header.update(shoff=0x4000, shnum=0, shstrndx=0xFFFF)
+    return f
+
+
+def sections(count, names):
+    good(f"good-sections-{count}-{names}", extended(count, count, names))
+
+
 def elf_headers():
     changed_header("type-none", "e_type is 0", type=0)
     changed_header("type-rel", "e_type is 1 .*object file.*link", type=1)
@@ -221,6 +234,20 @@ def elf_headers():
                        shnum=1)
     changed_header("shnum-many", "e_shoff .*65535 section headers .*beyond", shoff=64, shnum=0xFFFF)
     changed_header("shnum-0", "e_shoff is 0x40 but e_shnum is 0", shoff=64)
+    changed_header("shstrndx-extended", "e_shstrndx is 65535: must be less than e_shnum, 0",
+                   shstrndx=0xFFFF)
+    sections(70000, 69999)
+    sections(70000, 1)
+    sections(3, 2)
+    for name, count, names, at, pattern in (
+            ("count", 70001, 1, 0x4000, "70001 section headers .*beyond"),
+            ("count-huge", (1 << 64) - 1, 1, 0x4000, "e_shoff .*beyond"),
+            ("count-0", 0, 1, 0x4000, "e_shoff is 0x4000 but e_shnum is 0"),
+            ("names", 70000, 70000, 0x4000, "e_shstrndx is 70000: must be less"),
+            ("place", 70000, 1, 0x4000 + 70000 * 64 - 63, "e_shoff .*beyond")):
+        f = extended(70000, count, names)
+        f.header["shoff"] = at
+        refused(f"sections-{name}", f, pattern)
     changed_header("shentsize-0", "e_shentsize is 0", shoff=64, shnum=1, shentsize=0)
     changed_header("shentsize-40", "e_shentsize is 40", shoff=64, shnum=1, shentsize=40)
     changed_header("shstrndx", "e_shstrndx is 1: must be less than e_shnum, 0", shstrndx=1)
@@ -366,29 +393,42 @@ def notes():
                 f"n_descsz is {size}: must be {len(desc)}")
     refused("note-twice", noted(note(desc) + note(desc)), "second")
     for size in (0x1000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF):
-        refused(f"note-namesz-{size:x}", noted(note(desc, namesz=size)), "n_namesz and n_descsz")
+        refused(f"note-namesz-{size:x}", noted(note(desc, namesz=size)),
+                f"n_namesz is {size}: must be 10")
         refused(f"note-descsz-lie-{size:x}", noted(note(desc, descsz=size)),
-                "n_namesz and n_descsz")
-    refused("note-rest", noted(note(desc) + b"\0\0\0\0"), "n_namesz and n_descsz")
+                f"n_descsz is {size}: must be {len(desc)}")
+    good("good-note-rest", noted(note(desc) + b"\0\0\0\0"))
+    good("good-note-odd-rest", noted(note(desc) + b"\xff"))
+    good("good-note-nonsense-behind", noted(note(desc) + b"\xff" * 40))
+    # A build id of five bytes, padded or not; names and types that nobody knows.
+    build_id = struct.pack("<III", 4, 5, 3) + b"GNU\0" + b"\1\2\3\4\5"
+    good("good-build-id-5", without_ringscope(build_id))
+    good("good-build-id-5-padded", without_ringscope(build_id + b"\0\0\0"))
+    good("good-build-id-5-first", noted(build_id + b"\0\0\0" + note(desc)))
+    good("good-note-others-nonsense", without_ringscope(b"\xff" * 64))
+    good("good-note-others-short", without_ringscope(b"\1"))
+    good("good-note-others-name", without_ringscope(note(b"", b"Ringscop", 1)))
+    good("good-note-behind-much", noted(note(bytes(100000), b"Other\0", 9) + note(desc)))
+    good("good-note-behind-many", noted(note(b"", b"Other\0", 9) * 10000 + note(desc)))
     f = noted()
     f.segments[1]["filesz"] -= 8
     refused("note-cut", f, "n_namesz and n_descsz")
     f = noted()
     f.segments[1]["filesz"] = 65537
     f.blobs[0x2000] = f.blobs[0x2000].ljust(65537, b"\0")
-    refused("note-big", f, "at most 0x10000 are read")
+    good("good-note-big", f)
     for align in (2, 16, 0x1000, 3):
         f = noted()
         f.segments[1]["align"] = align
-        refused(f"note-align-{align}", f, "p_align of the notes .*must be 0, 1, 4 or 8")
+        good(f"good-note-align-{align}", f)
     for offset in (0x2001, 1 << 63, (1 << 64) - 1):
         f = noted()
         f.segments[1]["offset"] = offset
         refused(f"note-offset-{offset:x}", f, "program header 1: .*beyond the end")
 
 
-def without_ringscope():
-    f = noted(note(b"\1\2\3", b"GNU\0", 3))
+def without_ringscope(notes=None):
+    f = noted(notes or note(b"\1\2\3", b"GNU\0", 3))
     f.segments[0]["vaddr"] = 0x100000
     f.header["entry"] = 0x100000
     return f

@@ -84,6 +84,13 @@ timeout 100 "$VMM" --quiet --stats json --stats-file "$work/plain.json" "$guest"
 inspect cpl-change,cr3-write,all,every=500 --stats json --stats-file "$work/inspected.json" -- tour 100
 is "counters and exits are the same as without" "$(counts "$work/inspected.json")" "$(counts "$work/plain.json")"
 
+inspect vector=77 -- crash none
+is "a condition that is never the case: the run ends as without" "$status" 2
+has "... and a message says so" "$(cat "$work/err")" "--inspect vector=77: was not the case in "
+timeout 60 "$VMM" --quiet --timeout 1 "$guest" -- crash storm > "$work/out" 2> "$work/err"
+is "crash storm ends with --timeout" $? 124
+has "... and says that it does not end by itself" "$(cat "$work/out")" "--timeout, or Ctrl-C, ends them"
+
 for when in '' nonsense vector=256 every=2 pc=a+b first; do
 	inspect "$when"
 	is "--inspect '$when' is refused" "$status" 2

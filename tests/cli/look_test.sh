@@ -145,6 +145,27 @@ if [ -e "$BUILD/tests/maze.elf" ]; then
 	expect "... and nobody else minds" 0
 fi
 
+if [ -e "$BUILD/tests/fractal.elf" ]; then
+	for t in 0.3 60; do
+		before=${EPOCHREALTIME/./}
+		vmm --quiet --mem 64M --map --audit --timeout $t "$BUILD/tests/fractal.elf"
+		took=$(((${EPOCHREALTIME/./} - before) / 1000))
+		if [ "$status" = 124 ]; then # a slow KVM
+			expect "tables that lead to themselves: --timeout $t ends the audit" 124 'time to stop'
+			verdict "... in time" "$([ $took -lt $((${t%.*} * 1000 + 2000)) ] && echo 1)" "$took ms"
+		else
+			expect "tables that lead to themselves: the audit ends, and says so" 125 '' 'BROKEN +bounded'
+		fi
+	done
+	"$VMM" --quiet --mem 64M --map --audit "$BUILD/tests/fractal.elf" > out 2> err &
+	sleep 0.1
+	kill $! 2> /dev/null
+	before=${EPOCHREALTIME/./}
+	wait $!
+	took=$(((${EPOCHREALTIME/./} - before) / 1000))
+	verdict "SIGTERM ends it in time" "$([ $took -lt 1500 ] && echo 1)" "$took ms"
+fi
+
 # ---- It changes nothing ---------------------------------------------------------------------------------
 
 crossings() { # FILE

@@ -189,7 +189,7 @@ vmm --report '' "$guest"
 expect "--report '' is refused" 2
 vmm --report /nonexistent/r.html "$guest"
 expect "a page that cannot be written ends it before the guest runs" 125 '/nonexistent/r.html'
-works "nothing is left behind" test -z "$(find . -name '*.tmp-*')"
+works "nothing is left behind" test -z "$(find . -name '.vmm-*')"
 
 # ---- In a browser --------------------------------------------------------------------------------
 

@@ -202,6 +202,6 @@ fi
 "$VMM" --quiet --trace >(cat > piped.json) "$BUILD/hello.elf" > out 2> err
 for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s piped.json ] && break; sleep 0.1; done
 check "a pipe takes it too" piped.json shape
-works "nothing is left behind" test -z "$(find . -name '*.tmp-*')"
+works "nothing is left behind" test -z "$(find . -name '.vmm-*')"
 
 finish

@@ -24,6 +24,7 @@ int main(void)
 	srunner_add_suite(runner, inspect_suite());
 	srunner_add_suite(runner, torture_suite());
 	srunner_add_suite(runner, visible_suite());
+	srunner_add_suite(runner, outfile_suite());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

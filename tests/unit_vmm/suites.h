@@ -20,6 +20,7 @@ Suite *look_suite(void);
 Suite *core_suite(void);
 Suite *torture_suite(void);
 Suite *visible_suite(void);
+Suite *outfile_suite(void);
 Suite *cpuid_suite(void);
 
 /* Writes a small ELF file with a symbol "start" at ffffffff80008000; its path, to be unlinked. */

@@ -621,6 +621,56 @@ START_TEST(mazes_end)
 }
 END_TEST
 
+static unsigned asked; /* KVM, or whether to give up */
+
+static bool translate_counting(void *ctx, uint64_t va, uint64_t *pa)
+{
+	struct pt_walk walk;
+
+	asked++;
+	pt_walk(ctx, va, &walk);
+	*pa = walk.pa;
+	return walk.mapped;
+}
+
+static bool give_up_soon(void *ctx)
+{
+	return ++asked > *(const unsigned *)ctx;
+}
+
+/* KVM_TRANSLATE is a system call, and a guest can make 2^35 pages of one frame. */
+START_TEST(kvm_is_asked_so_often)
+{
+	make_maze(0x104007);
+	asked = 0;
+	m->moment.translate = translate_counting;
+	m->moment.translate_ctx = &m->kernel;
+	ck_assert_ptr_nonnull(strstr(broken(), "bounded "));
+	ck_assert_uint_gt(asked, 1000);
+	ck_assert_uint_le(asked, 2 * 32768);
+}
+END_TEST
+
+/* Whenever it is time to stop: soon none is asked any more, and no rule is called kept that was not
+ * seen to be. */
+START_TEST(an_audit_is_given_up)
+{
+	static const unsigned after[] = {0, 1, 10, 1000, 5000};
+	unsigned limit = after[_i];
+
+	make_maze(0x104007);
+	asked = 0;
+	m->moment.give_up = give_up_soon;
+	m->moment.give_up_ctx = &limit;
+	broken();
+	ck_assert_uint_eq(asked, limit + 1);
+	ck_assert_uint_gt(audit.late, 0);
+	ck_assert_uint_le(audit.kept + audit.broken + audit.late, AUDIT_RULES);
+	if (limit < 2)
+		ck_assert_uint_eq(audit.kept, 0);
+}
+END_TEST
+
 START_TEST(a_table_that_is_its_own)
 {
 	uint64_t *root = memory_at(&m->memory, m->kernel.root, PAGE_SIZE);
@@ -650,6 +700,8 @@ Suite *look_suite(void)
 	tcase_add_test(tests, audit_of_what_is_right);
 	tcase_add_loop_test(tests, audit_of_what_is_wrong, 0, sizeof(breaks) / sizeof(breaks[0]));
 	tcase_add_loop_test(tests, mazes_end, 0, 4);
+	tcase_add_test(tests, kvm_is_asked_so_often);
+	tcase_add_loop_test(tests, an_audit_is_given_up, 0, 5);
 	tcase_add_test(tests, a_table_that_is_its_own);
 	suite_add_tcase(suite, tests);
 	return suite;

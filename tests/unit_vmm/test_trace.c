@@ -308,12 +308,12 @@ START_TEST(any_ring_gives_a_trace)
 	enum { TICKS_AN_EXIT = 10000, EXITS = 40 };
 	_Alignas(PAGE_SIZE) static uint8_t memory[3][RING_SIZE];
 	static struct trace trace;
+	struct outfile out;
 	struct rs_stats counts;
 	char path[] = "/tmp/trace_test.XXXXXX";
 	int fd = mkstemp(path);
 	uint64_t random = (uint64_t)_i + 1;
 	const struct trace_start start = {
-	    .path = path,
 	    .limit = 1 << 20,
 	    .guest = "<guest>",
 	    .cpus = 1 + (unsigned)_i % 3,
@@ -333,7 +333,8 @@ START_TEST(any_ring_gives_a_trace)
 	close(fd);
 	random_fill(&random, &counts, sizeof(counts));
 	memset(memory, 0, sizeof(memory));
-	ck_assert(trace_open(&trace, &start));
+	ck_assert(outfile_open(&out, path, OUTFILE_SHARED));
+	trace_begin(&trace, &out, &start);
 	for (uint64_t x = 0; x < EXITS; x++) {
 		const uint64_t entered = 1000 + x * TICKS_AN_EXIT;
 		const unsigned cpu = (unsigned)x % start.cpus;
@@ -367,7 +368,7 @@ START_TEST(any_ring_gives_a_trace)
 		                       .counts = &counts,
 		                   });
 	}
-	ck_assert(trace_close(&trace, path, "EXITED"));
+	ck_assert(trace_end(&trace, "EXITED"));
 	json = json_load_file(path, 0, &error);
 	ck_assert_msg(json, "%s", error.text);
 	json_array_foreach(json_object_get(json, "traceEvents"), i, event)

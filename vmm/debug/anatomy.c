@@ -1,6 +1,5 @@
 #include "vmm/debug/anatomy.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,32 +246,27 @@ static void set_titles(struct follower *f)
 	         f->finder.quirk ? "; this KVM does not enter ring 0 as the manuals say" : "");
 }
 
-static bool write_anatomy(struct follower *f)
+/* The guest runs on to its end also when it cannot be told. */
+static void write_anatomy(struct follower *f)
 {
 	const struct options *options = f->machine->options;
-	const char *path = options->inspect_file;
-	FILE *out = path ? fopen(path, "we") : stdout;
+	struct outfile *file = &f->machine->outputs.inspect;
+	FILE *out = file->stream ? file->stream : stdout;
 	const struct anatomy_words words = {
 	    .symbols = &f->symbols,
 	    .lines = &f->lines,
 	    .code = f->code,
-	    .color = path ? options->color == COLOR_ALWAYS : options_color(options, 1),
+	    .color = file->stream ? options->color == COLOR_ALWAYS : options_color(options, 1),
 	};
 
-	if (!out)
-		return message_error("--inspect-file %s: %s", path, strerror(errno));
 	console_flush(&f->machine->console);
 	set_titles(f);
 	if (options->look_json)
 		anatomy_print_json(out, &f->anatomy, &words);
 	else
 		anatomy_print(out, &f->anatomy, &words);
-
-	bool ok = fflush(out) == 0;
-
-	if (out != stdout)
-		ok = fclose(out) == 0 && ok;
-	return ok || message_error("--anatomy: cannot write: %s", strerror(errno));
+	if (!(file->stream ? outfile_commit(file) : output_finish("what --anatomy found")))
+		f->machine->lost = true;
 }
 
 static bool follow_and_write(struct follower *f)
@@ -280,8 +274,10 @@ static bool follow_and_write(struct follower *f)
 	const struct machine *machine = f->machine;
 	char excuse[160];
 
-	if (find_and_follow(f))
-		return write_anatomy(f);
+	if (find_and_follow(f)) {
+		write_anatomy(f);
+		return true;
+	}
 	if (machine->outcome.reason == END_EXITED || machine->outcome.reason == END_HALTED)
 		message_error("--anatomy %s: the guest ended without such a crossing with KPTI "
 		              "%s%s",

@@ -170,13 +170,6 @@ static void note_stop(struct gdb *gdb, const struct debug_stop *stop)
 	}
 }
 
-/* Somebody wants the VMM to end while the guest stands still. */
-static void end_by_signal(struct machine *machine)
-{
-	machine->outcome.signal = stop_requested();
-	machine_end(machine, stop_requested() == SIGALRM ? END_TIMEOUT : END_SIGNAL);
-}
-
 /* ---- Running
  * ------------------------------------------------------------------------------------- */
 
@@ -230,7 +223,7 @@ static struct debug_stop run_until_stop(struct gdb *gdb, bool step, uint64_t sta
 			stop = debug_continue(&gdb->debug);
 		/* Nothing will happen before gdb speaks or the VMM is to stop. */
 		if (stop.why == DEBUG_IDLE && !gdb_line_wait(&gdb->line)) {
-			end_by_signal(gdb->machine);
+			run_end_stopped(gdb->machine);
 			return (struct debug_stop){.why = DEBUG_ENDED};
 		}
 	} while (!done && (stop.why == DEBUG_INTERRUPTED || stop.why == DEBUG_STEPPED ||
@@ -909,7 +902,7 @@ static void run_session(struct gdb *gdb)
 	if (!debug_detach(&gdb->debug))
 		machine_end(machine, END_VMM_FAILED);
 	if (machine->outcome.reason == END_RUNNING && stop_requested())
-		end_by_signal(machine);
+		run_end_stopped(machine);
 }
 
 /* The guest by itself, at full speed, to its end or until the next gdb is there.  False: the run is
@@ -942,7 +935,7 @@ static void run_with_gdb(struct gdb *gdb)
 		if (gdb_line_is_called(&gdb->line))
 			run_session(gdb);
 		else if (!gdb_line_wait(&gdb->line))
-			end_by_signal(gdb->machine);
+			run_end_stopped(gdb->machine);
 	}
 	while (run_alone(gdb))
 		run_session(gdb);
@@ -960,6 +953,8 @@ void gdb_run(struct machine *machine, const char *address)
 	gdb->machine = machine;
 	if (gdb_line_open(&gdb->line, address, machine->image.path, machine->options->quiet))
 		run_with_gdb(gdb);
+	else if (stop_requested())
+		run_end_stopped(machine);
 	else
 		machine_end(machine, END_VMM_FAILED);
 	gdb_line_close(&gdb->line);

@@ -288,8 +288,10 @@ static void show(struct inspection *in, const char *kind, const char *why)
 	if (in->done || in->matches++ % in->when.every)
 		return;
 	console_flush(&in->machine->console);
-	if (!inspect_take(&in->debug, in->code, &in->symbols, &state))
+	if (!inspect_take(&in->debug, in->code, &in->symbols, &state)) {
+		in->machine->lost = true;
 		return;
+	}
 	state.number = in->shown + 1;
 	state.exits = in->exits;
 	snprintf(state.kind, sizeof(state.kind), "%s", kind);
@@ -297,6 +299,7 @@ static void show(struct inspection *in, const char *kind, const char *why)
 	if (in->machine->options->look_json) {
 		json_t *object = inspect_json(&state, previous, &in->symbols);
 
+		in->machine->lost |= !object;
 		json_dumpf(object, in->out, JSON_COMPACT);
 		fputc('\n', in->out);
 		json_decref(object);
@@ -306,7 +309,8 @@ static void show(struct inspection *in, const char *kind, const char *why)
 	in->shown++;
 	in->last[cpu].state = state;
 	in->last[cpu].shown = true;
-	in->done = in->when.first;
+	/* Who cannot be told any more need not be stopped for. */
+	in->done = in->when.first || ferror(in->out);
 }
 
 static void exit_text(const struct cpu *cpu, char *buf, size_t size)
@@ -457,24 +461,27 @@ static void run_until_end(struct inspection *in)
 /* ---- All
  * ------------------------------------------------------------------------------------------ */
 
-static bool open_output(struct inspection *in)
+/* A condition that is never the case ends nothing, and shows nothing. */
+static void say_never(const struct inspection *in)
 {
-	const char *path = in->machine->options->inspect_file;
-
-	in->out = path ? fopen(path, "we") : stderr;
-	return in->out || message_error("--inspect-file %s: %s", path, strerror(errno));
+	if (!in->matches)
+		message_error("--inspect %s: was not the case in %" PRIu64 " exit%s",
+		              in->machine->options->inspect, in->exits, in->exits == 1 ? "" : "s");
 }
 
-static bool close_output(struct inspection *in)
+/* What was shown goes to where it was asked for. */
+static void close_output(struct inspection *in)
 {
-	const char *path = in->machine->options->inspect_file;
+	struct outfile *file = &in->machine->outputs.inspect;
+	bool good;
 
-	if (!in->out)
-		return false;
-	if (in->out == stderr)
-		return true;
-	return fclose(in->out) == 0 ||
-	       message_error("--inspect-file %s: %s", path, strerror(errno));
+	if (file->stream)
+		good = outfile_commit(file);
+	else
+		good = output_stderr.error == 0 ||
+		       message_error("--inspect: cannot write to standard error: %s",
+		                     output_why(&output_stderr));
+	in->machine->lost |= !good;
 }
 
 void inspect_run(struct machine *machine)
@@ -489,19 +496,21 @@ void inspect_run(struct machine *machine)
 		return;
 	}
 	in->machine = machine;
+	in->out = machine->outputs.inspect.stream ? machine->outputs.inspect.stream : stderr;
 	in->symbols = symbols_read(machine->image.path);
 	in->code = debug_code_open();
 	started =
 	    in->code &&
 	    inspect_when_parse(&in->when, machine->options->inspect, problem, sizeof(problem)) &&
-	    open_output(in) && debug_attach(&in->debug, machine);
-	if (started && plant_all(in))
+	    debug_attach(&in->debug, machine);
+	if (started && plant_all(in)) {
 		run_until_end(in);
-	else
+		say_never(in);
+		close_output(in);
+	} else {
 		machine_end(machine, END_VMM_FAILED);
+	}
 	if (started && !debug_detach(&in->debug))
-		machine_end(machine, END_VMM_FAILED);
-	if (!close_output(in) && machine->outcome.reason == END_RUNNING)
 		machine_end(machine, END_VMM_FAILED);
 	debug_code_close(in->code);
 	symbols_free(&in->symbols);

@@ -19,12 +19,19 @@
 
 #define KERNEL_HALF (UINT64_C(1) << 63)
 
+/* Ranges for which KVM is asked, each a system call or two: more than a kernel has, and few enough
+ * to end soon where somebody made them for that. */
+#define KVM_RANGES_MAX  32768
+#define KVM_RANGES_TEXT "KVM_TRANSLATE finds each of the first 32,768 ranges where the tables say"
+
 /* One rule being asked. */
 struct asking {
 	struct look *look;
 	const struct places *places;
 	struct audit_result *result;
 	enum look_root root;       /* the one being scanned */
+	const bool *vast;          /* of each root: more tables than are looked at */
+	uint64_t ranges;           /* compare_kvm: so far */
 	uint32_t pt_rule;          /* note_finding: the one of pt_audit's rules that counts */
 	const struct place *place; /* check_place: the one being compared */
 	uint64_t next;             /* the first address behind what was seen */
@@ -145,8 +152,8 @@ static bool go_on(void *ctx, const struct pt_run *run)
 static void ask_bounded(struct asking *asking)
 {
 	for (unsigned root = 0; root < roots_of(asking); root++) {
-		each_run(asking, (enum look_root)root, 0, UINT64_MAX, go_on);
-		if (asking->look->tables.exceeded)
+		asking->root = (enum look_root)root;
+		if (asking->vast[root])
 			found(asking,
 			      "%s root: more than %" PRIu64
 			      " tables; the other rules saw only a part",
@@ -161,6 +168,10 @@ static bool compare_kvm(void *ctx, const struct pt_run *run)
 	const struct pt *pt = &asking->look->pt[asking->root];
 	const uint64_t offsets[] = {0, run->len - 1};
 
+	if (asking->ranges == KVM_RANGES_MAX)
+		asking->result->text = KVM_RANGES_TEXT;
+	if (asking->ranges++ >= KVM_RANGES_MAX || look_gives_up(asking->look))
+		return false;
 	for (unsigned i = 0; i < 2; i++) {
 		uint64_t va = run->va + offsets[i], pa = run->pa + offsets[i];
 		struct look_kvm kvm = look_ask_kvm(asking->look, pt, va, true, pa, run->rights);
@@ -482,12 +493,29 @@ static const char *not_asked(const struct look *look, enum binds binds)
 	return NULL;
 }
 
+/* Whether each root has more tables than are looked at; then all rules look at a part of them only:
+ * what is wrong with such trees is that. */
+static void measure(struct look *look, const struct places *places, bool vast[LOOK_ROOTS])
+{
+	struct asking asking = {.look = look, .places = places};
+
+	for (unsigned root = 0; root < roots_of(&asking); root++) {
+		each_run(&asking, (enum look_root)root, 0, UINT64_MAX, go_on);
+		vast[root] = look->tables.exceeded && !look->tables.gave_up;
+	}
+	look->tables.vast = vast[LOOK_KERNEL] || vast[LOOK_USER];
+}
+
 void audit_make(struct audit *audit, struct look *look, const struct places *places)
 {
+	bool vast[LOOK_ROOTS] = {false};
+
 	memset(audit, 0, sizeof(*audit));
+	measure(look, places, vast);
 	for (unsigned i = 0; i < AUDIT_RULES; i++) {
 		struct audit_result *result = &audit->result[i];
-		struct asking asking = {.look = look, .places = places, .result = result};
+		struct asking asking = {
+		    .look = look, .places = places, .result = result, .vast = vast};
 
 		result->name = rules[i].name;
 		result->text = rules[i].text;
@@ -497,6 +525,11 @@ void audit_make(struct audit *audit, struct look *look, const struct places *pla
 			continue;
 		}
 		rules[i].ask(&asking);
+		if (look_gives_up(look) && result->verdict == AUDIT_KEPT) {
+			result->verdict = AUDIT_NOT_ASKED;
+			result->not_asked = "it was time to stop";
+			audit->late++;
+		}
 		audit->broken += result->verdict == AUDIT_BROKEN;
 		audit->kept += result->verdict == AUDIT_KEPT;
 	}

@@ -37,9 +37,10 @@ enum { AUDIT_RULES = 19 };
 struct audit {
 	struct audit_result result[AUDIT_RULES];
 	unsigned kept, broken;
+	unsigned late; /* not asked, or not to the end, because it was time to end */
 };
 
-/* Asks every rule.  *audit is large: not for a small stack. */
+/* Asks every rule, while there is time.  *audit is large: not for a small stack. */
 void audit_make(struct audit *audit, struct look *look, const struct places *places);
 
 void audit_print(FILE *out, const struct look *look, const struct audit *audit, bool color);

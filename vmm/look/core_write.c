@@ -14,7 +14,6 @@
 #include <sys/user.h>
 
 #include "vmm/message.h"
-#include "vmm/outfile.h"
 #include "vmm/printable.h"
 #include "vmm/explain/saved_regs.h"
 
@@ -376,24 +375,21 @@ static void write_all(FILE *out, const struct core_contents *contents, struct lo
 	write_ram(out, contents->moment->memory);
 }
 
-bool core_write(const char *path, const struct core_contents *contents)
+bool core_write(struct outfile *out, const struct core_contents *contents)
 {
 	struct loads loads = {
 	    .list = calloc(2 * (size_t)CORE_LOADS_MAX, sizeof(*loads.list)),
 	    .ram = memory_ram(contents->moment->memory),
 	};
 	struct look look;
-	struct outfile out;
-	bool good = false;
+	bool good;
 
 	if (!loads.list)
-		return message_error("--core %s: no memory", path);
+		return message_error("--core %s: no memory", out->path);
 	look_init(&look, contents->moment);
 	collect_loads(&loads, &look);
-	if (outfile_open(&out, path)) {
-		write_all(out.stream, contents, &loads);
-		good = outfile_commit(&out);
-	}
+	write_all(out->stream, contents, &loads);
+	good = outfile_commit(out);
 	free(loads.list);
 	return good;
 }

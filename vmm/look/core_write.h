@@ -10,6 +10,7 @@
 #include "vmm/look/core_format.h"
 #include "vmm/look/look.h"
 #include "vmm/outcome.h"
+#include "vmm/outfile.h"
 
 /* PT_LOADs of one half of the address space; a guest that maps more in pieces gets the first of
  * them. Nothing is lost by that but a debugger's view: RAM is in the file as a whole. */
@@ -24,8 +25,8 @@ struct core_contents {
 	const struct kvm_fpu *fpu[RS_MAX_CPUS]; /* of each; NULL: not known */
 };
 
-/* Writes the file at `path`, or nothing (vmm/outfile.h).  The guest must stand still.  False after
- * a message. */
-bool core_write(const char *path, const struct core_contents *contents);
+/* Writes the core and closes `out`, which is open.  The guest must stand still.  False after a
+ * message, and then what was there before is untouched (vmm/outfile.h). */
+bool core_write(struct outfile *out, const struct core_contents *contents);
 
 #endif

@@ -6,22 +6,39 @@
 #include "shared/x86.h"
 #include "vmm/explain/view.h"
 
+static bool gives_up(struct look_tables *tables)
+{
+	const struct look_moment *moment = tables->moment;
+
+	if (!tables->gave_up && moment->give_up)
+		tables->gave_up = moment->give_up(moment->give_up_ctx);
+	return tables->gave_up;
+}
+
+bool look_gives_up(struct look *look)
+{
+	return gives_up(&look->tables);
+}
+
 static uint64_t *table_at(void *ctx, uint64_t frame)
 {
 	struct look_tables *tables = ctx;
 
-	if (!tables->left) {
+	if (!tables->left || gives_up(tables)) {
 		tables->exceeded = true;
 		return NULL;
 	}
 	tables->left--;
-	return memory_at(tables->memory, frame, PAGE_SIZE);
+	return memory_at(tables->moment->memory, frame, PAGE_SIZE);
 }
 
 static struct view view_of(const struct look_moment *moment)
 {
 	return view_make(moment->memory, &moment->regs, &moment->sregs, moment->geometry);
 }
+
+/* What is looked at of tables that are known to be more than the limit: one in so many. */
+enum { PART_OF_VAST = 16 };
 
 /* Four times the page tables that all of RAM takes in 4 KiB pages, and some for what is mapped
  * twice: no kernel needs as many, and entries that lead in circles are tired out soon. */
@@ -34,11 +51,9 @@ void look_begin_scan(struct look *look)
 {
 	const uint64_t limit = table_limit(look->moment->memory);
 
-	look->tables = (struct look_tables){
-	    .memory = look->moment->memory,
-	    .limit = limit,
-	    .left = limit,
-	};
+	look->tables.limit = limit;
+	look->tables.left = look->tables.vast ? limit / PART_OF_VAST : limit;
+	look->tables.exceeded = false;
 }
 
 struct pt look_tree(struct look *look, uint64_t cr3)
@@ -101,7 +116,7 @@ struct look_moment look_moment_of(const struct look_moment *moment, unsigned cpu
 
 void look_init(struct look *look, const struct look_moment *moment)
 {
-	*look = (struct look){.moment = moment};
+	*look = (struct look){.moment = moment, .tables.moment = moment};
 	snprintf(look->when, sizeof(look->when), moment->cpus > 1 ? "%s, CPU %u" : "%s",
 	         moment->when, moment->cpu);
 	look_begin_scan(look);

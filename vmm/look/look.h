@@ -49,6 +49,10 @@ struct look_moment {
 	 * can be asked. */
 	bool (*translate)(void *ctx, uint64_t va, uint64_t *pa);
 	void *translate_ctx;
+	/* Whether it is time to end, whatever is not looked at yet: asked again and again.  NULL:
+	 * never. */
+	bool (*give_up)(void *ctx);
+	void *give_up_ctx;
 };
 
 /* The same moment as another CPU had it: its registers, and the roots that its call page names,
@@ -67,10 +71,12 @@ struct look {
 	/* The words of the guest about its roots were not believed, and why; else NULL. */
 	const char *distrust;
 	struct look_tables {
-		const struct memory *memory;
+		const struct look_moment *moment;
 		uint64_t limit; /* tables of one tree that are looked at before it is given up */
 		uint64_t left;  /* ... that may still be looked at */
 		bool exceeded;  /* ... and they were not enough */
+		bool vast;      /* that is known: a small part of them is enough from now on */
+		bool gave_up;   /* it is time to end */
 	} tables;
 };
 
@@ -87,6 +93,8 @@ struct pt look_tree(struct look *look, uint64_t cr3);
 
 /* To be called before a scan of a whole tree; sets the budget of tables anew. */
 void look_begin_scan(struct look *look);
+/* Whether it is time to end; stays so. */
+bool look_gives_up(struct look *look);
 
 /* The access of this kind with the processor's state at this moment. */
 struct pt_access look_access(const struct look *look, unsigned kind, unsigned cpl);

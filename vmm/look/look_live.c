@@ -13,10 +13,15 @@
 #include "vmm/machine.h"
 #include "vmm/message.h"
 #include "vmm/outfile.h"
+#include "vmm/stop.h"
 #include "vmm/explain/symbols.h"
+
+/* What looking may take once somebody wants the VMM to stop. */
+#define PATIENCE_NS UINT64_C(400000000)
 
 /* What is kept between the looks. */
 struct look_live {
+	uint64_t began; /* the look that is under way, on stop_now's clock */
 	struct symbols symbols;
 	uint64_t marks; /* seen so far */
 	bool looked;
@@ -35,6 +40,18 @@ static bool translate(void *ctx, uint64_t va, uint64_t *pa)
 		return false;
 	*pa = translation.physical_address;
 	return true;
+}
+
+/* What is looked at when time has run out is looked at all the same, but not for long. */
+static bool give_up(void *ctx)
+{
+	const struct look_live *live = ctx;
+	uint64_t since;
+
+	if (!stop_requested())
+		return false;
+	since = stop_requested_at() > live->began ? stop_requested_at() : live->began;
+	return stop_now() - since > PATIENCE_NS;
 }
 
 static void take_segments(struct look_moment *moment, const struct image *image)
@@ -73,6 +90,8 @@ static void take_moment(struct look_moment *moment, const struct cpu *cpu,
 	    .kernel_cr3 = machine->image.noted ? call->kernel_cr3 : 0,
 	    .user_cr3 = machine->image.noted ? call->user_cr3 : 0,
 	    .symbols = &machine->look_live->symbols,
+	    .give_up = give_up,
+	    .give_up_ctx = machine->look_live,
 	};
 	snprintf(moment->when, sizeof(moment->when), "%s", when);
 	take_segments(moment, &machine->image);
@@ -112,6 +131,7 @@ static bool look_now(struct machine *machine, const struct look_moment *moment)
 	enum look_answer answer;
 
 	machine->look_live->looked = true;
+	machine->look_live->began = stop_now();
 	/* What the guest said before belongs before it. */
 	if (machine->console.failed || !console_flush(&machine->console))
 		return false;
@@ -130,15 +150,6 @@ static bool look_at_last(const struct cpu *cpu, const char *when)
 	return look_now(cpu->machine, &moment);
 }
 
-/* SIGQUIT ends the run in the way SIGTERM does. */
-static void catch_quit(void)
-{
-	struct sigaction action;
-
-	if (sigaction(SIGTERM, NULL, &action) == 0)
-		sigaction(SIGQUIT, &action, NULL);
-}
-
 bool look_live_begin(struct machine *machine)
 {
 	const struct options *options = machine->options;
@@ -149,14 +160,13 @@ bool look_live_begin(struct machine *machine)
 	machine->look_live = calloc(1, sizeof(*machine->look_live));
 	if (!machine->look_live)
 		return message_error("no memory");
+	/* A shell's background has it ignored. */
+	if (options->core)
+		stop_catch(SIGQUIT);
 	if (request->walk_count)
 		machine->look_live->symbols = symbols_read(machine->image.path);
 	if (!look_request_check(request, &machine->look_live->symbols))
 		return false;
-	if (options->core && !outfile_check(options->core))
-		return false;
-	if (options->core)
-		catch_quit();
 	return !look_request_asks(request) || request->at != LOOK_AT_BOOT ||
 	       look_at_last(&machine->cpus[0], "at boot");
 }
@@ -272,7 +282,7 @@ static bool write_core(struct machine *machine, const struct look_moment *moment
 		    take_other_cpu(&vcpus[n], &fpu[n], &contents.fpu[n], &machine->cpus[i]))
 			contents.vcpu_count++;
 	}
-	if (!core_write(machine->options->core, &contents))
+	if (!core_write(&machine->outputs.core, &contents))
 		return false;
 	if (!machine->options->quiet)
 		message_error("core written to %s; look at it with: vmm --inspect-core %s %s",

@@ -11,9 +11,8 @@
 struct machine;
 struct cpu;
 
-/* Before the guest's first instruction: checks what can be checked (symbols, whether the core can
- * be written), lets SIGQUIT stop the run if there is a core to write, and looks if that was asked
- * for now.  After stop_install.  False after a message. */
+/* Before the guest's first instruction: checks the symbols, and looks if that was asked for now.
+ *  After stop_install.  False after a message. */
 bool look_live_begin(struct machine *machine);
 /* The CPU stands behind the OUT of a mark, whose state is in cpu->last.  False after a message: the
  * run is to end. */

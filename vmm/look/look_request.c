@@ -9,6 +9,7 @@
 #include "vmm/look/look_json.h"
 #include "vmm/look/mapping.h"
 #include "vmm/message.h"
+#include "vmm/output.h"
 
 bool look_request_walk(struct look_request *request, const char *word)
 {
@@ -85,11 +86,18 @@ static bool answer_map(struct answering *a)
 
 static bool answer_audit(struct answering *a)
 {
+	bool good = true;
+
 	audit_make(&a->audit, &a->look, &a->places);
 	if (a->json)
-		return look_json_write(a->out, audit_json(&a->look, &a->audit));
-	audit_print(a->out, &a->look, &a->audit, a->color);
-	return true;
+		good = look_json_write(a->out, audit_json(&a->look, &a->audit));
+	else
+		audit_print(a->out, &a->look, &a->audit, a->color);
+	if (a->audit.late)
+		good = message_error("--audit: it was time to stop before %u of its rules were "
+		                     "answered",
+		                     a->audit.late);
+	return good;
 }
 
 /* All of it, whatever fails on the way. */
@@ -129,7 +137,7 @@ enum look_answer look_request_answer(FILE *out, const struct look_request *reque
 	free(a);
 	if (fflush(out) != 0 || ferror(out)) {
 		message_error("cannot write what --walk, --map and --audit found: %s",
-		              strerror(errno));
+		              out == stdout ? output_why(&output_stdout) : strerror(errno));
 		return LOOK_FAILED;
 	}
 	return answer;

@@ -282,7 +282,9 @@ void mapping_print(FILE *out, const struct look *look, const struct mapping *map
 	print_sum(out, look, mapping);
 	if (mapping->corrupt && !mapping->cut)
 		fputs("  a table outside RAM was skipped\n", out);
-	if (mapping->cut)
+	if (mapping->cut && look->tables.gave_up)
+		fputs("  it was time to stop: this is not all\n", out);
+	else if (mapping->cut)
 		fputs("  the address space is larger than what is looked at: this is not all\n",
 		      out);
 }

@@ -1,6 +1,5 @@
 #include "vmm/probe/probe.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +8,7 @@
 #include "vmm/kvm.h"
 #include "vmm/message.h"
 #include "vmm/outcome.h"
-#include "vmm/outfile.h"
+#include "vmm/outputs.h"
 #include "vmm/probe/probe_report.h"
 #include "vmm/probe/probe_tests.h"
 #include "vmm/probe/probe_vm.h"
@@ -38,36 +37,29 @@ static bool write_report(FILE *out, const struct options *options, const struct 
 	return true;
 }
 
-static bool report(const struct options *options, const struct host *host,
+static bool report(struct outfile *file, const struct options *options, const struct host *host,
                    const struct probe_result *results, uint64_t elapsed)
 {
-	if (options->stats_file) {
-		struct outfile out;
+	FILE *out = file->stream ? file->stream : stdout;
+	const bool color =
+	    file->stream ? options->color == COLOR_ALWAYS : options_color(options, STDOUT_FILENO);
 
-		return outfile_open(&out, options->stats_file) &&
-		       (write_report(out.stream, options, host, results, elapsed,
-		                     options->color == COLOR_ALWAYS),
-		        outfile_commit(&out));
-	}
-	errno = 0;
-	if (!write_report(stdout, options, host, results, elapsed,
-	                  options_color(options, STDOUT_FILENO)) ||
-	    ferror(stdout) || fflush(stdout) != 0)
-		return message_error("cannot write the report to standard output: %s",
-		                     strerror(errno));
-	return true;
+	if (!write_report(out, options, host, results, elapsed, color) && !ferror(out))
+		return message_error("no memory for the report");
+	return file->stream ? outfile_commit(file) : output_finish("the report");
 }
 
 int probe_main(const struct options *options)
 {
 	struct probe_result *results = calloc(probe_count, sizeof(*results));
 	struct kvm kvm = KVM_CLOSED;
+	struct outputs outputs;
 	bool good = false;
 
 	if (!results) {
 		message_error("no memory for %zu answers", probe_count);
-	} else if ((!options->stats_file || outfile_check(options->stats_file)) &&
-	           kvm_open(&kvm, 1, options) && kvm_describe(&kvm, false)) {
+	} else if (outputs_open(&outputs, options) && kvm_open(&kvm, 1, options) &&
+	           kvm_describe(&kvm, false)) {
 		uint64_t begin = probe_now();
 
 		host_describe(&kvm.host);
@@ -76,8 +68,10 @@ int probe_main(const struct options *options)
 			probe_ask(i, &kvm, &results[i]);
 		}
 		show_progress(probe_count);
-		good = report(options, &kvm.host, results, probe_now() - begin);
+		good = report(&outputs.stats, options, &kvm.host, results, probe_now() - begin);
 	}
+	if (results)
+		outputs_abandon(&outputs);
 	kvm_close(&kvm);
 	free(results);
 	return good ? 0 : STATUS_VMM_FAILED;

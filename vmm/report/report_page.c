@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "vmm/message.h"
-#include "vmm/outfile.h"
 #include "vmm/trace/recorder.h"
 #include "vmm/report/report_html.h"
 
@@ -58,8 +57,8 @@ bool report_page(struct machine *machine, const struct report_input *report)
 {
 	const struct recorder *recorder = machine->recorder;
 	struct spaces *spaces = malloc(sizeof(*spaces));
-	struct outfile out;
-	bool good = false;
+	struct outfile *out = &machine->outputs.report;
+	bool good;
 
 	if (!spaces)
 		return message_error("no memory for the report");
@@ -71,10 +70,8 @@ bool report_page(struct machine *machine, const struct report_input *report)
 	    .spaces = spaces,
 	};
 
-	if (outfile_open(&out, machine->options->report_file)) {
-		report_html(out.stream, &in);
-		good = outfile_commit(&out);
-	}
+	report_html(out->stream, &in);
+	good = outfile_commit(out);
 	free(spaces);
 	return good;
 }

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "vmm/message.h"
-#include "vmm/outfile.h"
+#include "vmm/output.h"
 #include "vmm/report/report.h"
 #include "vmm/report/report_page.h"
 #include "vmm/trace/recorder.h"
@@ -20,35 +20,34 @@ static bool write_report(FILE *out, const struct report_input *in, bool color)
 	return true;
 }
 
-static bool report_to_file(const struct report_input *in)
+static bool no_memory(void)
 {
-	const char *path = in->options->stats_file;
-	struct outfile out;
+	return message_error("no memory for the report");
+}
 
-	if (!outfile_open(&out, path))
-		return false;
-	if (write_report(out.stream, in, in->options->color == COLOR_ALWAYS))
-		return outfile_commit(&out);
-	outfile_abandon(&out);
-	return message_error("%s: cannot write the report", path);
+static bool report_to_file(struct outfile *out, const struct report_input *in)
+{
+	if (write_report(out->stream, in, in->options->color == COLOR_ALWAYS) || out->output.error)
+		return outfile_commit(out);
+	outfile_abandon(out);
+	return no_memory();
 }
 
 static bool report_to_stdout(const struct report_input *in)
 {
-	errno = 0;
-	if (write_report(stdout, in, options_color(in->options, STDOUT_FILENO)) &&
-	    fflush(stdout) == 0)
-		return true;
-	return message_error("cannot write the report to standard output: %s", strerror(errno));
+	if (!write_report(stdout, in, options_color(in->options, STDOUT_FILENO)) &&
+	    !output_stdout.error)
+		return no_memory();
+	return output_finish("the report");
 }
 
 /* False after a message. */
-static bool report_stats(const struct machine *machine, const struct report_input *in)
+static bool report_stats(struct machine *machine, const struct report_input *in)
 {
 	if (in->options->stats == STATS_NONE)
 		return true;
 	if (in->options->stats_file)
-		return report_to_file(in);
+		return report_to_file(&machine->outputs.stats, in);
 	/* Where the guest's output could not go, the report cannot either: that was said. */
 	return machine->console.failed || report_to_stdout(in);
 }

@@ -210,13 +210,15 @@ static void on_watch(int signal)
 
 static bool start_watch(struct torture *t)
 {
-	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR2};
+	/* Behind those of stop.h and of the debugger's turns. */
+	const int signal_number = SIGRTMIN + 2;
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = signal_number};
 	const struct sigaction action = {.sa_handler = on_watch};
 	const struct itimerspec when = {{.tv_sec = TORTURE_WATCH}, {.tv_sec = TORTURE_WATCH}};
 
 	watched = t;
 	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
-	return (sigaction(SIGUSR2, &action, NULL) == 0 &&
+	return (sigaction(signal_number, &action, NULL) == 0 &&
 	        timer_create(CLOCK_MONOTONIC, &event, &t->watch) == 0 &&
 	        timer_settime(t->watch, 0, &when, NULL) == 0) ||
 	       message_error("--torture: cannot start the clock that watches the guest: %s",

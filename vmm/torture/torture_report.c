@@ -9,6 +9,7 @@
 #include "vmm/message.h"
 #include "vmm/names.h"
 #include "vmm/outfile.h"
+#include "vmm/output.h"
 #include "vmm/style.h"
 #include "vmm/torture/torture_internal.h"
 #include "vmm/units.h"
@@ -378,27 +379,20 @@ static bool print_json(FILE *out, const struct torture *t)
 
 static bool print(FILE *out, const struct torture *t, bool color)
 {
-	errno = 0;
 	if (t->machine->options->look_json)
-		return print_json(out, t) && fflush(out) == 0;
+		return print_json(out, t) || ferror(out) ||
+		       message_error("--torture: no memory for the report");
 	print_text(out, t, color);
-	return fflush(out) == 0 && !ferror(out);
+	return true;
 }
 
 bool torture_report(const struct torture *t)
 {
 	const struct options *options = t->machine->options;
-	const char *path = options->inspect_file;
-	struct outfile out;
+	struct outfile *file = &t->machine->outputs.inspect;
 
-	if (!path)
-		return print(stdout, t, options_color(options, STDOUT_FILENO)) ||
-		       message_error("--torture: cannot write to standard output: %s",
-		                     strerror(errno));
-	if (!outfile_open(&out, path))
-		return false;
-	if (print(out.stream, t, options->color == COLOR_ALWAYS))
-		return outfile_commit(&out);
-	outfile_abandon(&out);
-	return message_error("--torture: cannot write %s: %s", path, strerror(errno));
+	if (!file->stream)
+		return print(stdout, t, options_color(options, STDOUT_FILENO)) &&
+		       output_finish("what --torture found");
+	return print(file->stream, t, options->color == COLOR_ALWAYS) && outfile_commit(file);
 }

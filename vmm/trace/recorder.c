@@ -54,11 +54,10 @@ static void take_rings(struct machine *machine, struct trace_start *start)
 	}
 }
 
-static bool start_trace(struct machine *machine)
+static void start_trace(struct machine *machine)
 {
 	struct recorder *recorder = machine->recorder;
 	struct trace_start start = {
-	    .path = machine->options->trace_file,
 	    .limit = machine->options->trace_limit,
 	    .guest = machine->options->guest,
 	    .cpus = machine->boot.cpus,
@@ -70,8 +69,8 @@ static bool start_trace(struct machine *machine)
 		take_rings(machine, &start);
 	start.nanoseconds = monotonic_now();
 	start.ticks = stats_now();
-	recorder->tracing = trace_open(&recorder->trace, &start);
-	return recorder->tracing;
+	trace_begin(&recorder->trace, &machine->outputs.trace, &start);
+	recorder->tracing = true;
 }
 
 bool recorder_start(struct machine *machine)
@@ -82,7 +81,9 @@ bool recorder_start(struct machine *machine)
 	if (!machine->recorder)
 		return message_error("no memory for the trace");
 	timeline_start(&machine->recorder->timeline, stats_now());
-	return !machine->options->trace_file || start_trace(machine);
+	if (machine->options->trace_file)
+		start_trace(machine);
+	return true;
 }
 
 /* What the dispatcher noted about this exit; NULL: nothing. */
@@ -139,8 +140,8 @@ bool recorder_finish(struct machine *machine)
 		if (machine->cpus[i].started)
 			timeline_reach(&recorder->timeline, machine->cpus[i].stats.last);
 	}
-	return !recorder->tracing || trace_close(&recorder->trace, machine->options->trace_file,
-	                                         outcome_name(machine->outcome.reason));
+	return !recorder->tracing ||
+	       trace_end(&recorder->trace, outcome_name(machine->outcome.reason));
 }
 
 void recorder_free(struct machine *machine)

@@ -1,6 +1,5 @@
 #include "vmm/trace/trace.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -415,19 +414,11 @@ static void name_cpu(struct trace *trace, unsigned cpu)
 	name_track(trace, "thread_name", GROUP_MACHINE, running_track(cpu), name);
 }
 
-bool trace_open(struct trace *trace, const struct trace_start *start)
+void trace_begin(struct trace *trace, struct outfile *out, const struct trace_start *start)
 {
-	int flags;
-
-	*trace = (struct trace){.cpu_count = start->cpus};
-	if (!outfile_open(&trace->out, start->path))
-		return false;
-	/* A pipe's reader that is slower than the guest slows it down, and loses nothing. */
-	flags = fcntl(fileno(trace->out.stream), F_GETFL);
-	if (flags >= 0)
-		fcntl(fileno(trace->out.stream), F_SETFL, flags & ~O_NONBLOCK);
+	*trace = (struct trace){.out = out, .cpu_count = start->cpus};
 	trace_clock_start(&trace->clock, start->ticks, start->nanoseconds);
-	trace_file_begin(&trace->file, trace->out.stream, start->limit);
+	trace_file_begin(&trace->file, out->stream, start->limit);
 	name_track(trace, "process_name", GROUP_MACHINE, 0, start->guest);
 	for (unsigned i = 0; i < start->cpus; i++) {
 		trace->cpus[i] = (struct trace_cpu){
@@ -437,7 +428,6 @@ bool trace_open(struct trace *trace, const struct trace_start *start)
 		name_cpu(trace, i);
 	}
 	name_track(trace, "process_name", GROUP_PROCESSES, 0, "guest processes");
-	return true;
 }
 
 void trace_mark(struct trace *trace, unsigned cpu, unsigned slot, const struct rs_mark *mark)
@@ -472,8 +462,9 @@ void trace_exit(struct trace *trace, const struct trace_exit *exit)
 }
 
 /* What is not in the file, on standard error. */
-static void say_missing(const struct trace *trace, const char *path)
+static void say_missing(const struct trace *trace)
 {
+	const char *path = trace->out->path;
 	char dropped[UNITS_SIZE], lost[UNITS_SIZE], limit[UNITS_SIZE];
 
 	if (trace->file.dropped)
@@ -493,7 +484,7 @@ static void say_missing(const struct trace *trace, const char *path)
 		              trace->bad == 1 ? "was" : "were");
 }
 
-bool trace_close(struct trace *trace, const char *path, const char *end)
+bool trace_end(struct trace *trace, const char *end)
 {
 	const uint64_t ns = trace_clock_at(&trace->clock, UINT64_MAX);
 	const struct trace_facts facts = {
@@ -507,6 +498,6 @@ bool trace_close(struct trace *trace, const char *path, const char *end)
 	for (unsigned i = 0; i < trace->cpu_count; i++)
 		close_running(&trace->cpus[i], ns);
 	trace_file_end(&trace->file, &facts);
-	say_missing(trace, path);
-	return outfile_commit(&trace->out);
+	say_missing(trace);
+	return outfile_commit(trace->out);
 }

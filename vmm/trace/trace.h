@@ -55,7 +55,7 @@ struct trace_cpu {
 };
 
 struct trace {
-	struct outfile out;
+	struct outfile *out; /* the caller's */
 	struct trace_file file;
 	struct trace_clock clock;
 	unsigned cpu_count;
@@ -70,7 +70,6 @@ struct trace {
 };
 
 struct trace_start {
-	const char *path;        /* of the trace */
 	uint64_t limit;          /* bytes, TRACE_LIMIT_MIN at least */
 	const char *guest;       /* its file, for a title */
 	unsigned cpus;           /* 1 to RS_MAX_CPUS; of each: */
@@ -90,13 +89,14 @@ struct trace_exit {
 	const struct rs_stats *counts;    /* the guest's counters, of all CPUs; NULL: it has none */
 };
 
-/* False after a message. */
-bool trace_open(struct trace *trace, const struct trace_start *start);
+/* Into a file that is open.  A pipe's reader that is slower than the guest slows it down, and loses
+ * nothing. */
+void trace_begin(struct trace *trace, struct outfile *out, const struct trace_start *start);
 /* A mark was stored while that CPU's exit in hand was served. */
 void trace_mark(struct trace *trace, unsigned cpu, unsigned slot, const struct rs_mark *mark);
 void trace_exit(struct trace *trace, const struct trace_exit *exit);
 /* Writes the end and puts the file in its place; says so on standard error when events are missing.
  * False after a message when it could not be written. */
-bool trace_close(struct trace *trace, const char *path, const char *end);
+bool trace_end(struct trace *trace, const char *end);
 
 #endif
