@@ -237,13 +237,18 @@ coverage: ## line coverage of shared/ by its unit tests; fails below 95 %
 # ---- Measuring ----------------------------------------------------------------------------------------
 
 BENCH_GUESTS := $(foreach guest,exit hello trips,$(BUILD)/bench_$(guest).elf $(BUILD)/bench_$(guest)_pvh.elf)
-BENCH_PROGRAMS := $(BUILD)/bench_run $(BUILD)/bench_floor $(BUILD)/bench_pt $(BENCH_GUESTS)
+BENCH_PROGRAMS := $(BUILD)/bench_run $(BUILD)/bench_floor $(BUILD)/bench_linux $(BUILD)/bench_pt $(BENCH_GUESTS)
 
 # Linked statically, as vmm is: a dynamic floor would start slower, and these run inside the boxes too.
 $(BUILD)/bench_floor: tests/bench/floor.c tests/bench/guests.S
 	$(call say,LINK,$@)
 	@$(CC) $(HOST_CFLAGS) $(LINK) -o $@.tmp $^
 	@$(WRITE_WHOLE)
+
+# The same crossings under Linux, for the Intel box's own kernel.
+$(BUILD)/bench_linux: tests/bench/linux.c
+	$(call say,LINK,$@)
+	@$(CC) $(HOST_CFLAGS) $(LINK) -o $@ $^
 
 $(BUILD)/bench_run: $(BUILD)/host/tests/bench/bench.c.o
 	$(call program,$(LINK),-ljansson)

@@ -121,7 +121,7 @@ for name in ("overhead by system-call rate", "overhead by working set"):
         assert lines == wanted, (name, mode, lines, wanted)
 for r in records:
     if r["outliers"]:
-        assert f"{r['outliers']} samples told apart" in page, r
+        assert f"{r['outliers']} sample{'s' * (r['outliers'] != 1)} told apart" in page, r
 units = {r["unit"] for r in records}
 assert ("interprets ring 0" in page) == ("interp. cycles" in units)
 assert ("this CPU is emulated" in page) == ("emulated cycles" in units)
