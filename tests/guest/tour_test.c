@@ -474,6 +474,30 @@ static const json_t *same_row(const json_t *rows, const json_t *row)
 	return NULL;
 }
 
+/* Ring 3 of the interpreter's guests runs on this machine's own CR4: where its kernel has
+ * protection keys off, the rows that need them depart, and the numbers of `galleries` are of a
+ * machine that has them on. */
+static int departures_of_keys(const json_t *rows)
+{
+	FILE *file = fopen("/proc/cpuinfo", "r");
+	bool on = false;
+	char word[64];
+	size_t i;
+	json_t *row;
+	int count = 0;
+
+	while (file && !on && fscanf(file, "%63s", word) == 1)
+		on = !strcmp(word, "ospke");
+	if (file)
+		fclose(file);
+	json_array_foreach(rows, i, row)
+	{
+		count += !on && !strcmp(words(row, "group"), "Protection keys") &&
+		         !strcmp(words(row, "verdict"), "departs");
+	}
+	return count;
+}
+
 /* The guest declares what it expects of a host; the test knows how much of it that may be. */
 START_TEST(gallery_holds)
 {
@@ -502,8 +526,10 @@ START_TEST(gallery_holds)
 		if (strcmp(gallery->wanted[w].host, hosts[host].name) ||
 		    (w == 0 && strcmp(host_of(json), "interpreter")))
 			continue;
-		ck_assert_int_ge(member(escapes, "ok"), gallery->wanted[w].ok);
-		ck_assert_int_le(member(escapes, "departs"), gallery->wanted[w].departures);
+		int keys = w == 0 ? departures_of_keys(json_object_get(escapes, "rows")) : 0;
+
+		ck_assert_int_ge(member(escapes, "ok") + keys, gallery->wanted[w].ok);
+		ck_assert_int_le(member(escapes, "departs") - keys, gallery->wanted[w].departures);
 	}
 	json_decref(json);
 }
