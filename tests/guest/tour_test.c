@@ -388,7 +388,9 @@ START_TEST(a_million_crossings_add_up)
 	json_decref(json);
 	ck_assert_msg(strstr(out, "scheduling is preemptive"), "%s: %.200s", hosts[_i].name, out);
 	ck_assert_int_ge(sum_before(out, " crossings, "), 999900);
-	ck_assert_int_ge(sum_before(out, " slices ended"), 100);
+	/* In the AMD box that counts instructions each is a nanosecond: a million crossings take a
+	 * tenth of a second there, and slices are some milliseconds long. */
+	ck_assert_int_ge(sum_before(out, " slices ended"), 50);
 	free(out);
 }
 END_TEST
