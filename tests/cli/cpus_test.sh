@@ -192,9 +192,9 @@ expect "SIGINT ends all CPUs" 130 'stopped by signal 2'
 # ---- One CPU pays nothing
 
 if command -v strace > /dev/null && strace -o trace "$VMM" --quiet "$BUILD/tests/exit42.elf" 2> err; [ -s trace ]; then
-	! grep -Eq 'clone|futex|rt_sigprocmask|KVM_ENABLE_CAP|KVM_SET_MP_STATE' trace &&
+	! grep -Eq 'clone|futex|KVM_ENABLE_CAP|KVM_SET_MP_STATE' trace &&
 		pass "one CPU: no thread, no lock, no APIC" ||
-		fail "one CPU: no thread, no lock, no APIC" "$(grep -E 'clone|futex|rt_sigprocmask|KVM_ENABLE_CAP' trace)"
+		fail "one CPU: no thread, no lock, no APIC" "$(grep -E 'clone|futex|KVM_ENABLE_CAP' trace)"
 else
 	skip "one CPU: no thread, no lock, no APIC" "no strace"
 fi
