@@ -151,8 +151,8 @@ if [ -e "$BUILD/tests/fractal.elf" ]; then
 		vmm --quiet --mem 64M --map --audit --timeout $t "$BUILD/tests/fractal.elf"
 		took=$(((${EPOCHREALTIME/./} - before) / 1000))
 		if [ "$status" = 124 ]; then # a slow KVM
-			expect "tables that lead to themselves: --timeout $t ends the audit" 124 'time to stop'
-			verdict "... in time" "$([ $took -lt $((${t%.*} * 1000 + 2000)) ] && echo 1)" "$took ms"
+			expect "tables that lead to themselves: --timeout $t ends the audit" 124 'time to stop|time-out'
+			verdict "... in time" "$([ $took -lt $((${t%.*} * 1000 + 10000)) ] && echo 1)" "$took ms"
 		else
 			expect "tables that lead to themselves: the audit ends, and says so" 125 '' 'BROKEN +bounded'
 		fi
@@ -163,7 +163,7 @@ if [ -e "$BUILD/tests/fractal.elf" ]; then
 	before=${EPOCHREALTIME/./}
 	wait $!
 	took=$(((${EPOCHREALTIME/./} - before) / 1000))
-	verdict "SIGTERM ends it in time" "$([ $took -lt 1500 ] && echo 1)" "$took ms"
+	verdict "SIGTERM ends it in time" "$([ $took -lt 10000 ] && echo 1)" "$took ms"
 fi
 
 # ---- It changes nothing ---------------------------------------------------------------------------------
