@@ -50,10 +50,15 @@ wait_for() {
 # entries.  A moment is allowed for processes that have been killed to be gone.
 mark=kvmbox-test-$$
 left() {
-  local tries found
+  local tries found entry pid
   for ((tries = 0; tries < 50; tries++)); do
-    found=$(grep -l "KVMBOX_TEST=$mark" /proc/[0-9]*/environ 2>/dev/null | grep -v "/$$/\|/self/" | tr '\n' ' ')$(cd "$cache" && echo new.*)
-    [[ $found != 'new.*' ]] || return 0
+    found=$(grep -l "KVMBOX_TEST=$mark" /proc/[0-9]*/environ 2>/dev/null | grep -v "/$$/\|/self/" | tr '\n' ' ')
+    for entry in "$cache"/new.*; do
+      pid=${entry##*/new.} pid=${pid%%.*}
+      # Others may be making something there meanwhile.
+      if [[ -e $entry && ! -d /proc/$pid ]]; then found+="$entry "; fi
+    done
+    [[ $found ]] || return 0
     sleep 0.1
   done
   echo "$found"
