@@ -108,14 +108,15 @@ def is_dynamic(path):
     return any(head[offset + i * size:offset + i * size + 4] == b"\3\0\0\0" for i in range(count))
 
 
-def libraries(files):
-    """The libraries of the programs among these files, under the paths that the dynamic loader will look for."""
+def libraries(files, merged=True):
+    """The libraries of the programs among these files, under the paths that the dynamic loader will look for.
+    merged: /lib and /lib64 are links into /usr there, as they are here, and stay so."""
     programs = [path for path in files.values() if is_dynamic(path)]
     found = {}
     if programs:
         for word in run(["ldd", *programs]).stdout.split():
             if word.startswith("/") and os.path.isfile(word):
-                name = os.path.join(os.path.realpath(os.path.dirname(word)), os.path.basename(word))
+                name = os.path.join(os.path.realpath(os.path.dirname(word)), os.path.basename(word)) if merged else word
                 found[name] = os.path.realpath(word)
     return found
 
@@ -260,7 +261,7 @@ class Cargo:
             os.chmod(folder + name, 0o755)
         os.makedirs(folder + self.folder, exist_ok=True)
         files = {**self.kept, **self.own}
-        for name, source in sorted({**files, **libraries(files)}.items()):
+        for name, source in sorted({**files, **libraries(files, merged=False)}.items()):
             if os.path.isdir(source):
                 os.makedirs(folder + name, exist_ok=True)
             elif os.path.exists(source):
