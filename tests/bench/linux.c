@@ -1,6 +1,7 @@
 /*
- * What the same crossings cost under Linux: instructions a call, for a machine whose TSC counts them (the Intel
- * box, whose own kernel this runs on).  Prints lines as the guest's program counts does: NAME MODE INSTRUCTIONS.
+ * What the same crossings cost under Linux: instructions a call, for a machine whose TSC counts
+ * them (the Intel box, whose own kernel this runs on).  Prints lines as the guest's program counts
+ * does: NAME MODE INSTRUCTIONS.
  *
  *   bench_linux MODE        the word for the kernel's KPTI mode: off, pcid or nopcid
  *
@@ -21,12 +22,16 @@ static uint64_t rdtsc(void)
 	return (uint64_t)high << 32 | low;
 }
 
-/* Each of them: TURNS times one thing, in a loop whose other instructions are the same in all three. */
+/* Each of them: TURNS times one thing, in a loop whose other instructions are the same in all
+ * three. */
 static void nothing(void)
 {
 	uint64_t turns = TURNS;
 
-	__asm__ volatile("1: mov %1, %%eax\n\tdec %0\n\tjnz 1b" : "+r"(turns) : "i"(SYS_getpid) : "rax", "rcx", "r11", "memory");
+	__asm__ volatile("1: mov %1, %%eax\n\tdec %0\n\tjnz 1b"
+	                 : "+r"(turns)
+	                 : "i"(SYS_getpid)
+	                 : "rax", "rcx", "r11", "memory");
 }
 
 static void by_syscall(void)
@@ -34,9 +39,9 @@ static void by_syscall(void)
 	uint64_t turns = TURNS;
 
 	__asm__ volatile("1: mov %1, %%eax\n\tsyscall\n\tdec %0\n\tjnz 1b"
-			 : "+r"(turns)
-			 : "i"(SYS_getpid)
-			 : "rax", "rcx", "r11", "memory");
+	                 : "+r"(turns)
+	                 : "i"(SYS_getpid)
+	                 : "rax", "rcx", "r11", "memory");
 }
 
 static void by_int80(void)
@@ -45,9 +50,9 @@ static void by_int80(void)
 
 	/* getpid is 20 in the i386 table; the entry clears R8 to R11. */
 	__asm__ volatile("1: mov $20, %%eax\n\tint $0x80\n\tdec %0\n\tjnz 1b"
-			 : "+r"(turns)
-			 :
-			 : "rax", "r8", "r9", "r10", "r11", "memory");
+	                 : "+r"(turns)
+	                 :
+	                 : "rax", "r8", "r9", "r10", "r11", "memory");
 }
 
 static uint64_t best(void (*run)(void))
@@ -74,7 +79,9 @@ int main(int argc, char **argv)
 	}
 	uint64_t loop = best(nothing);
 
-	printf("linux-syscall %s %llu\n", argv[1], (unsigned long long)((best(by_syscall) - loop) / TURNS));
-	printf("linux-int80 %s %llu\n", argv[1], (unsigned long long)((best(by_int80) - loop) / TURNS));
+	printf("linux-syscall %s %llu\n", argv[1],
+	       (unsigned long long)((best(by_syscall) - loop) / TURNS));
+	printf("linux-int80 %s %llu\n", argv[1],
+	       (unsigned long long)((best(by_int80) - loop) / TURNS));
 	return 0;
 }
