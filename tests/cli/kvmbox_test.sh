@@ -67,7 +67,8 @@ left() {
 marked() { KVMBOX_TEST=$mark exec "$@"; }
 
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+# Not in a child that a signal ends before it has become something else.
+trap '[[ $BASHPID != "$$" ]] || rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 1 # from any folder, and --get lands here
 
 usage_error() {
@@ -144,6 +145,7 @@ test_live_and_interrupt() {
 # A command may do something about a signal; its files come out.
 test_signal_taken() {
   local pid status
+  : >out
   set -m
   "$kvmbox" --quiet --get note amd -- bash -c 'trap "echo taken >note; exit 9" TERM; echo first; while :; do sleep 0.1; done' >out 2>err &
   pid=$!
