@@ -288,41 +288,6 @@ PYTHON
   same "a terminal's size, kind, Ctrl-C, changes, input" "$text" "True True True True 7"
 }
 
-# A connection from outside reaches who listens inside.
-test_forward() {
-  local address script
-  script='import socket, sys
-made = socket.socket(socket.AF_UNIX if "/" in sys.argv[1] else socket.AF_INET)
-made.bind(sys.argv[1] if "/" in sys.argv[1] else ("127.0.0.1", int(sys.argv[1])))
-made.listen()
-for _ in range(2):
-    one, _ = made.accept()
-    while data := one.recv(1000):
-        one.sendall(data.upper())'
-  for address in $((20000 + RANDOM % 20000)) "$scratch/socket"; do
-    same "--forward ${address##*/}: two connections" "$("$kvmbox" --quiet --here --forward "$address" amd -- python3 -c "$script" "$address" &
-      python3 - "$address" <<'PYTHON'
-import os, socket, sys, time
-for _ in range(2):
-    for _ in range(600):
-        try:
-            made = socket.socket(socket.AF_UNIX if "/" in sys.argv[1] else socket.AF_INET)
-            made.connect(sys.argv[1] if "/" in sys.argv[1] else ("127.0.0.1", int(sys.argv[1])))
-            break
-        except OSError:
-            time.sleep(0.1)
-    made.sendall(b"word" * 10000)
-    heard = b""
-    while len(heard) < 40000:
-        heard += made.recv(40000)
-    print(heard == b"WORD" * 10000, end=" ")
-    made.close()
-PYTHON
-      wait)" "True True "
-  done
-  same "--forward: the socket is gone" "$(ls "$scratch/socket" 2>/dev/null)" ""
-}
-
 # Something of what is kept is changed, or lost: it is noticed, named, and made again.
 test_damage() {
   local folder before damage
@@ -430,7 +395,6 @@ else
   test_isolation
   test_files
   test_input_and_terminal
-  test_forward
   test_damage
   test_killed
   test_two_at_once_offline
