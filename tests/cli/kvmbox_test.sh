@@ -341,7 +341,7 @@ test_box_errors() {
   text=$("$kvmbox" --quiet amd -- ./no-such-program 2>&1)
   status=$?
   same "missing build file: status" $status 125
-  has "missing build file: message" "$text" "no no-such-program in the build folder"
+  has "missing build file: message" "$text" "no no-such-program in "
   text=$("$kvmbox" --quiet amd -- no-such-applet 2>&1)
   has "unknown command: message" "$text" "not found"
   text=$("$kvmbox" --quiet --files nothing.elf amd -- true 2>&1)
