@@ -295,7 +295,7 @@ test_damage() {
   for damage in 'truncate -s 1000 state' 'printf x | dd of=memory bs=1 seek=20000000 conv=notrunc status=none' 'rm state' \
     'echo >manifest.json'; do
     (cd "$folder" && sh -c "$damage")
-    same "damaged by $damage: made again" "$("$kvmbox" --quiet --smp 1 amd -- echo works 2>err; grep -c 'made again' err)" $'works\n1'
+    same "damaged by $damage: made again" "$("$kvmbox" --quiet --smp 1 amd -- echo works 2>err; grep -m 1 -c 'made again' err)" $'works\n1'
   done
   touch "$folder/state"
   before=$(stat -c %i "$folder/state")
