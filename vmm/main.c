@@ -169,7 +169,15 @@ static int status_of_loss(int status)
 
 	if (status != 0 || !reason)
 		return status != 0 ? status : STATUS_VMM_FAILED;
-	return reason == STOP_TIMEOUT ? STATUS_TIMEOUT : STATUS_SIGNAL + reason;
+	if (reason == STOP_TIMEOUT) {
+		message_error("time-out: it came when the guest had ended, and not all of what was "
+		              "asked for could be done");
+		return STATUS_TIMEOUT;
+	}
+	message_error("stopped by signal %d (%s) when the guest had ended: not all of what was "
+	              "asked for could be done",
+	              reason, strsignal(reason));
+	return STATUS_SIGNAL + reason;
 }
 
 static int run(struct machine *machine, const struct options *options)
@@ -187,7 +195,10 @@ static int run(struct machine *machine, const struct options *options)
 	bool looked = look_live_end(machine);
 	bool good = report_run(machine) && written && looked && !machine->lost;
 
-	return good ? status : status_of_loss(status);
+	if (!good)
+		return status_of_loss(status);
+	/* A verdict, and no loss, even if the time was over when it was there. */
+	return status == 0 && look_live_rule_broken(machine) ? STATUS_VMM_FAILED : status;
 }
 
 /* Nothing is written any more.  What nobody could be told makes no success either; but who closed

@@ -25,7 +25,8 @@ struct look_live {
 	struct symbols symbols;
 	uint64_t marks; /* seen so far */
 	bool looked;
-	bool missing; /* a rule was broken, or something could not be done */
+	bool broken;  /* a rule of --audit */
+	bool missing; /* something could not be done */
 };
 
 /* ---- The moment ---------------------------------------------------------------------------- */
@@ -137,7 +138,8 @@ static bool look_now(struct machine *machine, const struct look_moment *moment)
 		return false;
 	answer = look_request_answer(stdout, &options->look, moment, options->look_json,
 	                             options_color(options, STDOUT_FILENO));
-	machine->look_live->missing |= answer != LOOK_ANSWERED;
+	machine->look_live->broken |= answer == LOOK_RULE_BROKEN;
+	machine->look_live->missing |= answer == LOOK_FAILED;
 	return answer != LOOK_FAILED;
 }
 
@@ -314,7 +316,7 @@ static bool audit_others(struct machine *machine, const struct look_moment *mome
 		answer =
 		    look_request_audit(stdout, &options->look, moment, &other, options->look_json,
 		                       options_color(options, STDOUT_FILENO));
-		machine->look_live->missing |= answer != LOOK_ANSWERED;
+		machine->look_live->broken |= answer == LOOK_RULE_BROKEN;
 		good &= answer != LOOK_FAILED;
 	}
 	return good;
@@ -346,6 +348,11 @@ bool look_live_end(struct machine *machine)
 		live->missing = true;
 	}
 	return !live->missing;
+}
+
+bool look_live_rule_broken(const struct machine *machine)
+{
+	return machine->look_live && machine->look_live->broken;
 }
 
 void look_live_free(struct machine *machine)

@@ -17,9 +17,11 @@ bool look_live_begin(struct machine *machine);
 /* The CPU stands behind the OUT of a mark, whose state is in cpu->last.  False after a message: the
  * run is to end. */
 bool look_live_mark(struct cpu *cpu);
-/* The run is over: writes the core, and looks.  False when something asked for is missing (after a
- * message) or, at whatever time, a rule of --audit was broken. */
+/* The run is over: writes the core, and looks.  False, after a message, when something asked for is
+ * missing. */
 bool look_live_end(struct machine *machine);
+/* Whether a rule of --audit was, at whatever time it was looked at. */
+bool look_live_rule_broken(const struct machine *machine);
 void look_live_free(struct machine *machine);
 
 #endif
