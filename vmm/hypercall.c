@@ -7,8 +7,6 @@
 #include "vmm/message.h"
 #include "vmm/stop.h"
 #include "vmm/threads.h"
-#include "vmm/torture/torture.h"
-#include "vmm/trace/recorder.h"
 
 /* A copy of guest memory that the compiler may not repeat. */
 static void copy_once(void *to, const volatile void *from, size_t size)
@@ -156,14 +154,11 @@ static __attribute__((noinline)) bool do_call(struct cpu *cpu, uint32_t function
 	case RS_CALL_ESCAPE:
 		result = call_escape(cpu, arg[0]);
 		break;
-	case RS_CALL_TORTURE:
-		if (cpu->machine->torture)
-			result = torture_call(cpu->machine->torture, arg, call->data);
-		break;
 	case RS_CALL_PANIC:
 		call_panic(cpu, arg);
 		return machine_end(cpu->machine, END_PANIC);
 	default:
+		observers_call(cpu->machine->observers, cpu, function, arg, call->data, &result);
 		break;
 	}
 	if (result < 0)
@@ -227,8 +222,7 @@ bool hypercall_store_mark(struct cpu *cpu)
 	    .cpl = sregs->ss.dpl,
 	    .tsc = tsc.data,
 	};
-	recorder_mark(cpu, cpu->mark_slot, mark);
-	return true;
+	return observers_marked(cpu->machine->observers, cpu, cpu->mark_slot, mark);
 }
 
 /* ---- Ports --------------------------------------------------------------------------------- */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "vmm/message.h"
-#include "vmm/trace/recorder.h"
 #include "vmm/start.h"
 
 /* What of --cpus the guest's file decides. */
@@ -87,7 +86,6 @@ void machine_destroy(struct machine *machine)
 {
 	if (!machine->options)
 		return; /* never created */
-	recorder_free(machine);
 	escapes_free(&machine->escapes);
 	records_free(&machine->records);
 	for (unsigned i = 0; i < machine->options->cpus; i++) {

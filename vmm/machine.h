@@ -12,6 +12,7 @@
 #include "vmm/kvm.h"
 #include "vmm/loader.h"
 #include "vmm/memory.h"
+#include "vmm/observer.h"
 #include "vmm/options.h"
 #include "vmm/outcome.h"
 #include "vmm/outputs.h"
@@ -27,9 +28,6 @@ struct panic {
 	bool has_regs;
 	struct rs_regs regs;
 };
-
-struct recorder; /* vmm/trace/recorder.h */
-struct torture;  /* vmm/torture/torture.h */
 
 /* One CPU of the machine, and what happened on it.  CPU 0 runs in the main thread, each other one
  * in a thread of its own from RS_CALL_START_CPU on; but under a debugger all are in the main one.
@@ -69,14 +67,12 @@ struct machine {
 	bool lost;              /* what an option was to show is missing, which was said */
 	struct records records;
 	struct escapes escapes;
-	struct recorder *recorder; /* --trace, --report; NULL: neither was asked for */
-	uint64_t quirks;           /* RS_QUIRK_* met in this run */
-	struct debug *debug;       /* attached to this machine; NULL: none */
+	uint64_t quirks;            /* RS_QUIRK_* met in this run */
+	struct observer *observers; /* who watches; NULL: nobody */
+	bool one_thread;            /* somebody runs all CPUs from the main thread */
 	/* While it is not 0 KVM_RUN that comes back without an exit ends run_cpus, and the run can
 	 * go on later: for a signal handler, which then calls stop_all.  NULL: none. */
 	const volatile sig_atomic_t *attention;
-	struct torture *torture;     /* --torture, while it is under way; NULL: it is not */
-	struct look_live *look_live; /* --walk, --map, --audit, --core; NULL: none is asked for */
 
 	/* boot.cpus of them.  While they run, what one CPU does not have for itself is touched only
 	 * by who holds the lock; with one CPU there is nobody else, and no lock. */
@@ -114,6 +110,22 @@ static inline bool machine_end(struct machine *machine, enum end_reason reason)
 {
 	machine->outcome.reason = reason;
 	return false;
+}
+
+/* Whoever comes later is asked first. */
+static inline void machine_observe(struct machine *machine, struct observer *observer)
+{
+	observer->next = machine->observers;
+	machine->observers = observer;
+}
+static inline void machine_unobserve(struct machine *machine, struct observer *observer)
+{
+	struct observer **at = &machine->observers;
+
+	while (*at && *at != observer)
+		at = &(*at)->next;
+	if (*at)
+		*at = observer->next;
 }
 
 /* The CPU that ended the run; CPU 0 when none of them did. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/box.h"
+#include "vmm/debug/debugger.h"
 #include "vmm/explain/diagnose.h"
 #include "vmm/look/inspect_core.h"
 #include "vmm/look/look_live.h"
@@ -180,25 +181,32 @@ static int status_of_loss(int status)
 	return STATUS_SIGNAL + reason;
 }
 
-static int run(struct machine *machine, const struct options *options)
+/* Who watches the run, beside who drives it. */
+struct watchers {
+	struct look_live look;
+	struct recorder recorder;
+};
+
+static int run(struct machine *machine, struct watchers *watchers, const struct options *options)
 {
 	/* Before the guest runs: a report that cannot be written is not worth the wait. */
 	if (!outputs_open(&machine->outputs, options) || !machine_create(machine, options) ||
 	    !stop_install(machine->cpus[0].vcpu.run, options->timeout_ns) ||
-	    !look_live_begin(machine) || !recorder_start(machine))
+	    !look_live_begin(&watchers->look, machine))
 		return STATUS_VMM_FAILED;
-	run_guest(machine);
+	recorder_start(&watchers->recorder, machine);
+	run_guest(machine, debugger_wanted(options) ? debugger_run : run_cpus);
 	say_end(machine);
 
 	const int status = outcome_status(&machine->outcome);
-	bool written = recorder_finish(machine);
-	bool looked = look_live_end(machine);
-	bool good = report_run(machine) && written && looked && !machine->lost;
+	bool written = recorder_finish(&watchers->recorder);
+	bool looked = look_live_end(&watchers->look);
+	bool good = report_run(machine, &watchers->recorder) && written && looked && !machine->lost;
 
 	if (!good)
 		return status_of_loss(status);
 	/* A verdict, and no loss, even if the time was over when it was there. */
-	return status == 0 && look_live_rule_broken(machine) ? STATUS_VMM_FAILED : status;
+	return status == 0 && watchers->look.broken ? STATUS_VMM_FAILED : status;
 }
 
 /* Nothing is written any more.  What nobody could be told makes no success either; but who closed
@@ -218,7 +226,7 @@ int main(int argc, char **argv)
 	stop_begin();
 	hold_standard_streams();
 	output_take_streams();
-	switch (options_parse(&options, argc, argv)) {
+	switch (options_parse(&options, argc, argv, debugger_check)) {
 	case OPTIONS_WRONG:
 		return STATUS_USAGE;
 	case OPTIONS_DONE:
@@ -234,9 +242,11 @@ int main(int argc, char **argv)
 		return finish(stop_limit(options.timeout_ns) ? inspect_core_main(&options)
 		                                             : STATUS_VMM_FAILED);
 
-	static struct machine machine; /* 20 KiB of which a run touches few pages */
+	/* 60 KiB of which a run touches few pages. */
+	static struct machine machine;
+	static struct watchers watchers;
 
-	int status = run(&machine, &options);
+	int status = run(&machine, &watchers, &options);
 
 	outputs_abandon(&machine.outputs);
 	status = finish(status);
@@ -245,7 +255,7 @@ int main(int argc, char **argv)
 	 * munmap and close after the other: 45 of 1,730 us from start to exit. */
 	_exit(status);
 #endif
-	look_live_free(&machine);
+	look_live_free(&watchers.look);
 	machine_destroy(&machine);
 	return status;
 }

@@ -10,8 +10,6 @@
 #include <unistd.h>
 
 #include "shared/abi.h"
-#include "vmm/debug/debugger.h"
-#include "vmm/debug/gdb.h"
 #include "vmm/message.h"
 #include "vmm/place.h"
 #include "vmm/trace/trace.h"
@@ -406,7 +404,7 @@ static bool set_option(struct options *options, int option, const char *value, b
 		break;
 	case OPT_GDB:
 		options->gdb = value;
-		return gdb_check_address(value);
+		break;
 	case OPT_PROBE:
 		options->probe = true;
 		break;
@@ -479,7 +477,8 @@ static int drop_words(char **argv, int before)
 	return count;
 }
 
-enum options_result options_parse(struct options *options, int argc, char **argv)
+enum options_result options_parse(struct options *options, int argc, char **argv,
+                                  bool (*check)(const struct options *options))
 {
 	bool stats_asked = false;
 	int option, before = optind;
@@ -513,7 +512,7 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 		message_error("--probe brings its own guests: '%s' is one too many", argv[optind]);
 		return wrong();
 	}
-	if (!check_look(options) || !debugger_check(options))
+	if (!check_look(options) || !check(options))
 		return wrong();
 	if (options->torture) {
 		/* Interrupts come when the torture wants them to. */

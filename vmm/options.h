@@ -68,8 +68,10 @@ enum options_result {
 	OPTIONS_DONE,  /* --help or --version was asked for and printed: status 0 */
 	OPTIONS_WRONG, /* the reason is on stderr: status 2 */
 };
-/* Parses argv into *options; strings stay argv's, out of which --box is taken. */
-enum options_result options_parse(struct options *options, int argc, char **argv);
+/* Parses argv into *options; strings stay argv's, out of which --box is taken.  check: whether what
+ * they ask of the instruments makes sense; false after a message. */
+enum options_result options_parse(struct options *options, int argc, char **argv,
+                                  bool (*check)(const struct options *options));
 
 /* The guest's i-th argument from 0, its file's name not counted; NULL behind the last. */
 const char *options_argument(const struct options *options, unsigned i);

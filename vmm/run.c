@@ -4,13 +4,9 @@
 #include <signal.h>
 #include <string.h>
 
-#include "vmm/debug/debug.h"
-#include "vmm/debug/debugger.h"
 #include "vmm/exits.h"
 #include "vmm/hypercall.h"
-#include "vmm/look/look_live.h"
 #include "vmm/message.h"
-#include "vmm/trace/recorder.h"
 #include "vmm/stop.h"
 #include "vmm/threads.h"
 
@@ -35,7 +31,7 @@ static bool interrupted(struct cpu *cpu, int error)
 		stats_reassign(&cpu->stats, STATS_DEBUGGER);
 	if (cpu->mark_due && error == EINTR) {
 		__atomic_store_n(&cpu->vcpu.run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-		if (!hypercall_store_mark(cpu) || !look_live_mark(cpu))
+		if (!hypercall_store_mark(cpu))
 			return machine_end(machine, END_VMM_FAILED);
 	}
 	/* Only now: a handler's immediate_exit may have been taken back above. */
@@ -47,17 +43,15 @@ static bool interrupted(struct cpu *cpu, int error)
 /* error: KVM_RUN's errno; 0: there is an exit to serve. */
 static bool serve(struct cpu *cpu, int error, uint64_t entered)
 {
-	struct machine *machine = cpu->machine;
 	bool go_on;
 
 	if (error)
 		go_on = interrupted(cpu, error);
-	else if (machine->debug && debug_takes_exit(machine->debug))
+	else if (observers_take_exit(cpu->machine->observers, cpu))
 		return true; /* none of the guest's */
 	else
 		go_on = exit_dispatch(cpu);
-	if (machine->recorder)
-		recorder_exit(cpu, entered);
+	observers_served(cpu->machine->observers, cpu, entered);
 	return go_on;
 }
 
@@ -67,8 +61,8 @@ static bool serve_if_running(struct cpu *cpu, int error, uint64_t entered)
 	struct machine *machine = cpu->machine;
 
 	if (machine->outcome.reason != END_RUNNING) {
-		if (machine->recorder)
-			recorder_exit(cpu, entered); /* how far it came, and what it noted */
+		/* How far it came, and what it noted. */
+		observers_served(machine->observers, cpu, entered);
 		return false;
 	}
 	if (serve(cpu, error, entered))
@@ -124,7 +118,7 @@ void run_cpus(struct machine *machine)
 		machine_unlock(machine);
 		return;
 	}
-	first->plain = machine->boot.cpus == 1 && !machine->recorder && !machine->debug;
+	first->plain = machine->boot.cpus == 1 && !machine->observers;
 	if (first->plain) {
 		while (run_once(first)) {
 		}
@@ -135,15 +129,12 @@ void run_cpus(struct machine *machine)
 	}
 }
 
-void run_guest(struct machine *machine)
+void run_guest(struct machine *machine, void (*drive)(struct machine *machine))
 {
 	struct cpu *first = &machine->cpus[0];
 
 	first->started = true;
-	if (debugger_wanted(machine->options))
-		debugger_run(machine);
-	else
-		run_cpus(machine);
+	drive(machine);
 	stats_stop(&first->stats);
 	threads_join(machine);
 

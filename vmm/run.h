@@ -14,8 +14,9 @@ bool run_once(struct cpu *cpu);
 void run_cpus(struct machine *machine);
 /* Ends the run for the stop request that there is (vmm/stop.h).  Always false, as machine_end. */
 bool run_end_stopped(struct machine *machine);
-/* Runs the guest until it ends, dies, or is stopped; machine->outcome says which.  No CPU runs any
- * more then, console output is flushed and the statistics are stopped. */
-void run_guest(struct machine *machine);
+/* Runs the guest until it ends, dies, or is stopped; machine->outcome says which.  drive does it:
+ * run_cpus, or what steps and stops the guest.  No CPU runs any more then, console output is
+ * flushed and the statistics are stopped. */
+void run_guest(struct machine *machine, void (*drive)(struct machine *machine));
 
 #endif

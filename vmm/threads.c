@@ -54,7 +54,7 @@ bool threads_start(struct cpu *cpu)
 	if (!stats_start(&cpu->stats))
 		return message_error("no memory for the statistics: %s", strerror(errno));
 	cpu->started = true;
-	if (!cpu->machine->debug)
+	if (!cpu->machine->one_thread)
 		return give_thread(cpu);
 	stop_add(cpu->number, cpu->vcpu.run, pthread_self());
 	return true;

@@ -513,11 +513,18 @@ static bool take_first_regs(const struct cpu *cpu)
 	return vcpu_set_regs(&cpu->vcpu, &cpu->last.regs);
 }
 
+static bool takes_exit(struct observer *observer, struct cpu *cpu)
+{
+	(void)cpu; /* the one selected: no other runs */
+	return debug_takes_exit((struct debug *)observer);
+}
+
 bool debug_attach(struct debug *debug, struct machine *machine)
 {
 	int offered = ioctl(machine->kvm.vm, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2);
 
 	*debug = (struct debug){
+	    .observer = {.takes_exit = takes_exit},
 	    .machine = machine,
 	    .cpu = &machine->cpus[0],
 	    .can_hold = offered > 0 && offered & KVM_GUESTDBG_BLOCKIRQ,
@@ -529,7 +536,8 @@ bool debug_attach(struct debug *debug, struct machine *machine)
 	if (!debug_know(debug) || (machine->image.noted && !build_fence(debug)) ||
 	    !debug_turns_open(debug))
 		return false;
-	machine->debug = debug;
+	machine_observe(machine, &debug->observer);
+	machine->one_thread = true;
 	if (debug_settle(debug))
 		return true;
 	debug_detach(debug);
@@ -541,7 +549,8 @@ bool debug_detach(struct debug *debug)
 	while (debug->point_count)
 		debug_unplant(&debug->points[--debug->point_count].plant);
 	debug->watch_count = 0;
-	debug->machine->debug = NULL;
+	machine_unobserve(debug->machine, &debug->observer);
+	debug->machine->one_thread = false;
 	debug_turns_close(debug);
 	return debug_let_go(debug);
 }

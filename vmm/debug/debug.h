@@ -91,6 +91,7 @@ struct debug_stop {
 };
 
 struct debug {
+	struct observer observer;
 	struct machine *machine;
 
 	/* The CPU that all of this is about: the one that stopped last, or was selected since. */

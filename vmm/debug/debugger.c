@@ -21,6 +21,8 @@ bool debugger_check(const struct options *options)
 		return message_error(
 		    "--gdb, --inspect, --anatomy and --torture: each wants to be the one that "
 		    "stops the guest; give one of them");
+	if (options->gdb && !gdb_check_address(options->gdb))
+		return false;
 	if (options->inspect &&
 	    !inspect_when_parse(&when, options->inspect, problem, sizeof(problem)))
 		return message_error("--inspect: %s", problem);

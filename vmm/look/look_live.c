@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,16 +17,6 @@
 
 /* What looking may take once somebody wants the VMM to stop. */
 #define PATIENCE_NS UINT64_C(400000000)
-
-/* What is kept between the looks. */
-struct look_live {
-	uint64_t began; /* the look that is under way, on stop_now's clock */
-	struct symbols symbols;
-	uint64_t marks; /* seen so far */
-	bool looked;
-	bool broken;  /* a rule of --audit */
-	bool missing; /* something could not be done */
-};
 
 /* ---- The moment ---------------------------------------------------------------------------- */
 
@@ -46,7 +35,7 @@ static bool translate(void *ctx, uint64_t va, uint64_t *pa)
 /* What is looked at when time has run out is looked at all the same, but not for long. */
 static bool give_up(void *ctx)
 {
-	const struct look_live *live = ctx;
+	struct look_live *live = ctx;
 	uint64_t since;
 
 	if (!stop_requested())
@@ -71,10 +60,10 @@ static void take_segments(struct look_moment *moment, const struct image *image)
 	}
 }
 
-static void take_moment(struct look_moment *moment, const struct cpu *cpu,
+static void take_moment(struct look_moment *moment, struct look_live *live, const struct cpu *cpu,
                         const struct vcpu_state *state, const char *when)
 {
-	struct machine *machine = cpu->machine;
+	struct machine *machine = live->machine;
 	/* Whatever these say; look_init decides whether to believe it.  Read once. */
 	const volatile struct rs_call *call = machine->boot.call[cpu->number];
 
@@ -90,9 +79,9 @@ static void take_moment(struct look_moment *moment, const struct cpu *cpu,
 	    .free_start = machine->boot.next_frame,
 	    .kernel_cr3 = machine->image.noted ? call->kernel_cr3 : 0,
 	    .user_cr3 = machine->image.noted ? call->user_cr3 : 0,
-	    .symbols = &machine->look_live->symbols,
+	    .symbols = &live->symbols,
 	    .give_up = give_up,
-	    .give_up_ctx = machine->look_live,
+	    .give_up_ctx = live,
 	};
 	snprintf(moment->when, sizeof(moment->when), "%s", when);
 	take_segments(moment, &machine->image);
@@ -100,8 +89,9 @@ static void take_moment(struct look_moment *moment, const struct cpu *cpu,
 
 /* The state at the end of the CPU that ended the run; that of an earlier moment where a KVM has
  * reset the vCPU. */
-static bool take_end(struct look_moment *moment, struct machine *machine)
+static bool take_end(struct look_moment *moment, struct look_live *live)
 {
+	struct machine *machine = live->machine;
 	struct cpu *cpu = machine_last_cpu(machine);
 	struct vcpu_state now;
 	char when[48];
@@ -109,7 +99,7 @@ static bool take_end(struct look_moment *moment, struct machine *machine)
 	if (!vcpu_get_state(&cpu->vcpu, &now))
 		return false;
 	if (machine->outcome.reason != END_SHUTDOWN || !diagnose_is_reset(&now.regs, &now.sregs)) {
-		take_moment(moment, cpu, &now, "at the end");
+		take_moment(moment, live, cpu, &now, "at the end");
 		moment->translate = translate;
 		moment->translate_ctx = cpu;
 		return true;
@@ -119,72 +109,77 @@ static bool take_end(struct look_moment *moment, struct machine *machine)
 		                     "state to look at");
 	/* Memory is of now. */
 	snprintf(when, sizeof(when), "at the end, registers %s", cpu->last_when);
-	take_moment(moment, cpu, &cpu->last, when);
+	take_moment(moment, live, cpu, &cpu->last, when);
 	moment->stale = true;
 	return true;
 }
 
 /* ---- Looking ------------------------------------------------------------------------------- */
 
-static bool look_now(struct machine *machine, const struct look_moment *moment)
+static bool look_now(struct look_live *live, const struct look_moment *moment)
 {
+	struct machine *machine = live->machine;
 	const struct options *options = machine->options;
 	enum look_answer answer;
 
-	machine->look_live->looked = true;
-	machine->look_live->began = stop_now();
+	live->looked = true;
+	live->began = stop_now();
 	/* What the guest said before belongs before it. */
 	if (machine->console.failed || !console_flush(&machine->console))
 		return false;
 	answer = look_request_answer(stdout, &options->look, moment, options->look_json,
 	                             options_color(options, STDOUT_FILENO));
-	machine->look_live->broken |= answer == LOOK_RULE_BROKEN;
-	machine->look_live->missing |= answer == LOOK_FAILED;
+	live->broken |= answer == LOOK_RULE_BROKEN;
+	live->missing |= answer == LOOK_FAILED;
 	return answer != LOOK_FAILED;
 }
 
 /* At a moment whose registers are in cpu->last. */
-static bool look_at_last(const struct cpu *cpu, const char *when)
+static bool look_at_last(struct look_live *live, const struct cpu *cpu, const char *when)
 {
 	struct look_moment moment;
 
-	take_moment(&moment, cpu, &cpu->last, when);
-	return look_now(cpu->machine, &moment);
+	take_moment(&moment, live, cpu, &cpu->last, when);
+	return look_now(live, &moment);
 }
 
-bool look_live_begin(struct machine *machine)
+/* For --at mark=N.  False: the run is to end. */
+static bool see_mark(struct observer *observer, struct cpu *cpu, unsigned slot,
+                     const struct rs_mark *mark)
+{
+	struct look_live *live = (struct look_live *)observer;
+	char when[48];
+
+	(void)slot;
+	(void)mark;
+	if (++live->marks != live->machine->options->look.mark)
+		return true;
+	snprintf(when, sizeof(when), "at mark %" PRIu64, live->marks);
+	return look_at_last(live, cpu, when);
+}
+
+bool look_live_begin(struct look_live *live, struct machine *machine)
 {
 	const struct options *options = machine->options;
 	const struct look_request *request = &options->look;
 
 	if (!look_request_asks(request) && !options->core)
 		return true;
-	machine->look_live = calloc(1, sizeof(*machine->look_live));
-	if (!machine->look_live)
-		return message_error("no memory");
+	live->machine = machine;
 	/* A shell's background has it ignored. */
 	if (options->core)
 		stop_catch(SIGQUIT);
 	if (request->walk_count)
-		machine->look_live->symbols = symbols_read(machine->image.path);
-	if (!look_request_check(request, &machine->look_live->symbols))
+		live->symbols = symbols_read(machine->image.path);
+	if (!look_request_check(request, &live->symbols))
 		return false;
-	return !look_request_asks(request) || request->at != LOOK_AT_BOOT ||
-	       look_at_last(&machine->cpus[0], "at boot");
-}
-
-bool look_live_mark(struct cpu *cpu)
-{
-	const struct machine *machine = cpu->machine;
-	struct look_live *live = machine->look_live;
-	char when[48];
-
-	if (!live || !look_request_asks(&machine->options->look) ||
-	    machine->options->look.at != LOOK_AT_MARK ||
-	    ++live->marks != machine->options->look.mark)
+	if (!look_request_asks(request))
 		return true;
-	snprintf(when, sizeof(when), "at mark %" PRIu64, live->marks);
-	return look_at_last(cpu, when);
+	if (request->at == LOOK_AT_MARK) {
+		live->observer.marked = see_mark;
+		machine_observe(machine, &live->observer);
+	}
+	return request->at != LOOK_AT_BOOT || look_at_last(live, &machine->cpus[0], "at boot");
 }
 
 /* ---- The core ------------------------------------------------------------------------------ */
@@ -295,8 +290,9 @@ static bool write_core(struct machine *machine, const struct look_moment *moment
 /* ---- The end ------------------------------------------------------------------------------- */
 
 /* The roots that the other CPUs run on have rules to keep too. */
-static bool audit_others(struct machine *machine, const struct look_moment *moment)
+static bool audit_others(struct look_live *live, const struct look_moment *moment)
 {
+	struct machine *machine = live->machine;
 	const struct options *options = machine->options;
 	bool good = true;
 
@@ -316,30 +312,30 @@ static bool audit_others(struct machine *machine, const struct look_moment *mome
 		answer =
 		    look_request_audit(stdout, &options->look, moment, &other, options->look_json,
 		                       options_color(options, STDOUT_FILENO));
-		machine->look_live->broken |= answer == LOOK_RULE_BROKEN;
+		live->broken |= answer == LOOK_RULE_BROKEN;
 		good &= answer != LOOK_FAILED;
 	}
 	return good;
 }
 
-bool look_live_end(struct machine *machine)
+bool look_live_end(struct look_live *live)
 {
-	const struct look_request *request = &machine->options->look;
-	struct look_live *live = machine->look_live;
+	struct machine *machine = live->machine;
 	struct look_moment moment;
 
-	if (!live)
+	if (!machine)
 		return true;
 
+	const struct look_request *request = &machine->options->look;
 	const bool core = machine->options->core && leaves_core(&machine->outcome);
 	const bool look = look_request_asks(request) && request->at == LOOK_AT_EXIT;
 
-	if ((core || look) && !take_end(&moment, machine))
+	if ((core || look) && !take_end(&moment, live))
 		return false;
 	/* The core first: what it holds is not to be changed by looking. */
 	if (core && !write_core(machine, &moment))
 		live->missing = true;
-	if (look && !(look_now(machine, &moment) && audit_others(machine, &moment)))
+	if (look && !(look_now(live, &moment) && audit_others(live, &moment)))
 		live->missing = true;
 	if (look_request_asks(request) && !live->looked) {
 		message_error("--at mark=%" PRIu64 ": the guest made %" PRIu64
@@ -350,15 +346,7 @@ bool look_live_end(struct machine *machine)
 	return !live->missing;
 }
 
-bool look_live_rule_broken(const struct machine *machine)
+void look_live_free(struct look_live *live)
 {
-	return machine->look_live && machine->look_live->broken;
-}
-
-void look_live_free(struct machine *machine)
-{
-	if (machine->look_live)
-		symbols_free(&machine->look_live->symbols);
-	free(machine->look_live);
-	machine->look_live = NULL;
+	symbols_free(&live->symbols);
 }

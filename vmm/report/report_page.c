@@ -53,9 +53,9 @@ static const char *collect_spaces(const struct machine *machine, struct spaces *
 	return from;
 }
 
-bool report_page(struct machine *machine, const struct report_input *report)
+bool report_page(struct machine *machine, const struct recorder *recorder,
+                 const struct report_input *report)
 {
-	const struct recorder *recorder = machine->recorder;
 	struct spaces *spaces = malloc(sizeof(*spaces));
 	struct outfile *out = &machine->outputs.report;
 	bool good;

@@ -8,7 +8,10 @@
 #include "vmm/machine.h"
 #include "vmm/report/report.h"
 
+struct recorder; /* vmm/trace/recorder.h */
+
 /* Writes options->report_file.  False after a message. */
-bool report_page(struct machine *machine, const struct report_input *report);
+bool report_page(struct machine *machine, const struct recorder *recorder,
+                 const struct report_input *report);
 
 #endif

@@ -97,18 +97,18 @@ static void collect_cpu(struct facts *facts, const struct cpu *cpu)
 	};
 }
 
-static void collect_trace(struct report_input *in, const struct machine *machine)
+static void collect_trace(struct report_input *in, const struct recorder *recorder)
 {
-	const struct trace *trace = &machine->recorder->trace;
+	const struct trace *trace = &recorder->trace;
 
-	in->trace_file = machine->options->trace_file;
+	in->trace_file = in->options->trace_file;
 	in->trace_events = trace->file.events;
 	in->trace_dropped = trace->file.dropped;
 	in->trace_lost = trace->lost;
 }
 
 /* False after a message. */
-static bool collect(struct facts *facts, struct machine *machine)
+static bool collect(struct facts *facts, struct machine *machine, const struct recorder *recorder)
 {
 	const unsigned cpus = machine->boot.cpus;
 
@@ -140,24 +140,24 @@ static bool collect(struct facts *facts, struct machine *machine)
 	    .escape_count = machine->escapes.count,
 	};
 	if (machine->options->trace_file)
-		collect_trace(&facts->input, machine);
+		collect_trace(&facts->input, recorder);
 	return true;
 }
 
 /* ---- All of it ----------------------------------------------------------------------------- */
 
-static bool write_all(struct machine *machine)
+static bool write_all(struct machine *machine, const struct recorder *recorder)
 {
 	/* Not zeroed as a whole: most of its 40 KiB is for CPUs that are not there. */
 	struct facts facts;
 	bool good;
 
 	facts.sum = (struct stats){0};
-	good = collect(&facts, machine);
+	good = collect(&facts, machine, recorder);
 
 	if (good) {
 		const bool page =
-		    !machine->options->report_file || report_page(machine, &facts.input);
+		    !machine->options->report_file || report_page(machine, recorder, &facts.input);
 
 		good = report_stats(machine, &facts.input) && page;
 	}
@@ -165,10 +165,10 @@ static bool write_all(struct machine *machine)
 	return good;
 }
 
-bool report_run(struct machine *machine)
+bool report_run(struct machine *machine, const struct recorder *recorder)
 {
 	/* Collecting alone would touch each page of the statistics. */
 	if (machine->options->stats == STATS_NONE && !machine->options->report_file)
 		return true;
-	return write_all(machine);
+	return write_all(machine, recorder);
 }

@@ -7,8 +7,10 @@
 
 #include "vmm/machine.h"
 
+struct recorder; /* vmm/trace/recorder.h */
+
 /* Writes --stats and --report, both or one or none.  False after a message: one of them could not
  * be written. */
-bool report_run(struct machine *machine);
+bool report_run(struct machine *machine, const struct recorder *recorder);
 
 #endif

@@ -40,7 +40,9 @@ bool torture_check(const char *event)
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
 
-int64_t torture_call(struct torture *t, const uint64_t arg[4], const void *data)
+/* RS_CALL_TORTURE, data as the guest left it: 0, or a negative errno value for a call that makes no
+ * sense.  The answer is given when the guest is to go on. */
+static int64_t take_call(struct torture *t, const uint64_t arg[4], const void *data)
 {
 	struct torture_call *call = &t->call;
 	const size_t one = sizeof(struct rs_torture_difference);
@@ -59,6 +61,16 @@ int64_t torture_call(struct torture *t, const uint64_t arg[4], const void *data)
 	memcpy(call->data, data, call->size);
 	call->due = true;
 	return 0;
+}
+
+static bool see_call(struct observer *observer, struct cpu *cpu, uint32_t function,
+                     const uint64_t arg[4], const void *data, int64_t *result)
+{
+	(void)cpu; /* there is one */
+	if (function != RS_CALL_TORTURE)
+		return false;
+	*result = take_call((struct torture *)observer, arg, data);
+	return true;
 }
 
 static void clean(char *text, size_t size)
@@ -306,14 +318,16 @@ void torture_run(struct machine *machine)
 
 	if (t) {
 		t->machine = machine;
-		machine->torture = t;
+		t->observer = (struct observer){.call = see_call};
+		machine_observe(machine, &t->observer);
 	} else {
 		message_error("--torture: no memory");
 	}
 	/* What the guest died of is not to be hidden by what came behind it. */
 	if ((!t || !run(t)) && (outcome->reason == END_RUNNING || outcome->reason == END_EXITED))
 		machine_end(machine, END_VMM_FAILED);
-	machine->torture = NULL;
-	if (t)
+	if (t) {
+		machine_unobserve(machine, &t->observer);
 		free_all(t);
+	}
 }

@@ -22,19 +22,12 @@
 #define VMM_TORTURE_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "vmm/machine.h"
-
-struct torture;
 
 /* Whether `event` is one of "nmi", "irq", "step".  False after a message. */
 bool torture_check(const char *event);
 /* Runs the guest to its end and reports: machine->outcome.  The guest's own status is 1 when
  * something did not survive or was not hit. */
 void torture_run(struct machine *machine);
-/* RS_CALL_TORTURE, data as the guest left it: 0, or a negative errno value for a call that makes no
- * sense.  The answer is given when the guest is to go on. */
-int64_t torture_call(struct torture *torture, const uint64_t arg[4], const void *data);
-
 #endif

@@ -83,6 +83,7 @@ struct torture_call {
 };
 
 struct torture {
+	struct observer observer;
 	struct machine *machine;
 	struct debug debug;
 	struct symbols symbols;

@@ -1,6 +1,5 @@
 #include "vmm/trace/recorder.h"
 
-#include <stdlib.h>
 #include <time.h>
 
 #include "vmm/message.h"
@@ -54,9 +53,9 @@ static void take_rings(struct machine *machine, struct trace_start *start)
 	}
 }
 
-static void start_trace(struct machine *machine)
+static void start_trace(struct recorder *recorder)
 {
-	struct recorder *recorder = machine->recorder;
+	struct machine *machine = recorder->machine;
 	struct trace_start start = {
 	    .limit = machine->options->trace_limit,
 	    .guest = machine->options->guest,
@@ -73,24 +72,10 @@ static void start_trace(struct machine *machine)
 	recorder->tracing = true;
 }
 
-bool recorder_start(struct machine *machine)
-{
-	if (!machine->options->trace_file && !machine->options->report_file)
-		return true;
-	machine->recorder = calloc(1, sizeof(*machine->recorder));
-	if (!machine->recorder)
-		return message_error("no memory for the trace");
-	timeline_start(&machine->recorder->timeline, stats_now());
-	if (machine->options->trace_file)
-		start_trace(machine);
-	return true;
-}
-
 /* What the dispatcher noted about this exit; NULL: nothing. */
-static const struct exit_record *detail(const struct cpu *cpu)
+static const struct exit_record *detail(struct recorder *recorder, const struct cpu *cpu)
 {
 	const struct exit_ring *ring = &cpu->stats.ring;
-	struct recorder *recorder = cpu->machine->recorder;
 
 	if (ring->count == recorder->exits_seen[cpu->number])
 		return NULL;
@@ -98,10 +83,10 @@ static const struct exit_record *detail(const struct cpu *cpu)
 	return &ring->records[(ring->count - 1) % EXIT_RING_SIZE];
 }
 
-void recorder_exit(struct cpu *cpu, uint64_t entered)
+static void see_exit(struct observer *observer, struct cpu *cpu, uint64_t entered)
 {
+	struct recorder *recorder = (struct recorder *)observer;
 	const struct machine *machine = cpu->machine;
-	struct recorder *recorder = machine->recorder;
 	const struct stats *stats = &cpu->stats;
 	struct rs_stats counts;
 
@@ -117,24 +102,38 @@ void recorder_exit(struct cpu *cpu, uint64_t entered)
 	                                 .nanoseconds = monotonic_now(),
 	                                 .ticks = stats_now(),
 	                                 .reason = stats_serving(stats),
-	                                 .detail = detail(cpu),
+	                                 .detail = detail(recorder, cpu),
 	                                 .counts = machine->image.noted ? &counts : NULL,
 	                             });
 }
 
-void recorder_mark(struct cpu *cpu, unsigned slot, const struct rs_mark *mark)
+static bool see_mark(struct observer *observer, struct cpu *cpu, unsigned slot,
+                     const struct rs_mark *mark)
 {
-	struct recorder *recorder = cpu->machine->recorder;
+	struct recorder *recorder = (struct recorder *)observer;
 
-	if (recorder && recorder->tracing)
+	if (recorder->tracing)
 		trace_mark(&recorder->trace, cpu->number, slot, mark);
+	return true;
 }
 
-bool recorder_finish(struct machine *machine)
+void recorder_start(struct recorder *recorder, struct machine *machine)
 {
-	struct recorder *recorder = machine->recorder;
+	if (!machine->options->trace_file && !machine->options->report_file)
+		return;
+	recorder->machine = machine;
+	recorder->observer = (struct observer){.served = see_exit, .marked = see_mark};
+	timeline_start(&recorder->timeline, stats_now());
+	if (machine->options->trace_file)
+		start_trace(recorder);
+	machine_observe(machine, &recorder->observer);
+}
 
-	if (!recorder)
+bool recorder_finish(struct recorder *recorder)
+{
+	const struct machine *machine = recorder->machine;
+
+	if (!machine)
 		return true;
 	for (unsigned i = 0; i < machine->boot.cpus; i++) {
 		if (machine->cpus[i].started)
@@ -142,10 +141,4 @@ bool recorder_finish(struct machine *machine)
 	}
 	return !recorder->tracing ||
 	       trace_end(&recorder->trace, outcome_name(machine->outcome.reason));
-}
-
-void recorder_free(struct machine *machine)
-{
-	free(machine->recorder);
-	machine->recorder = NULL;
 }

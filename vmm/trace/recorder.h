@@ -1,7 +1,6 @@
 /*
- * What a run leaves behind in time, for --trace and --report: the run loop tells of each exit, and
- * this passes it on to who asked.  A machine without either option has no recorder, and pays one
- * test of a pointer an exit.
+ * What a run leaves behind in time, for --trace and --report: an observer of the machine that
+ * passes on what it is told to who asked.
  */
 #ifndef VMM_RECORDER_H
 #define VMM_RECORDER_H
@@ -14,22 +13,18 @@
 #include "vmm/trace/trace.h"
 
 struct recorder {
+	struct observer observer;
+	struct machine *machine; /* NULL: neither option was given */
 	bool tracing;
 	struct trace trace; /* if tracing */
 	struct timeline timeline;
 	uint64_t exits_seen[RS_MAX_CPUS]; /* of each CPU's ring in its statistics */
 };
 
-/* Once the machine can run: opens the trace, and takes its ring from the end of the guest's RAM.
- * Does nothing when the options ask for neither.  False after a message. */
-bool recorder_start(struct machine *machine);
-/* The exit that KVM_RUN, entered at the time stamp `entered`, came back with has been served. */
-void recorder_exit(struct cpu *cpu, uint64_t entered);
-/* A mark was stored. */
-void recorder_mark(struct cpu *cpu, unsigned slot, const struct rs_mark *mark);
-/* After the run: closes the trace.  False after a message when it could not be written. */
-bool recorder_finish(struct machine *machine);
-/* Harmless without a recorder. */
-void recorder_free(struct machine *machine);
+/* Once the machine can run: begins the trace, takes its rings from the end of the guest's RAM, and
+ * watches.  Does nothing when the options ask for neither. */
+void recorder_start(struct recorder *recorder, struct machine *machine);
+/* After the run: ends the trace.  False after a message when it could not be written. */
+bool recorder_finish(struct recorder *recorder);
 
 #endif
