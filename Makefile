@@ -46,8 +46,8 @@ SHARED_GUEST_SOURCES := $(filter-out shared/pt_text.c,$(SHARED_SOURCES))
 # What every run goes through is linked first: with shared/ it fills the first 64 KiB of text, which Linux maps
 # at one page fault.  So what few runs need comes behind.
 VMM_FEW := vmm/box.c vmm/outfile.c vmm/place.c
-VMM_CORE_SOURCES := $(filter-out $(VMM_FEW),$(sort $(wildcard vmm/*.c))) vmm/debug/debugger.c vmm/look/look_live.c \
-	vmm/trace/recorder.c
+VMM_CORE_SOURCES := $(filter-out $(VMM_FEW),$(sort $(wildcard vmm/*.c))) vmm/look/look_live.c \
+	vmm/trace/tracer.c
 VMM_SOURCES := $(sort $(wildcard vmm/*.c vmm/*/*.c vmm/*/*.S))
 KERNEL_SOURCES := $(filter-out guest/offsets.c,$(sort $(wildcard guest/*.c guest/*.S)))
 # Clang calls memset and memcpy where GCC writes them out.

@@ -286,10 +286,10 @@ static bool build_idt(struct boot *boot, const struct rs_note *note)
 
 /* ---- All of it ----------------------------------------------------------------------------- */
 
-static bool init_tables(struct boot *boot, const struct host *host, const struct options *options)
+static bool init_tables(struct boot *boot, const struct host *host, const struct plan *plan)
 {
 	const struct pt_geometry geometry = {
-	    .levels = options->la57 ? 5 : 4,
+	    .levels = plan->la57 ? 5 : 4,
 	    .maxphyaddr = (uint8_t)host->maxphyaddr,
 	    .nx = true,
 	    .gib_pages = host->cpuid_features & RS_FEATURE_GIB_PAGES,
@@ -307,18 +307,18 @@ static bool init_tables(struct boot *boot, const struct host *host, const struct
 }
 
 bool boot_build(struct boot *boot, const struct memory *memory, const struct image *image,
-                const struct host *host, const struct options *options)
+                const struct host *host, const struct plan *plan)
 {
 	uint64_t gpa;
 
-	*boot = (struct boot){.memory = memory, .next_frame = image->end, .cpus = options->cpus};
+	*boot = (struct boot){.memory = memory, .next_frame = image->end, .cpus = plan->cpus};
 	if (memory_span(memory) > UINT64_C(1) << host->maxphyaddr)
 		return message_error("--mem: %" PRIu64 " MiB, of which those above 3 GiB lie from "
 		                     "4 GiB on, are more than the CPU's %" PRIu32
 		                     "-bit physical addresses reach: give less",
 		                     memory->size >> 20, host->maxphyaddr);
 	memory_populate(memory, boot->next_frame, FIRST_FRAMES * PAGE_SIZE);
-	if (!init_tables(boot, host, options))
+	if (!init_tables(boot, host, plan))
 		return false;
 	/* The top-level slots that a guest's address spaces share exist from the start, so that
 	 * what one maps there later is seen by all.  The image and entry regions get theirs by
@@ -361,19 +361,19 @@ static void publish_segments(struct rs_boot *page, const struct image *image)
 	}
 }
 
-/* options_parse has made sure that the words fit. */
-static void publish_cmdline(struct rs_boot *page, const struct options *options)
+/* whoever made the plan has made sure that the words fit. */
+static void publish_cmdline(struct rs_boot *page, const struct plan *plan)
 {
 	char *at = page->cmdline;
 
-	const char *word = options->guest;
+	const char *word = plan->guest;
 
-	for (page->argc = 0; word; word = options_argument(options, page->argc++))
+	for (page->argc = 0; word; word = plan_argument(plan, page->argc++))
 		at = stpcpy(at, word) + 1;
 }
 
 void boot_publish(struct boot *boot, const struct image *image, const struct host *host,
-                  const struct options *options, uint32_t pti_mode)
+                  const struct plan *plan, uint32_t pti_mode)
 {
 	struct rs_boot *page = boot->page;
 
@@ -394,7 +394,7 @@ void boot_publish(struct boot *boot, const struct image *image, const struct hos
 	page->tsc_khz = host->tsc_khz;
 	page->apic_khz = host->apic_khz;
 	publish_segments(page, image);
-	publish_cmdline(page, options);
+	publish_cmdline(page, plan);
 }
 
 struct rs_stats boot_counts(const struct boot *boot)

@@ -16,7 +16,7 @@
 #include "vmm/host.h"
 #include "vmm/loader.h"
 #include "vmm/memory.h"
-#include "vmm/options.h"
+#include "vmm/plan.h"
 
 /* Pointers lead into guest RAM, where the guest may change everything at any time. */
 struct boot {
@@ -32,10 +32,10 @@ struct boot {
 /* Takes frames behind the image, all below RS_HOLE, and builds everything but the boot page's
  * contents.  The tree keeps a pointer to *boot, which must not move.  False after a message. */
 bool boot_build(struct boot *boot, const struct memory *memory, const struct image *image,
-                const struct host *host, const struct options *options);
+                const struct host *host, const struct plan *plan);
 /* Fills the boot page; the last thing, when all is known. */
 void boot_publish(struct boot *boot, const struct image *image, const struct host *host,
-                  const struct options *options, uint32_t pti_mode);
+                  const struct plan *plan, uint32_t pti_mode);
 
 /* What the guest has counted so far, on all its CPUs: a copy, of whatever lies there. */
 struct rs_stats boot_counts(const struct boot *boot);

@@ -61,7 +61,7 @@ bool box_is_wanted(const struct options *options)
 		return options->box != BOX_HERE;
 	if (kvm_is_usable())
 		return false;
-	if (!options->quiet)
+	if (!options->manner.quiet)
 		message_error(
 		    "no usable /dev/kvm here: running in the AMD box instead (--box amd)");
 	return true;
@@ -111,13 +111,11 @@ static bool check_output(const char *path)
 }
 
 /* Whether the box's files could take their place here, and none is another one's. */
-static bool check_outputs(const struct options *options)
+static bool check_outputs(struct options *options)
 {
-	struct outputs outputs;
-
-	if (!outputs_open(&outputs, options))
+	if (!outputs_open(options))
 		return false;
-	outputs_abandon(&outputs);
+	outputs_abandon(options);
 	return true;
 }
 
@@ -147,7 +145,7 @@ static bool check_guest(const struct options *options)
 {
 	struct image image = IMAGE_CLOSED;
 	bool good = options->probe || options->inspect_core ||
-	            image_open(&image, options->guest, options->mem);
+	            image_open(&image, options->plan.guest, options->plan.mem);
 
 	image_close(&image);
 	return good;
@@ -195,23 +193,25 @@ static bool may_read_input(enum box_choice box)
 }
 
 /* The whole of kvmbox's command line but its name.  False after a message. */
-static bool add_run(struct words *words, const struct options *options)
+static bool add_run(struct words *words, struct options *options)
 {
+	struct options_file files[OPTIONS_FILES];
+	const size_t count = options_files(options, files);
 	char program[PATH_MAX];
 
 	add(words, "--here");
-	if (options->quiet)
+	if (options->manner.quiet)
 		add(words, "--quiet");
 	if (!place_program(program))
 		return false;
 	add(words, "--file=%s", program);
-	for (size_t i = 0; i < options->file_count; i++) {
-		if (!add_file(words, &options->files[i]))
+	for (size_t i = 0; i < count; i++) {
+		if (!add_file(words, &files[i]))
 			return false;
 	}
-	if (options->gdb)
-		add(words, "--forward=%s", options->gdb);
-	add_limit(words, options->timeout_ns);
+	if (options->gdb.address)
+		add(words, "--forward=%s", options->gdb.address);
+	add_limit(words, options->plan.timeout_ns);
 	if (may_read_input(options->box))
 		add(words, "-i");
 	add(words, "%s", options->box == BOX_INTEL ? "intel" : "amd");
@@ -222,11 +222,11 @@ static bool add_run(struct words *words, const struct options *options)
 	return !words->failed || message_error("no memory for the box's command line");
 }
 
-static int run_kvmbox(struct words *words, const struct options *options)
+static int run_kvmbox(struct words *words, struct options *options)
 {
 	char kvmbox[PATH_MAX];
 
-	if (options->gdb && !check_gdb(options->gdb, options->box))
+	if (options->gdb.address && !check_gdb(options->gdb.address, options->box))
 		return STATUS_USAGE;
 	if (!place_kvmbox(kvmbox)) {
 		message_error("--box: there is no kvmbox beside this program or in PATH: 'make "
@@ -243,7 +243,7 @@ static int run_kvmbox(struct words *words, const struct options *options)
 	return STATUS_VMM_FAILED;
 }
 
-int box_run(const struct options *options)
+int box_run(struct options *options)
 {
 	struct words words = {0};
 	int status = run_kvmbox(&words, options);
@@ -287,8 +287,9 @@ static void write_command(FILE *out, const struct options *options)
 	}
 }
 
-char *box_advice(const struct options *options)
+char *box_advice(const void *ctx)
 {
+	const struct options *options = ctx;
 	char kvmbox[PATH_MAX];
 	char *text = NULL;
 	size_t size;

@@ -19,11 +19,12 @@ bool box_is_wanted(const struct options *options);
 /* Runs it there, in place of this process, whose exit status is then kvmbox's.  Returns only when
  * that fails, after a message: what the command line names cannot be read, written, or brought, or
  * there is no kvmbox.  The exit status, STATUS_USAGE or STATUS_VMM_FAILED. */
-int box_run(const struct options *options);
+int box_run(struct options *options);
 
 /* For the end of a message that /dev/kvm cannot be used: "; or ..." with a command for the shell,
  * complete, that runs the same command line in a box from where the user stands; or where to get a
- * box from.  To be freed; NULL without memory. */
-char *box_advice(const struct options *options);
+ * box from.  For a struct kvm_advice: options is a const struct options *.  To be freed; NULL
+ * without memory. */
+char *box_advice(const void *options);
 
 #endif

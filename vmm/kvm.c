@@ -11,7 +11,6 @@
 #include <sys/utsname.h>
 
 #include "shared/abi.h"
-#include "vmm/box.h"
 #include "vmm/cpuid.h"
 #include "vmm/message.h"
 
@@ -98,23 +97,22 @@ static const char *device_cure(int error)
 	}
 }
 
-static bool refuse_device(int error, const struct options *options)
+static bool refuse_device(int error, const struct kvm_advice *advice)
 {
-	char *advice = box_advice(options);
+	char *text = advice->text ? advice->text(advice->ctx) : NULL;
 
-	message_error("/dev/kvm: %s%s%s", strerror(error), device_cure(error),
-	              advice ? advice : "");
-	free(advice);
+	message_error("/dev/kvm: %s%s%s", strerror(error), device_cure(error), text ? text : "");
+	free(text);
 	return false;
 }
 
-static bool open_device(struct kvm *kvm, const struct options *options)
+static bool open_device(struct kvm *kvm, const struct kvm_advice *advice)
 {
 	kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm->fd >= 0)
 		kvm->host.kvm_api = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
 	if (kvm->fd < 0 || kvm->host.kvm_api < 0)
-		return refuse_device(errno, options);
+		return refuse_device(errno, advice);
 	return kvm->host.kvm_api == KVM_API_VERSION ||
 	       message_error("KVM: API version is %d: must be %d", kvm->host.kvm_api,
 	                     KVM_API_VERSION);
@@ -326,10 +324,10 @@ bool kvm_rdcl_no(struct kvm *kvm)
 
 /* ---- Opening and closing ------------------------------------------------------------------- */
 
-bool kvm_open(struct kvm *kvm, unsigned cpus, const struct options *options)
+bool kvm_open(struct kvm *kvm, unsigned cpus, const struct kvm_advice *advice)
 {
 	*kvm = KVM_CLOSED;
-	return open_device(kvm, options) && check_capabilities(kvm) && check_max_vcpus(kvm, cpus);
+	return open_device(kvm, advice) && check_capabilities(kvm) && check_max_vcpus(kvm, cpus);
 }
 
 bool kvm_describe(struct kvm *kvm, bool basic)

@@ -14,7 +14,6 @@
 
 #include "vmm/host.h"
 #include "vmm/memory.h"
-#include "vmm/options.h"
 
 struct kvm {
 	int fd;                   /* /dev/kvm; -1: closed */
@@ -27,12 +26,19 @@ struct kvm {
 /* A struct kvm that kvm_close accepts. */
 #define KVM_CLOSED ((struct kvm){.fd = -1, .vm = -1})
 
+/* What to do where there is no KVM: words for the end of a message, "; or ...", which the caller
+ * frees; NULL: none. */
+struct kvm_advice {
+	char *(*text)(const void *ctx); /* NULL: nothing to say */
+	const void *ctx;
+};
+
 /* Whether /dev/kvm is there, is KVM, and makes VMs.  Says nothing. */
 bool kvm_is_usable(void);
-/* Opens /dev/kvm, checks version and capabilities, and that a VM can have `cpus` vCPUs.  `options`
- * are for a message that tells how to do without.  False after a message; kvm_close is due in both
+/* Opens /dev/kvm, checks version and capabilities, and that a VM can have `cpus` vCPUs.  `advice`
+ * ends the message that it cannot be opened.  False after a message; kvm_close is due in both
  * cases. */
-bool kvm_open(struct kvm *kvm, unsigned cpus, const struct options *options);
+bool kvm_open(struct kvm *kvm, unsigned cpus, const struct kvm_advice *advice);
 /* Takes a CPUID table for the vCPUs and fills kvm->host from it: all that KVM supports, or, if
  * `basic`, what KVM need not be asked for (cpuid_basic).  False after a message. */
 bool kvm_describe(struct kvm *kvm, bool basic);

@@ -7,20 +7,20 @@
 #include "vmm/start.h"
 
 /* What of --cpus the guest's file decides. */
-static bool check_cpus(const struct image *image, const struct options *options)
+static bool check_cpus(const struct image *image, const struct plan *plan)
 {
-	if (options->cpus == 1 || (image->noted && image->note.cpu_entry))
+	if (plan->cpus == 1 || (image->noted && image->note.cpu_entry))
 		return true;
 	return message_error("--cpus %u: %s %s, so nobody could start the other CPUs: leave it out",
-	                     options->cpus, image->path,
+	                     plan->cpus, image->path,
 	                     image->noted ? "says in its " RS_NOTE_NAME
 	                                    " note that it is for one CPU (cpu_entry is 0)"
 	                                  : "has no " RS_NOTE_NAME " note");
 }
 
-static bool wants_apic(const struct image *image, const struct options *options)
+static bool wants_apic(const struct image *image, const struct plan *plan)
 {
-	return image->noted && image->note.wants & RS_WANTS_APIC && !options->no_apic;
+	return image->noted && image->note.wants & RS_WANTS_APIC && !plan->no_apic;
 }
 
 #define MUCH_RAM (UINT64_C(4) << 30)
@@ -33,14 +33,13 @@ static bool wants_apic(const struct image *image, const struct options *options)
  */
 static bool is_basic(const struct machine *machine)
 {
-	return !machine->image.noted && !machine->options->la57 &&
-	       machine->options->mem <= MUCH_RAM &&
+	return !machine->image.noted && !machine->plan->la57 && machine->plan->mem <= MUCH_RAM &&
 	       !image_has_code(&machine->image, &machine->memory, "\x0f\xa2", 2);
 }
 
 static bool create_cpus(struct machine *machine)
 {
-	for (unsigned i = 0; i < machine->options->cpus; i++) {
+	for (unsigned i = 0; i < machine->plan->cpus; i++) {
 		struct cpu *cpu = &machine->cpus[i];
 
 		if (!vcpu_create(&cpu->vcpu, &machine->kvm, i) || !start_cpu(cpu))
@@ -50,32 +49,31 @@ static bool create_cpus(struct machine *machine)
 	return true;
 }
 
-bool machine_create(struct machine *machine, const struct options *options)
+bool machine_create(struct machine *machine, const struct plan *plan)
 {
-	machine->options = options;
+	machine->plan = plan;
 	machine->image = IMAGE_CLOSED;
 	machine->kvm = KVM_CLOSED;
-	for (unsigned i = 0; i < options->cpus; i++)
+	for (unsigned i = 0; i < plan->cpus; i++)
 		machine->cpus[i] = (struct cpu){.machine = machine, .number = i, .vcpu = VCPU_NONE};
 	pthread_mutex_init(&machine->lock, NULL);
 	/* The file first: what is wrong with it can be said on a machine without KVM too. */
-	if (!image_open(&machine->image, options->guest, options->mem) ||
-	    !check_cpus(&machine->image, options) ||
-	    !kvm_open(&machine->kvm, options->cpus, options) ||
-	    !memory_create(&machine->memory, options->mem) ||
+	if (!image_open(&machine->image, plan->guest, plan->mem) ||
+	    !check_cpus(&machine->image, plan) ||
+	    !kvm_open(&machine->kvm, plan->cpus, &plan->no_kvm) ||
+	    !memory_create(&machine->memory, plan->mem) ||
 	    !image_place(&machine->image, &machine->memory) ||
 	    !kvm_describe(&machine->kvm, is_basic(machine)))
 		return false;
-	if (options->la57 && !(machine->kvm.host.cpuid_features & RS_FEATURE_LA57))
+	if (plan->la57 && !(machine->kvm.host.cpuid_features & RS_FEATURE_LA57))
 		return message_error("--la57: the CPU, or its KVM, has no 5-level paging (CPUID "
 		                     "7:ECX.16): leave it out");
 	if (!boot_build(&machine->boot, &machine->memory, &machine->image, &machine->kvm.host,
-	                options) ||
-	    !kvm_create_vm(&machine->kvm, &machine->memory, wants_apic(&machine->image, options)) ||
+	                plan) ||
+	    !kvm_create_vm(&machine->kvm, &machine->memory, wants_apic(&machine->image, plan)) ||
 	    !create_cpus(machine))
 		return false;
-	boot_publish(&machine->boot, &machine->image, &machine->kvm.host, options,
-	             machine->pti_mode);
+	boot_publish(&machine->boot, &machine->image, &machine->kvm.host, plan, machine->pti_mode);
 	console_init(&machine->console);
 	if (!stats_start(&machine->cpus[0].stats))
 		return message_error("no memory for the statistics: %s", strerror(errno));
@@ -84,11 +82,11 @@ bool machine_create(struct machine *machine, const struct options *options)
 
 void machine_destroy(struct machine *machine)
 {
-	if (!machine->options)
+	if (!machine->plan)
 		return; /* never created */
 	escapes_free(&machine->escapes);
 	records_free(&machine->records);
-	for (unsigned i = 0; i < machine->options->cpus; i++) {
+	for (unsigned i = 0; i < machine->plan->cpus; i++) {
 		stats_free(&machine->cpus[i].stats);
 		vcpu_destroy(&machine->cpus[i].vcpu);
 	}

@@ -13,9 +13,8 @@
 #include "vmm/loader.h"
 #include "vmm/memory.h"
 #include "vmm/observer.h"
-#include "vmm/options.h"
+#include "vmm/plan.h"
 #include "vmm/outcome.h"
-#include "vmm/outputs.h"
 #include "vmm/report/escapes.h"
 #include "vmm/report/records.h"
 #include "vmm/stats.h"
@@ -54,7 +53,7 @@ struct cpu {
 };
 
 struct machine {
-	const struct options *options;
+	const struct plan *plan;
 	struct image image;
 	struct kvm kvm;
 	struct memory memory;
@@ -63,8 +62,6 @@ struct machine {
 	uint32_t pti_mode;    /* RS_PTI_*: what the guest starts in */
 
 	struct outcome outcome;
-	struct outputs outputs; /* open from before the guest runs until each is written */
-	bool lost;              /* what an option was to show is missing, which was said */
 	struct records records;
 	struct escapes escapes;
 	uint64_t quirks;            /* RS_QUIRK_* met in this run */
@@ -84,7 +81,7 @@ struct machine {
 
 /* Makes everything up to vCPUs that can run, from a machine that is all zero.  False after a
  * message; machine_destroy is due in both cases. */
-bool machine_create(struct machine *machine, const struct options *options);
+bool machine_create(struct machine *machine, const struct plan *plan);
 void machine_destroy(struct machine *machine);
 
 static inline void machine_lock(struct machine *machine)

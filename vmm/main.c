@@ -11,17 +11,15 @@
 #include <unistd.h>
 
 #include "vmm/box.h"
-#include "vmm/debug/debugger.h"
 #include "vmm/explain/diagnose.h"
 #include "vmm/look/inspect_core.h"
-#include "vmm/look/look_live.h"
 #include "vmm/machine.h"
+#include "vmm/instruments.h"
 #include "vmm/message.h"
 #include "vmm/options.h"
 #include "vmm/output.h"
+#include "vmm/outputs.h"
 #include "vmm/probe/probe.h"
-#include "vmm/trace/recorder.h"
-#include "vmm/report/report_run.h"
 #include "vmm/run.h"
 #include "vmm/stop.h"
 
@@ -89,7 +87,7 @@ static unsigned collect_others(const struct machine *machine,
 	return count;
 }
 
-static void diagnose(struct machine *machine)
+static void diagnose(struct machine *machine, const struct manner *manner)
 {
 	const struct cpu *cpu = machine_last_cpu(machine);
 	struct diagnose_cpu others[RS_MAX_CPUS];
@@ -114,20 +112,20 @@ static void diagnose(struct machine *machine)
 	    .geometry = machine->boot.kernel.geo,
 	    .stats = &cpu->stats,
 	    .elf = machine->image.path,
-	    .color = options_color(machine->options, STDERR_FILENO),
+	    .color = manner_colors(manner, STDERR_FILENO),
 	};
 
 	diagnose_death(stderr, &in);
 }
 
-static void say_end(struct machine *machine)
+static void say_end(struct machine *machine, const struct manner *manner)
 {
 	const struct outcome *outcome = &machine->outcome;
 	char why[80];
 
 	switch (outcome->reason) {
 	case END_HALTED:
-		if (!machine->options->quiet)
+		if (!manner->quiet)
 			message_error("the guest halted, and nothing can wake it: status 0");
 		break;
 	case END_BAD_STATUS:
@@ -137,7 +135,7 @@ static void say_end(struct machine *machine)
 		break;
 	case END_TIMEOUT:
 		snprintf(why, sizeof(why), "time-out after %g s",
-		         (double)machine->options->timeout_ns / 1e9);
+		         (double)machine->plan->timeout_ns / 1e9);
 		say_where(machine, why);
 		break;
 	case END_SIGNAL:
@@ -150,7 +148,7 @@ static void say_end(struct machine *machine)
 	case END_INTERNAL_ERROR:
 	case END_FAIL_ENTRY:
 	case END_UNEXPECTED_EXIT:
-		diagnose(machine);
+		diagnose(machine, manner);
 		break;
 	case END_RUNNING:
 	case END_EXITED:
@@ -181,32 +179,27 @@ static int status_of_loss(int status)
 	return STATUS_SIGNAL + reason;
 }
 
-/* Who watches the run, beside who drives it. */
-struct watchers {
-	struct look_live look;
-	struct recorder recorder;
-};
-
-static int run(struct machine *machine, struct watchers *watchers, const struct options *options)
+static int run(struct machine *machine, struct options *options)
 {
+	bool shown;
+
 	/* Before the guest runs: a report that cannot be written is not worth the wait. */
-	if (!outputs_open(&machine->outputs, options) || !machine_create(machine, options) ||
-	    !stop_install(machine->cpus[0].vcpu.run, options->timeout_ns) ||
-	    !look_live_begin(&watchers->look, machine))
+	if (!outputs_open(options) || !machine_create(machine, &options->plan) ||
+	    !stop_install(machine->cpus[0].vcpu.run, options->plan.timeout_ns) ||
+	    !instruments_begin(options, machine))
 		return STATUS_VMM_FAILED;
-	recorder_start(&watchers->recorder, machine);
-	run_guest(machine, debugger_wanted(options) ? debugger_run : run_cpus);
-	say_end(machine);
+	run_begin(machine);
+	shown = instruments_drive(options, machine);
+	run_end(machine);
+	say_end(machine, &options->manner);
 
 	const int status = outcome_status(&machine->outcome);
-	bool written = recorder_finish(&watchers->recorder);
-	bool looked = look_live_end(&watchers->look);
-	bool good = report_run(machine, &watchers->recorder) && written && looked && !machine->lost;
+	const enum instrument_result result = instruments_end(options, machine);
 
-	if (!good)
+	if (!shown || result == INSTRUMENT_LOST)
 		return status_of_loss(status);
 	/* A verdict, and no loss, even if the time was over when it was there. */
-	return status == 0 && watchers->look.broken ? STATUS_VMM_FAILED : status;
+	return status == 0 && result == INSTRUMENT_FAULT ? STATUS_VMM_FAILED : status;
 }
 
 /* Nothing is written any more.  What nobody could be told makes no success either; but who closed
@@ -219,14 +212,31 @@ static int finish(int status)
 	return status;
 }
 
+/* Without a guest that runs.  The exit status. */
+static int do_without(struct options *options)
+{
+	if (options->probe)
+		return outputs_open(options)
+		           ? probe_main(options->report.stats, &options->report.stats_file,
+		                        &options->manner, &options->plan.no_kvm)
+		           : STATUS_VMM_FAILED;
+	return stop_limit(options->plan.timeout_ns)
+	           ? inspect_core_main(options->inspect_core, options->plan.guest,
+	                               &options->look.request, &options->manner)
+	           : STATUS_VMM_FAILED;
+}
+
 int main(int argc, char **argv)
 {
-	struct options options;
+	/* 100 KiB of which a run touches few pages. */
+	static struct options options;
+	static struct machine machine;
+	int status;
 
 	stop_begin();
 	hold_standard_streams();
 	output_take_streams();
-	switch (options_parse(&options, argc, argv, debugger_check)) {
+	switch (options_parse(&options, argc, argv)) {
 	case OPTIONS_WRONG:
 		return STATUS_USAGE;
 	case OPTIONS_DONE:
@@ -236,26 +246,18 @@ int main(int argc, char **argv)
 	}
 	if (options.box != BOX_HERE && box_is_wanted(&options))
 		return box_run(&options);
-	if (options.probe)
-		return finish(probe_main(&options));
-	if (options.inspect_core)
-		return finish(stop_limit(options.timeout_ns) ? inspect_core_main(&options)
-		                                             : STATUS_VMM_FAILED);
-
-	/* 60 KiB of which a run touches few pages. */
-	static struct machine machine;
-	static struct watchers watchers;
-
-	int status = run(&machine, &watchers, &options);
-
-	outputs_abandon(&machine.outputs);
+	if (options.probe || options.inspect_core)
+		status = do_without(&options);
+	else
+		status = run(&machine, &options);
+	outputs_abandon(&options);
 	status = finish(status);
 #ifndef RS_FREE_AT_EXIT
 	/* The kernel takes a VM and its memory back faster than the process itself could, one
 	 * munmap and close after the other: 45 of 1,730 us from start to exit. */
 	_exit(status);
 #endif
-	look_live_free(&watchers.look);
+	instruments_free(&options);
 	machine_destroy(&machine);
 	return status;
 }

@@ -311,7 +311,7 @@ static void forget(struct outfile *out)
 		unlink(out->temp);
 	forget_temp(out);
 	free(out->target);
-	*out = (struct outfile)OUTFILE_CLOSED;
+	*out = (struct outfile){.former = -1, .output = {.fd = -1}, .path = out->path};
 }
 
 static bool refuse(struct outfile *out, int error)
@@ -356,7 +356,8 @@ bool outfile_same(const struct outfile *a, const struct outfile *b)
 
 void outfile_abandon(struct outfile *out)
 {
-	forget(out);
+	if (out->stream)
+		forget(out);
 }
 
 /* ---- Putting it in its place --------------------------------------------------------------- */

@@ -41,7 +41,7 @@ enum outfile_readers {
 
 struct outfile {
 	FILE *stream;     /* write here; NULL: closed */
-	const char *path; /* as it was given; the caller's */
+	const char *path; /* as it was given, also when closed; the caller's */
 	char *target;     /* the file to replace, an absolute path; owned; NULL: written at once */
 	char *temp;       /* the name that the new file has until then, if it has one; owned */
 	int kept;         /* why target cannot be replaced (errno); 0: so far nothing is known */
@@ -62,7 +62,8 @@ bool outfile_open(struct outfile *out, const char *path, enum outfile_readers re
 bool outfile_same(const struct outfile *a, const struct outfile *b);
 /* Whether it would be written to the file that this is the status of. */
 bool outfile_is(const struct outfile *out, const struct stat *status);
-/* Closes it; nothing is left behind, and what was there is untouched.  Harmless when closed. */
+/* Closes it; nothing is left behind, and what was there is untouched.  Harmless when closed, as all
+ * zero is too. */
 void outfile_abandon(struct outfile *out);
 /* Puts the file in its place and closes it.  False after a message, and then nothing is left behind
  * and what was there is untouched, unless the message says otherwise. */

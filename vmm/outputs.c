@@ -4,88 +4,74 @@
 
 #include "vmm/message.h"
 
-/* One of the options that name a file to write. */
-struct wanted {
-	struct outfile *out;
-	const char *option, *path;
-	enum outfile_readers readers;
-};
-enum { WANTED = 5 };
-
-static bool is_input(const struct wanted *wanted, const struct options *options)
+static bool is_input(const struct outfile *out, const struct options_file *files, size_t count)
 {
-	const char *inputs[] = {options->guest, options->inspect_core};
 	struct stat status;
 
-	for (unsigned i = 0; i < 2; i++) {
-		if (inputs[i] && stat(inputs[i], &status) == 0 && outfile_is(wanted->out, &status))
+	for (size_t i = 0; i < count; i++) {
+		if (files[i].use == FILE_READ && stat(files[i].path, &status) == 0 &&
+		    outfile_is(out, &status))
 			return true;
 	}
 	return false;
 }
 
 /* By another name than /dev/stdout: what is written there would be lost, or in it. */
-static bool is_stream(const struct wanted *wanted)
+static bool is_stream(const struct outfile *out)
 {
 	struct stat status;
 
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && !wanted->out->own; fd++) {
-		if (fstat(fd, &status) == 0 && outfile_is(wanted->out, &status))
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && !out->own; fd++) {
+		if (fstat(fd, &status) == 0 && outfile_is(out, &status))
 			return true;
 	}
 	return false;
 }
 
-/* `list[i]` is open, and so are those before it. */
-static bool check(const struct wanted *list, unsigned i, const struct options *options)
+/* files[i] is open, and so are those before it. */
+static bool check(const struct options_file *files, size_t count, size_t i)
 {
-	const struct wanted *wanted = &list[i];
+	const struct options_file *file = &files[i];
 
-	if (is_input(wanted, options))
+	if (is_input(file->out, files, count))
 		return message_error(
 		    "--%s %s: is read by this run, and would be lost: name another "
 		    "file",
-		    wanted->option, wanted->path);
-	if (is_stream(wanted))
+		    file->option, file->path);
+	if (is_stream(file->out))
 		return message_error("--%s %s: is a standard stream of this run as well: name "
 		                     "another file, or /dev/stdout or /dev/stderr",
-		                     wanted->option, wanted->path);
-	for (unsigned k = 0; k < i; k++) {
-		if (outfile_same(wanted->out, list[k].out))
+		                     file->option, file->path);
+	for (size_t k = 0; k < i; k++) {
+		if (files[k].out && outfile_same(file->out, files[k].out))
 			return message_error("--%s %s: is the file of --%s as well: name another",
-			                     wanted->option, wanted->path, list[k].option);
+			                     file->option, file->path, files[k].option);
 	}
 	return true;
 }
 
-bool outputs_open(struct outputs *outputs, const struct options *options)
+bool outputs_open(struct options *options)
 {
-	const struct wanted list[WANTED] = {
-	    {&outputs->stats, "stats-file", options->stats_file, OUTFILE_SHARED},
-	    {&outputs->report, "report", options->report_file, OUTFILE_SHARED},
-	    {&outputs->trace, "trace", options->trace_file, OUTFILE_SHARED},
-	    {&outputs->inspect, "inspect-file", options->inspect_file, OUTFILE_SHARED},
-	    {&outputs->core, "core", options->core, OUTFILE_OWNER},
-	};
-	bool good = true;
+	struct options_file files[OPTIONS_FILES];
+	const size_t count = options_files(options, files);
 
-	for (unsigned i = 0; i < WANTED; i++)
-		*list[i].out = (struct outfile)OUTFILE_CLOSED;
-	for (unsigned i = 0; i < WANTED && good; i++) {
-		if (list[i].path)
-			good = outfile_open(list[i].out, list[i].path, list[i].readers) &&
-			       check(list, i, options);
+	for (size_t i = 0; i < count; i++) {
+		if (files[i].out && !(outfile_open(files[i].out, files[i].path, files[i].readers) &&
+		                      check(files, count, i))) {
+			outputs_abandon(options);
+			return false;
+		}
 	}
-	if (!good)
-		outputs_abandon(outputs);
-	return good;
+	return true;
 }
 
-void outputs_abandon(struct outputs *outputs)
+void outputs_abandon(struct options *options)
 {
-	outfile_abandon(&outputs->stats);
-	outfile_abandon(&outputs->report);
-	outfile_abandon(&outputs->trace);
-	outfile_abandon(&outputs->inspect);
-	outfile_abandon(&outputs->core);
+	struct options_file files[OPTIONS_FILES];
+	const size_t count = options_files(options, files);
+
+	for (size_t i = 0; i < count; i++) {
+		if (files[i].out)
+			outfile_abandon(files[i].out);
+	}
 }

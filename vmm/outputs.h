@@ -6,16 +6,11 @@
 #include <stdbool.h>
 
 #include "vmm/options.h"
-#include "vmm/outfile.h"
 
-struct outputs {
-	struct outfile stats, report, trace, inspect, core; /* closed: not asked for */
-};
-
-/* Opens what the options name.  False after a message, and then all are closed: one of them cannot
- * be written, is an input as well, or is the same file as another. */
-bool outputs_open(struct outputs *outputs, const struct options *options);
+/* Opens those that the options name.  False after a message, and then all are closed: one of them
+ * cannot be written, is an input as well, or is the same file as another. */
+bool outputs_open(struct options *options);
 /* Those that are still open, being of no use any more. */
-void outputs_abandon(struct outputs *outputs);
+void outputs_abandon(struct options *options);
 
 #endif

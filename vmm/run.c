@@ -129,13 +129,14 @@ void run_cpus(struct machine *machine)
 	}
 }
 
-void run_guest(struct machine *machine, void (*drive)(struct machine *machine))
+void run_begin(struct machine *machine)
 {
-	struct cpu *first = &machine->cpus[0];
+	machine->cpus[0].started = true;
+}
 
-	first->started = true;
-	drive(machine);
-	stats_stop(&first->stats);
+void run_end(struct machine *machine)
+{
+	stats_stop(&machine->cpus[0].stats);
 	threads_join(machine);
 
 	console_flush(&machine->console);

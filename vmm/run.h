@@ -14,9 +14,10 @@ bool run_once(struct cpu *cpu);
 void run_cpus(struct machine *machine);
 /* Ends the run for the stop request that there is (vmm/stop.h).  Always false, as machine_end. */
 bool run_end_stopped(struct machine *machine);
-/* Runs the guest until it ends, dies, or is stopped; machine->outcome says which.  drive does it:
- * run_cpus, or what steps and stops the guest.  No CPU runs any more then, console output is
- * flushed and the statistics are stopped. */
-void run_guest(struct machine *machine, void (*drive)(struct machine *machine));
+/* Before run_cpus is called for the first time, by itself or by what steps and stops the guest. */
+void run_begin(struct machine *machine);
+/* After the last time: no CPU runs any more then, console output is flushed and the statistics are
+ * stopped.  machine->outcome says how the run ended. */
+void run_end(struct machine *machine);
 
 #endif

@@ -83,9 +83,9 @@ static uint64_t cr4_of_features(uint64_t features)
 	return cr4;
 }
 
-static uint32_t choose_pti(struct kvm *kvm, const struct options *options, uint64_t features)
+static uint32_t choose_pti(struct kvm *kvm, const struct plan *plan, uint64_t features)
 {
-	if (options->pti == PTI_OFF || (options->pti == PTI_AUTO && kvm_rdcl_no(kvm)))
+	if (plan->pti == PTI_OFF || (plan->pti == PTI_AUTO && kvm_rdcl_no(kvm)))
 		return RS_PTI_OFF;
 	return (features & RS_FEATURE_PCID) ? RS_PTI_PCID : RS_PTI_NOPCID;
 }
@@ -132,9 +132,9 @@ static bool find_features(const struct vcpu *vcpu, struct kvm_sregs *sregs, uint
 	return true;
 }
 
-static bool refuse_sregs(const struct options *options)
+static bool refuse_sregs(const struct plan *plan)
 {
-	if (errno == EINVAL && options->la57)
+	if (errno == EINVAL && plan->la57)
 		return message_error(
 		    "KVM: KVM_SET_SREGS refuses CR4.LA57 although CPUID offers it: leave "
 		    "out --la57");
@@ -144,31 +144,31 @@ static bool refuse_sregs(const struct options *options)
 
 /* Trying is the truth: KVMs offer in CPUID what they refuse in CR4. */
 static bool set_sregs(const struct vcpu *vcpu, struct kvm *kvm, struct kvm_sregs *sregs, bool noted,
-                      const struct options *options, uint32_t *pti_mode)
+                      const struct plan *plan, uint32_t *pti_mode)
 {
-	uint64_t base = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | (options->la57 ? CR4_LA57 : 0);
+	uint64_t base = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | (plan->la57 ? CR4_LA57 : 0);
 	uint64_t features = kvm->host.cpuid_features;
 
-	if (!options->la57)
+	if (!plan->la57)
 		features &= ~RS_FEATURE_LA57;
-	if (options->no_pcid)
+	if (plan->no_pcid)
 		features &= ~RS_FEATURE_PCID;
 
 	/* Everything at once first: it is what nearly every KVM takes, and often what the guest
 	 * starts with. */
-	uint64_t pge = choose_pti(kvm, options, features) == RS_PTI_OFF ? CR4_PGE : 0;
+	uint64_t pge = choose_pti(kvm, plan, features) == RS_PTI_OFF ? CR4_PGE : 0;
 
 	if (!try_cr4(vcpu, sregs, base | pge | cr4_of_features(features)) &&
 	    !find_features(vcpu, sregs, base, &features))
-		return refuse_sregs(options);
+		return refuse_sregs(plan);
 	if (!(features & RS_FEATURE_PCID))
 		features &= ~RS_FEATURE_INVPCID;
 	kvm->host.features = features | (kvm->host.apic_khz ? RS_FEATURE_APIC : 0);
-	*pti_mode = choose_pti(kvm, options, features);
+	*pti_mode = choose_pti(kvm, plan, features);
 
 	uint64_t cr4 = start_cr4(base, features, *pti_mode, noted);
 
-	return cr4 == sregs->cr4 || try_cr4(vcpu, sregs, cr4) || refuse_sregs(options);
+	return cr4 == sregs->cr4 || try_cr4(vcpu, sregs, cr4) || refuse_sregs(plan);
 }
 
 /* ---- MSRs ---------------------------------------------------------------------------------- */
@@ -277,9 +277,9 @@ static bool start_sregs(struct cpu *cpu)
 	set_control(sregs, machine);
 	if (cpu->number == 0)
 		return set_sregs(&cpu->vcpu, &machine->kvm, sregs, machine->image.noted,
-		                 machine->options, &machine->pti_mode);
+		                 machine->plan, &machine->pti_mode);
 	return try_cr4(&cpu->vcpu, sregs, machine->cpus[0].last.sregs.cr4) ||
-	       refuse_sregs(machine->options);
+	       refuse_sregs(machine->plan);
 }
 
 static struct kvm_regs start_regs(const struct cpu *cpu)

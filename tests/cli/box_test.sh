@@ -59,18 +59,18 @@ FAKE_STATUS=77 vmm --box amd guest.elf
 expect "kvmbox's status is vmm's" 77
 
 vmm --box amd --stats-file s --trace t --report r.html --core c --inspect all --inspect-file i guest.elf
-given "every output comes back; a core only if there is one" --get=s --get=t --get=r.html --get-if=c --get=i \
-	--file=guest.elf $unlimited amd -- "$VMM" --stats-file s --trace t --report r.html --core c \
+given "every output comes back; a core only if there is one" --file=guest.elf --get=s --get=r.html --get=t \
+	--get-if=c --get=i $unlimited amd -- "$VMM" --stats-file s --trace t --report r.html --core c \
 	--inspect all --inspect-file i guest.elf
 is "... and none of them is touched before" "$(ls)" "$(ls -I s -I t -I r.html -I c -I i)"
 vmm --box amd --trace one --trace two guest.elf
-given "an option twice: the last one counts" --get=two --file=guest.elf $unlimited amd -- \
+given "an option twice: the last one counts" --file=guest.elf --get=two $unlimited amd -- \
 	"$VMM" --trace one --trace two guest.elf
 vmm --box amd --trace /dev/null --stats-file /dev/stderr --report /proc/self/fd/1 guest.elf
 given "streams and devices are the box's own" --file=guest.elf $unlimited amd -- \
 	"$VMM" --trace /dev/null --stats-file /dev/stderr --report /proc/self/fd/1 guest.elf
 vmm --box amd --inspect-core core.in --map guest.elf
-given "--inspect-core is an input" --file=core.in --file=guest.elf $unlimited amd -- \
+given "--inspect-core is an input" --file=guest.elf --file=core.in $unlimited amd -- \
 	"$VMM" --inspect-core core.in --map guest.elf
 vmm --box amd --gdb 127.0.0.1:1234 guest.elf
 given "--gdb is passed on" --file=guest.elf --forward=127.0.0.1:1234 $unlimited amd -- \
@@ -104,7 +104,7 @@ refused() { # NAME STATUS STDERR OPTIONS...: and no box is started
 mkfifo fifo
 echo 'no ELF' > text
 vmm --box arm guest.elf
-expect "--box arm" 2 "--box 'arm': must be amd, intel, auto or here"
+expect "--box arm" 2 "--box 'arm': must be here, amd, intel or auto"
 refused "another option that is wrong" 2 "--mem '1': is 1 bytes" --mem 1 guest.elf
 refused "a guest that is not there" 125 'nosuch.elf: .*No such file' nosuch.elf
 refused "a guest that is none" 125 'text: ' text

@@ -57,11 +57,10 @@ static void begin(bool with_signals, const char *point)
 {
 	static char tour[] = "tour", rounds[] = "5";
 	static char *arguments[] = {tour, rounds};
-	static const struct options options = {
-	    .mem = OPTIONS_MEM_DEFAULT,
+	static const struct plan plan = {
+	    .mem = PLAN_MEM_DEFAULT,
 	    .cpus = 1,
 	    .no_apic = true, /* no timer: the same instructions in every run */
-	    .stats = STATS_NONE,
 	    .guest = "guest.elf",
 	    .argv = arguments,
 	    .argc = 2,
@@ -69,7 +68,7 @@ static void begin(bool with_signals, const char *point)
 
 	memset(&machine, 0, sizeof(machine));
 	memset(&debug, 0, sizeof(debug));
-	ck_assert(machine_create(&machine, &options));
+	ck_assert(machine_create(&machine, &plan));
 	machine.cpus[0].started = true;
 	ck_assert(debug_attach(&debug, &machine));
 	ck_assert_int_eq(debug_add_point(&debug, address_of(point)), DEBUG_OK);

@@ -63,7 +63,7 @@ static bool may_send(const struct cpu *cpu)
 }
 
 /* A run of `program` with an interrupt now and then.  How many were sent. */
-static uint64_t run_with_interrupts(struct options *options, const char *program)
+static uint64_t run_with_interrupts(struct plan *plan, const char *program)
 {
 	const struct itimerval period = {{0, PERIOD_US}, {0, PERIOD_US}}, never = {{0, 0}, {0, 0}};
 	const struct kvm_interrupt interrupt = {.irq = 0x80};
@@ -71,9 +71,9 @@ static uint64_t run_with_interrupts(struct options *options, const char *program
 	struct cpu *cpu = &machine.cpus[0];
 	uint64_t sent = 0;
 
-	options->argv = arguments;
+	plan->argv = arguments;
 	memset(&machine, 0, sizeof(machine));
-	ck_assert(machine_create(&machine, options));
+	ck_assert(machine_create(&machine, plan));
 	signal(SIGALRM, on_alarm);
 	kvm_suite_silence();
 	setitimer(ITIMER_REAL, &period, NULL);
@@ -92,11 +92,10 @@ static uint64_t run_with_interrupts(struct options *options, const char *program
 	return sent;
 }
 
-static struct options options = {
-    .mem = OPTIONS_MEM_DEFAULT,
+static struct plan plan = {
+    .mem = PLAN_MEM_DEFAULT,
     .cpus = 1,
     .no_apic = true, /* where it is in the kernel, KVM_INTERRUPT is not for it */
-    .stats = STATS_NONE,
     .guest = "guest.elf",
     .argc = 1,
 };
@@ -105,7 +104,7 @@ static const char *const programs[] = {"crossings", "hostile"};
 
 START_TEST(none_is_a_system_call)
 {
-	const uint64_t sent = run_with_interrupts(&options, programs[_i]);
+	const uint64_t sent = run_with_interrupts(&plan, programs[_i]);
 	const struct rs_stats *stats = machine.boot.stats[0];
 
 	ck_assert_int_eq(machine.outcome.reason, END_EXITED);

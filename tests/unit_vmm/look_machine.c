@@ -32,7 +32,7 @@ static const struct pt_memory tables = {.alloc = alloc_frame, .free = free_frame
 
 static void make_boot(void)
 {
-	static const struct options options = {.mem = LOOK_RAM, .cpus = 1, .guest = "g.elf"};
+	static const struct plan plan = {.mem = LOOK_RAM, .cpus = 1, .guest = "g.elf"};
 	static const struct host host = {.maxphyaddr = 46, .cpuid_features = RS_FEATURE_NX};
 	static const struct image image = {
 	    .entry = LOOK_TEXT,
@@ -52,7 +52,7 @@ static void make_boot(void)
 	};
 
 	ck_assert(memory_create(&m.memory, LOOK_RAM));
-	ck_assert(boot_build(&m.boot, &m.memory, &image, &host, &options));
+	ck_assert(boot_build(&m.boot, &m.memory, &image, &host, &plan));
 	for (unsigned i = 0; i < image.count; i++) {
 		const struct segment *s = &image.segments[i];
 

@@ -14,7 +14,7 @@ enum { PAGES = 1024 };
 static struct boot boot;
 static struct memory memory;
 static struct image image;
-static struct options options;
+static struct plan plan;
 static struct host host;
 static char *const words[] = {"one", ""};
 
@@ -28,8 +28,7 @@ static void setup(void)
 	    .features = RS_FEATURE_NX,
 	    .tsc_khz = 2600000,
 	};
-	options =
-	    (struct options){.mem = RAM, .cpus = 1, .guest = "g.elf", .argc = 2, .argv = words};
+	plan = (struct plan){.mem = RAM, .cpus = 1, .guest = "g.elf", .argc = 2, .argv = words};
 	image = (struct image){
 	    .entry = TEXT,
 	    .count = 4,
@@ -58,7 +57,7 @@ static void teardown(void)
 
 static void build(void)
 {
-	ck_assert(boot_build(&boot, &memory, &image, &host, &options));
+	ck_assert(boot_build(&boot, &memory, &image, &host, &plan));
 }
 
 /* The byte at a virtual address, by the tables alone. */
@@ -142,7 +141,7 @@ static void check_tables(void)
 
 START_TEST(the_tables_map_what_the_contract_lists_and_nothing_else)
 {
-	options.la57 = _i;
+	plan.la57 = _i;
 	build();
 	ck_assert_uint_eq(boot.kernel.geo.levels, _i ? 5 : 4);
 	check_tables();
@@ -175,7 +174,7 @@ START_TEST(no_room_is_an_error)
 	for (uint64_t size = image.end; size < need; size += PAGE_SIZE) {
 		memory_destroy(&memory);
 		ck_assert(memory_create(&memory, size));
-		ck_assert(!boot_build(&boot, &memory, &image, &host, &options));
+		ck_assert(!boot_build(&boot, &memory, &image, &host, &plan));
 		ck_assert_uint_le(boot.next_frame, size);
 	}
 }
@@ -267,7 +266,7 @@ START_TEST(each_cpu_has_pages_of_its_own)
 	struct pt_walk walk;
 
 	memset(used, 0, sizeof(used));
-	options.cpus = 3;
+	plan.cpus = 3;
 	build();
 	for (unsigned cpu = 0; cpu < 3; cpu++) {
 		const uint64_t *gdt = virtual(RS_ENTRY_CPU(cpu) + RS_ENTRY_GDT);
@@ -302,7 +301,7 @@ START_TEST(each_cpu_has_pages_of_its_own)
 	}
 	pt_walk(&boot.kernel, RS_ENTRY_CPU(3) + RS_ENTRY_GDT, &walk);
 	ck_assert(!walk.mapped);
-	boot_publish(&boot, &image, &host, &options, RS_PTI_OFF);
+	boot_publish(&boot, &image, &host, &plan, RS_PTI_OFF);
 	ck_assert_uint_eq(boot.page->cpus, 3);
 }
 END_TEST
@@ -311,7 +310,7 @@ START_TEST(the_counters_of_all_cpus_add_up)
 {
 	struct rs_stats sum;
 
-	options.cpus = 8;
+	plan.cpus = 8;
 	build();
 	for (unsigned cpu = 0; cpu < 8; cpu++) {
 		boot.stats[cpu]->vectors[0] = 1;
@@ -331,7 +330,7 @@ END_TEST
 START_TEST(the_boot_page_tells_the_guest_all)
 {
 	build();
-	boot_publish(&boot, &image, &host, &options, RS_PTI_NOPCID);
+	boot_publish(&boot, &image, &host, &plan, RS_PTI_NOPCID);
 
 	const struct rs_boot *page = virtual(RS_BOOT_PAGE);
 
@@ -376,7 +375,7 @@ START_TEST(ram_lies_below_the_hole_and_from_4_gib_on)
 	    {RS_HOLE - PAGE_SIZE, RS_HOLE - PAGE_SIZE, 0},
 	    {RS_HOLE, RS_HOLE, 0},
 	    {RS_HOLE + PAGE_SIZE, RS_HOLE, RS_HIGH_RAM + PAGE_SIZE},
-	    {OPTIONS_MEM_MAX, RS_HOLE, OPTIONS_MEM_MAX + HOLE},
+	    {PLAN_MEM_MAX, RS_HOLE, PLAN_MEM_MAX + HOLE},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -425,7 +424,7 @@ START_TEST(the_guest_gets_all_of_it)
 		ck_assert(memory_create(&memory, size));
 		host.cpuid_features = RS_FEATURE_NX | (gib ? RS_FEATURE_GIB_PAGES : 0);
 		build();
-		boot_publish(&boot, &image, &host, &options, RS_PTI_OFF);
+		boot_publish(&boot, &image, &host, &plan, RS_PTI_OFF);
 		for (unsigned i = 0; i < 4; i++) {
 			pt_walk(&boot.kernel, RS_DIRECT_BASE + mapped[i], &walk);
 			ck_assert(walk.mapped && walk.pa == mapped[i]);
@@ -438,7 +437,7 @@ START_TEST(the_guest_gets_all_of_it)
 	}
 	/* The addresses count, not the bytes. */
 	host.maxphyaddr = 33;
-	ck_assert(!boot_build(&boot, &memory, &image, &host, &options));
+	ck_assert(!boot_build(&boot, &memory, &image, &host, &plan));
 }
 END_TEST
 

@@ -257,7 +257,7 @@ START_TEST(hostile_run_gives_a_page)
 	static struct rs_record records[RS_MAX_RECORDS];
 	static const struct host host = {.brand = "<b>", .kernel = "&amp;"};
 	char *words[] = {(char *)"</style><script>alert(1)</script>", (char *)"\"'\x01\xff"};
-	const struct options options = {
+	const struct plan plan = {
 	    .guest = "<img src=x onerror=alert(2)>", .argc = 2, .argv = words, .mem = 1 << 20};
 	struct outcome outcome = {.reason = (enum end_reason)(_i % END_REASONS), .guest_status = 3};
 	const struct report_cpu cpus[] = {
@@ -267,7 +267,7 @@ START_TEST(hostile_run_gives_a_page)
 	};
 	struct report_input report = {.stats = &stats,
 	                              .outcome = &outcome,
-	                              .options = &options,
+	                              .plan = &plan,
 	                              .host = &host,
 	                              .counts = _i % 3 ? &counts : NULL,
 	                              .features = UINT64_MAX,
@@ -340,11 +340,11 @@ static char *page_of(const struct rs_record *records, unsigned count)
 	static struct spaces spaces;
 	static struct timeline timeline;
 	static const struct host host = {.brand = "b"};
-	const struct options options = {.guest = "g", .mem = 1 << 20};
+	const struct plan plan = {.guest = "g", .mem = 1 << 20};
 	struct outcome outcome = {.reason = END_EXITED};
 	const struct report_input report = {.stats = &stats,
 	                                    .outcome = &outcome,
-	                                    .options = &options,
+	                                    .plan = &plan,
 	                                    .host = &host,
 	                                    .levels = 4,
 	                                    .records = records,

@@ -15,7 +15,7 @@
 
 static struct stats stats;
 static struct outcome outcome;
-static struct options options;
+static struct plan plan;
 static struct host host;
 static struct rs_stats counts;
 static struct report_input input;
@@ -34,11 +34,8 @@ static void set_up(void)
 	stats.quirk_stac = 3;
 	outcome =
 	    (struct outcome){.reason = END_EXITED, .guest_status = 7, .exit_reason = KVM_EXIT_IO};
-	options = (struct options){.mem = OPTIONS_MEM_DEFAULT,
-	                           .cpus = 1,
-	                           .guest = "guest.elf",
-	                           .argc = 2,
-	                           .argv = arguments};
+	plan = (struct plan){
+	    .mem = PLAN_MEM_DEFAULT, .cpus = 1, .guest = "guest.elf", .argc = 2, .argv = arguments};
 	host = (struct host){
 	    .kernel = "6.1.0",
 	    .vendor = "GenuineIntel",
@@ -61,7 +58,7 @@ static void set_up(void)
 	    .elapsed_ns = 333000,
 	    .cpu_count = 1,
 	    .outcome = &outcome,
-	    .options = &options,
+	    .plan = &plan,
 	    .host = &host,
 	    .counts = &counts,
 	    .features = RS_FEATURE_NX,
@@ -248,8 +245,8 @@ START_TEST(json_is_as_the_schema_says)
 	host.rdcl_no_known = true;
 	host.tsc_khz = 0;
 	outcome = (struct outcome){.reason = END_SIGNAL, .signal = 2};
-	options.timeout_ns = 5;
-	options.argc = 0;
+	plan.timeout_ns = 5;
+	plan.argc = 0;
 	check_schema();
 	input.counts = &counts;
 	memset(&counts, 0xff, sizeof(counts));
@@ -289,13 +286,13 @@ START_TEST(json_takes_any_file_name)
 {
 	json_t *json;
 
-	options.guest = "a\"b\\c\xff\x01\n.elf";
+	plan.guest = "a\"b\\c\xff\x01\n.elf";
 	json = parsed();
 	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(json, "guest"), "file")),
 	                 "a\"b\\c???.elf");
 	json_decref(json);
-	options.guest = "gr\xc3\xbc\xc3\x9f"
-	                "e.elf";
+	plan.guest = "gr\xc3\xbc\xc3\x9f"
+	             "e.elf";
 	json = parsed();
 	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(json, "guest"), "file")),
 	                 "gr\xc3\xbc\xc3\x9f"
@@ -380,7 +377,7 @@ START_TEST(text_bears_a_hostile_guest)
 	memset(&counts, 0xff, sizeof(counts));
 	stats.hypercalls = stats.unknown_io = UINT64_MAX;
 	input.pti_mode = UINT32_MAX;
-	options.guest = "\033[31mred\n\x80.elf";
+	plan.guest = "\033[31mred\n\x80.elf";
 	text = text_of(false);
 	check_has(text, "18,446,744,073,709,551,615  SYSCALL from 64-bit code");
 	check_has(text, "?[31mred??.elf");

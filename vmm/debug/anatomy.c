@@ -12,20 +12,14 @@
 
 enum { TRIES_MAX = 1000, ORDINARY_TRIES = 8 };
 
-bool anatomy_check(const char *what)
-{
-	struct crossing crossing;
-	char list[160];
-
-	return crossing_parse(what, &crossing) ||
-	       message_error("--anatomy '%s': must be %s", what, crossing_list(list, sizeof(list)));
-}
-
 /* ---- Following
  * ------------------------------------------------------------------------------------ */
 
 struct follower {
 	struct machine *machine;
+	struct manner *manner;
+	const char *crossing; /* as the option names it */
+	bool lost;            /* it could not be written */
 	struct debug debug;
 	struct finder finder;
 	struct symbols symbols;
@@ -246,27 +240,25 @@ static void set_titles(struct follower *f)
 	         f->finder.quirk ? "; this KVM does not enter ring 0 as the manuals say" : "");
 }
 
-/* The guest runs on to its end also when it cannot be told. */
-static void write_anatomy(struct follower *f)
+/* False after a message.  The guest runs on to its end also then. */
+static bool write_anatomy(struct follower *f)
 {
-	const struct options *options = f->machine->options;
-	struct outfile *file = &f->machine->outputs.inspect;
+	struct outfile *file = &f->manner->file;
 	FILE *out = file->stream ? file->stream : stdout;
 	const struct anatomy_words words = {
 	    .symbols = &f->symbols,
 	    .lines = &f->lines,
 	    .code = f->code,
-	    .color = file->stream ? options->color == COLOR_ALWAYS : options_color(options, 1),
+	    .color = manner_colors_file(f->manner, file, STDOUT_FILENO),
 	};
 
 	console_flush(&f->machine->console);
 	set_titles(f);
-	if (options->look_json)
+	if (f->manner->json)
 		anatomy_print_json(out, &f->anatomy, &words);
 	else
 		anatomy_print(out, &f->anatomy, &words);
-	if (!(file->stream ? outfile_commit(file) : output_finish("what --anatomy found")))
-		f->machine->lost = true;
+	return file->stream ? outfile_commit(file) : output_finish("what --anatomy found");
 }
 
 static bool follow_and_write(struct follower *f)
@@ -275,14 +267,13 @@ static bool follow_and_write(struct follower *f)
 	char excuse[160];
 
 	if (find_and_follow(f)) {
-		write_anatomy(f);
+		f->lost = !write_anatomy(f);
 		return true;
 	}
 	if (machine->outcome.reason == END_EXITED || machine->outcome.reason == END_HALTED)
 		message_error("--anatomy %s: the guest ended without such a crossing with KPTI "
 		              "%s%s",
-		              machine->options->anatomy,
-		              machine->pti_mode == RS_PTI_OFF ? "off" : "on",
+		              f->crossing, machine->pti_mode == RS_PTI_OFF ? "off" : "on",
 		              finder_excuse(&f->finder, excuse, sizeof(excuse)));
 	return false;
 }
@@ -301,26 +292,50 @@ static bool follow_one(struct follower *f)
 	return debug_detach(&f->debug) && done;
 }
 
-void anatomy_run(struct machine *machine)
+static bool prepare_and_follow(struct follower *f)
+{
+	bool done;
+
+	f->code = debug_code_open();
+	f->symbols = symbols_read(f->machine->image.path);
+	f->lines = lines_read(f->machine->image.path);
+	f->finder = (struct finder){.debug = &f->debug, .symbols = &f->symbols, .code = f->code};
+	done = f->code && crossing_parse(f->crossing, &f->finder.crossing) && follow_one(f);
+	drop_rows(f);
+	free(f->anatomy.rows);
+	debug_code_close(f->code);
+	symbols_free(&f->symbols);
+	lines_free(&f->lines);
+	return done;
+}
+
+static bool wanted(const void *mine)
+{
+	return ((const struct anatomy_request *)mine)->crossing;
+}
+
+static bool check(void *mine, struct plan *plan)
+{
+	const char *what = ((const struct anatomy_request *)mine)->crossing;
+	struct crossing crossing;
+	char list[160];
+
+	(void)plan;
+	return crossing_parse(what, &crossing) ||
+	       message_error("--anatomy '%s': must be %s", what, crossing_list(list, sizeof(list)));
+}
+
+static bool drive(void *mine, struct machine *machine, struct manner *manner)
 {
 	struct follower *f = calloc(1, sizeof(*f));
-	bool done = false;
+	bool done = false, lost = false;
 
 	if (f) {
 		f->machine = machine;
-		f->code = debug_code_open();
-		f->symbols = symbols_read(machine->image.path);
-		f->lines = lines_read(machine->image.path);
-		f->finder.debug = &f->debug;
-		f->finder.symbols = &f->symbols;
-		f->finder.code = f->code;
-		done = f->code && crossing_parse(machine->options->anatomy, &f->finder.crossing) &&
-		       follow_one(f);
-		drop_rows(f);
-		free(f->anatomy.rows);
-		debug_code_close(f->code);
-		symbols_free(&f->symbols);
-		lines_free(&f->lines);
+		f->manner = manner;
+		f->crossing = ((const struct anatomy_request *)mine)->crossing;
+		done = prepare_and_follow(f);
+		lost = f->lost;
 		free(f);
 	}
 	if (done && machine->outcome.reason == END_RUNNING)
@@ -328,4 +343,8 @@ void anatomy_run(struct machine *machine)
 	else if (!done &&
 	         (machine->outcome.reason == END_RUNNING || machine->outcome.reason == END_EXITED))
 		machine_end(machine, END_VMM_FAILED);
+	return !lost;
 }
+
+const struct instrument anatomy_instrument = {
+    .option = "anatomy", .wanted = wanted, .check = check, .drive = drive};

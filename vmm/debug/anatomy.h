@@ -5,15 +5,15 @@
 #ifndef VMM_ANATOMY_H
 #define VMM_ANATOMY_H
 
-#include <stdbool.h>
+#include "vmm/instrument.h"
 
-#include "vmm/machine.h"
+struct anatomy_request {
+	/* "syscall" and the others of the table in anatomy_find.c; some also with "=NUMBER" of the
+	 * system call; NULL: none */
+	const char *crossing;
+};
 
-/* Whether `what` is a crossing that can be followed: "syscall", "int80", "pagefault", "fork",
- * "context-switch"; the first two also with "=NUMBER" of the system call.  False after a message.
- */
-bool anatomy_check(const char *what);
-/* Runs the guest to its end and writes the account as soon as the crossing is over. */
-void anatomy_run(struct machine *machine);
+/* Writes the account as soon as the crossing is over; the guest runs on to its end. */
+extern const struct instrument anatomy_instrument;
 
 #endif

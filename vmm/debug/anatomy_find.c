@@ -131,14 +131,14 @@ bool finder_begin(struct finder *finder)
 		                     "in long mode; the Intel box has one: --box intel");
 	if (finder->crossing.trigger == BY_INTERRUPT && !machine->kvm.host.apic_khz)
 		return message_error("--anatomy irq: there are no interrupts: %s",
-		                     machine->options->no_apic
+		                     machine->plan->no_apic
 		                         ? "--no-apic takes the local APICs away"
 		                         : "the guest does not ask for local APICs, or this KVM "
 		                           "has none");
 	add_places(finder);
 	return finder->place_count ||
 	       message_error("--anatomy %s: no ring 3 program of the guest has such an instruction",
-	                     machine->options->anatomy);
+	                     finder->crossing.name);
 }
 
 static bool plant(struct finder *finder, bool on)

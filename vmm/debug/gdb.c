@@ -941,17 +941,29 @@ static void run_with_gdb(struct gdb *gdb)
 		run_session(gdb);
 }
 
-void gdb_run(struct machine *machine, const char *address)
+static bool wanted(const void *mine)
 {
+	return ((const struct gdb_request *)mine)->address;
+}
+
+static bool check(void *mine, struct plan *plan)
+{
+	(void)plan;
+	return gdb_check_address(((const struct gdb_request *)mine)->address);
+}
+
+static bool drive(void *mine, struct machine *machine, struct manner *manner)
+{
+	const struct gdb_request *request = mine;
 	struct gdb *gdb = calloc(1, sizeof(*gdb));
 
 	if (!gdb) {
 		message_error("no memory for gdb");
 		machine_end(machine, END_VMM_FAILED);
-		return;
+		return false;
 	}
 	gdb->machine = machine;
-	if (gdb_line_open(&gdb->line, address, machine->image.path, machine->options->quiet))
+	if (gdb_line_open(&gdb->line, request->address, machine->image.path, manner->quiet))
 		run_with_gdb(gdb);
 	else if (stop_requested())
 		run_end_stopped(machine);
@@ -959,4 +971,8 @@ void gdb_run(struct machine *machine, const char *address)
 		machine_end(machine, END_VMM_FAILED);
 	gdb_line_close(&gdb->line);
 	free(gdb);
+	return true;
 }
+
+const struct instrument gdb_instrument = {
+    .option = "gdb", .wanted = wanted, .check = check, .drive = drive};

@@ -19,7 +19,13 @@ struct gdb_line {
 	uint8_t input[4096];
 };
 
-/* Listens at `address` (vmm/debug/gdb.h) and says so on stderr unless `quiet`.  A connection and
+/* Where to listen: "PORT", "HOST:PORT" or "[HOST]:PORT", on this machine's own loopback (without a
+ * host: 127.0.0.1; port 0: any free one); "any:PORT" or "any:HOST:PORT", where others can reach it
+ * too (without a host: 0.0.0.0); or the path of a UNIX socket, which has a slash in it, and which
+ * only its owner may connect to.  False after a message when the text is none of these. */
+bool gdb_check_address(const char *text);
+
+/* Listens at `address` and says so on stderr unless `quiet`.  A connection and
  * its input then set gdb_line_attention and make KVM_RUN return (stop_all) on the calling thread,
  * which is to be the one that runs the guest.  False after a message; gdb_line_close is due in both
  * cases. */

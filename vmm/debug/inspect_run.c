@@ -141,6 +141,9 @@ const char *inspect_entry_text(const struct debug *debug, const struct inspect_e
 
 struct inspection {
 	struct machine *machine;
+	struct manner *manner;
+	const char *words; /* when: of the option */
+	bool lost;         /* something could not be shown, which was said */
 	struct debug debug;
 	struct inspect_when when;
 	struct symbols symbols;
@@ -289,17 +292,17 @@ static void show(struct inspection *in, const char *kind, const char *why)
 		return;
 	console_flush(&in->machine->console);
 	if (!inspect_take(&in->debug, in->code, &in->symbols, &state)) {
-		in->machine->lost = true;
+		in->lost = true;
 		return;
 	}
 	state.number = in->shown + 1;
 	state.exits = in->exits;
 	snprintf(state.kind, sizeof(state.kind), "%s", kind);
 	snprintf(state.why, sizeof(state.why), "%s", why);
-	if (in->machine->options->look_json) {
+	if (in->manner->json) {
 		json_t *object = inspect_json(&state, previous, &in->symbols);
 
-		in->machine->lost |= !object;
+		in->lost |= !object;
 		json_dumpf(object, in->out, JSON_COMPACT);
 		fputc('\n', in->out);
 		json_decref(object);
@@ -465,56 +468,83 @@ static void run_until_end(struct inspection *in)
 static void say_never(const struct inspection *in)
 {
 	if (!in->matches)
-		message_error("--inspect %s: was not the case in %" PRIu64 " exit%s",
-		              in->machine->options->inspect, in->exits, in->exits == 1 ? "" : "s");
+		message_error("--inspect %s: was not the case in %" PRIu64 " exit%s", in->words,
+		              in->exits, in->exits == 1 ? "" : "s");
 }
 
-/* What was shown goes to where it was asked for. */
-static void close_output(struct inspection *in)
+/* What was shown goes to where it was asked for.  False after a message. */
+static bool close_output(const struct inspection *in)
 {
-	struct outfile *file = &in->machine->outputs.inspect;
-	bool good;
+	struct outfile *file = &in->manner->file;
 
 	if (file->stream)
-		good = outfile_commit(file);
-	else
-		good = output_stderr.error == 0 ||
-		       message_error("--inspect: cannot write to standard error: %s",
-		                     output_why(&output_stderr));
-	in->machine->lost |= !good;
+		return outfile_commit(file);
+	return output_stderr.error == 0 ||
+	       message_error("--inspect: cannot write to standard error: %s",
+	                     output_why(&output_stderr));
 }
 
-void inspect_run(struct machine *machine)
+/* False after a message: what was shown is lost. */
+static bool inspect(struct inspection *in)
 {
-	struct inspection *in = calloc(1, sizeof(*in));
+	struct machine *machine = in->machine;
 	char problem[200];
-	bool started;
+	bool good = true;
+	const bool started = in->code &&
+	                     inspect_when_parse(&in->when, in->words, problem, sizeof(problem)) &&
+	                     debug_attach(&in->debug, machine);
 
-	if (!in) {
-		message_error("no memory for --inspect");
-		machine_end(machine, END_VMM_FAILED);
-		return;
-	}
-	in->machine = machine;
-	in->out = machine->outputs.inspect.stream ? machine->outputs.inspect.stream : stderr;
-	in->symbols = symbols_read(machine->image.path);
-	in->code = debug_code_open();
-	started =
-	    in->code &&
-	    inspect_when_parse(&in->when, machine->options->inspect, problem, sizeof(problem)) &&
-	    debug_attach(&in->debug, machine);
 	if (started && plant_all(in)) {
 		run_until_end(in);
 		say_never(in);
-		close_output(in);
+		good = close_output(in);
 	} else {
 		machine_end(machine, END_VMM_FAILED);
 	}
 	if (started && !debug_detach(&in->debug))
 		machine_end(machine, END_VMM_FAILED);
+	return good;
+}
+
+static bool wanted(const void *mine)
+{
+	return ((const struct inspect_request *)mine)->when;
+}
+
+static bool check(void *mine, struct plan *plan)
+{
+	struct inspect_when when;
+	char problem[320];
+
+	(void)plan;
+	return inspect_when_parse(&when, ((const struct inspect_request *)mine)->when, problem,
+	                          sizeof(problem)) ||
+	       message_error("--inspect: %s", problem);
+}
+
+static bool drive(void *mine, struct machine *machine, struct manner *manner)
+{
+	struct inspection *in = calloc(1, sizeof(*in));
+	bool good;
+
+	if (!in) {
+		machine_end(machine, END_VMM_FAILED);
+		return message_error("no memory for --inspect");
+	}
+	in->machine = machine;
+	in->manner = manner;
+	in->words = ((const struct inspect_request *)mine)->when;
+	in->out = manner->file.stream ? manner->file.stream : stderr;
+	in->symbols = symbols_read(machine->image.path);
+	in->code = debug_code_open();
+	good = inspect(in) && !in->lost;
 	debug_code_close(in->code);
 	symbols_free(&in->symbols);
 	free(in);
 	if (machine->outcome.reason == END_RUNNING)
 		run_cpus(machine);
+	return good;
 }
+
+const struct instrument inspect_instrument = {
+    .option = "inspect", .wanted = wanted, .check = check, .drive = drive};

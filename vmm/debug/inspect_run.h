@@ -5,10 +5,14 @@
 #include "vmm/debug/debug.h"
 #include "vmm/debug/debug_code.h"
 #include "vmm/debug/inspect.h"
+#include "vmm/instrument.h"
 #include "vmm/machine.h"
 
-/* Runs the guest to its end: machine->outcome. */
-void inspect_run(struct machine *machine);
+struct inspect_request {
+	const char *when; /* in the words of inspect_when.h; NULL: never */
+};
+
+extern const struct instrument inspect_instrument;
 
 /* The state of the stopped vCPU, all but number, exits, kind and why.  False after a message. */
 bool inspect_take(struct debug *debug, struct debug_code *code, const struct symbols *symbols,

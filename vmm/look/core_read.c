@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 #include "vmm/message.h"
-#include "vmm/options.h"
+#include "vmm/plan.h"
 #include "vmm/printable.h"
 #include "vmm/units.h"
 
@@ -246,12 +246,12 @@ static bool check_ram_size(const struct core_machine *machine, const struct read
 		              "is of an older vmm, whose RAM of 0x%" PRIx64
 		              " bytes had no hole at 0x%" PRIx64 ": only that one reads it",
 		              machine->ram_size, (uint64_t)RS_HOLE);
-	if (!size || size % PAGE_SIZE || size > OPTIONS_MEM_MAX)
+	if (!size || size % PAGE_SIZE || size > PLAN_MEM_MAX)
 		return refuse(reader,
 		              "RAM spans 0x%" PRIx64
 		              " bytes: must be whole pages, of which at most 0x%" PRIx64
 		              " are RAM, without 0x%" PRIx64 " to 0x%" PRIx64,
-		              machine->ram_size, OPTIONS_MEM_MAX, (uint64_t)RS_HOLE,
+		              machine->ram_size, PLAN_MEM_MAX, (uint64_t)RS_HOLE,
 		              (uint64_t)RS_HIGH_RAM);
 	return true;
 }

@@ -195,42 +195,43 @@ static bool write_states(const struct core *core, const struct look_moment *mome
 /* ---- All of it ----------------------------------------------------------------------------- */
 
 static bool inspect(const struct core *core, const struct symbols *symbols,
-                    const struct options *options)
+                    const struct look_request *request, const struct manner *manner)
 {
 	const struct look_moment moment = core_moment(core, symbols);
-	const bool json = options->look_json;
-	const bool color = options_color(options, STDOUT_FILENO);
+	const bool json = manner->json;
+	const bool color = manner_colors(manner, STDOUT_FILENO);
 	bool good;
 
-	if (!look_request_check(&options->look, symbols))
+	if (!look_request_check(request, symbols))
 		return false;
 	if (json && !write_states(core, &moment))
 		return false;
 	if (!json)
 		print_state(stdout, core, &moment, color);
-	good = look_request_answer(stdout, &options->look, &moment, json, color) == LOOK_ANSWERED;
+	good = look_request_answer(stdout, request, &moment, json, color) == LOOK_ANSWERED;
 	for (unsigned i = 1; i < core->vcpu_count; i++) {
 		const struct core_vcpu *vcpu = &core->vcpus[i];
 		const struct look_moment other =
 		    look_moment_of(&moment, vcpu->number, &vcpu->regs, &vcpu->sregs);
 
-		good &= look_request_audit(stdout, &options->look, &moment, &other, json, color) ==
+		good &= look_request_audit(stdout, request, &moment, &other, json, color) ==
 		        LOOK_ANSWERED;
 	}
 	return good;
 }
 
-int inspect_core_main(const struct options *options)
+int inspect_core_main(const char *path, const char *guest, const struct look_request *request,
+                      const struct manner *manner)
 {
 	struct core *core = calloc(1, sizeof(*core));
 	struct symbols symbols = {0};
-	bool good = core && core_read(core, options->inspect_core);
+	bool good = core && core_read(core, path);
 
 	if (good) {
 		/* Only a file that the user names: a path inside a core is not to be opened. */
-		if (options->guest)
-			symbols = symbols_read(options->guest);
-		good = inspect(core, &symbols, options);
+		if (guest)
+			symbols = symbols_read(guest);
+		good = inspect(core, &symbols, request, manner);
 	}
 	symbols_free(&symbols);
 	if (core)

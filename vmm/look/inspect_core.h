@@ -2,10 +2,12 @@
 #ifndef VMM_INSPECT_CORE_H
 #define VMM_INSPECT_CORE_H
 
-#include "vmm/options.h"
+#include "vmm/look/look_request.h"
+#include "vmm/manner.h"
 
-/* Needs no KVM.  The exit status: 0; 125 when the core cannot be read or --audit found something.
- */
-int inspect_core_main(const struct options *options);
+/* Needs no KVM.  guest: the file to take symbols from; NULL: none.  The exit status: 0; 125 when
+ * the core cannot be read or --audit found something. */
+int inspect_core_main(const char *path, const char *guest, const struct look_request *request,
+                      const struct manner *manner);
 
 #endif

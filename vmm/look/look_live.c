@@ -119,7 +119,6 @@ static bool take_end(struct look_moment *moment, struct look_live *live)
 static bool look_now(struct look_live *live, const struct look_moment *moment)
 {
 	struct machine *machine = live->machine;
-	const struct options *options = machine->options;
 	enum look_answer answer;
 
 	live->looked = true;
@@ -127,8 +126,8 @@ static bool look_now(struct look_live *live, const struct look_moment *moment)
 	/* What the guest said before belongs before it. */
 	if (machine->console.failed || !console_flush(&machine->console))
 		return false;
-	answer = look_request_answer(stdout, &options->look, moment, options->look_json,
-	                             options_color(options, STDOUT_FILENO));
+	answer = look_request_answer(stdout, &live->request, moment, live->manner->json,
+	                             manner_colors(live->manner, STDOUT_FILENO));
 	live->broken |= answer == LOOK_RULE_BROKEN;
 	live->missing |= answer == LOOK_FAILED;
 	return answer != LOOK_FAILED;
@@ -152,22 +151,29 @@ static bool see_mark(struct observer *observer, struct cpu *cpu, unsigned slot,
 
 	(void)slot;
 	(void)mark;
-	if (++live->marks != live->machine->options->look.mark)
+	if (++live->marks != live->request.mark)
 		return true;
 	snprintf(when, sizeof(when), "at mark %" PRIu64, live->marks);
 	return look_at_last(live, cpu, when);
 }
 
-bool look_live_begin(struct look_live *live, struct machine *machine)
+static bool wanted(const void *mine)
 {
-	const struct options *options = machine->options;
-	const struct look_request *request = &options->look;
+	const struct look_live *live = mine;
 
-	if (!look_request_asks(request) && !options->core)
-		return true;
+	return look_request_asks(&live->request) || live->core.path;
+}
+
+/* After stop_install. */
+static bool begin(void *mine, struct machine *machine, struct manner *manner)
+{
+	struct look_live *live = mine;
+	const struct look_request *request = &live->request;
+
 	live->machine = machine;
+	live->manner = manner;
 	/* A shell's background has it ignored. */
-	if (options->core)
+	if (live->core.path)
 		stop_catch(SIGQUIT);
 	if (request->walk_count)
 		live->symbols = symbols_read(machine->image.path);
@@ -259,8 +265,9 @@ static bool take_other_cpu(struct core_vcpu *to, struct kvm_fpu *fpu,
 	return true;
 }
 
-static bool write_core(struct machine *machine, const struct look_moment *moment)
+static bool write_core(struct look_live *live, const struct look_moment *moment)
 {
+	struct machine *machine = live->machine;
 	struct core_vcpu vcpus[RS_MAX_CPUS];
 	struct kvm_fpu fpu[RS_MAX_CPUS];
 	struct core_contents contents = {
@@ -279,11 +286,11 @@ static bool write_core(struct machine *machine, const struct look_moment *moment
 		    take_other_cpu(&vcpus[n], &fpu[n], &contents.fpu[n], &machine->cpus[i]))
 			contents.vcpu_count++;
 	}
-	if (!core_write(&machine->outputs.core, &contents))
+	if (!core_write(&live->core, &contents))
 		return false;
-	if (!machine->options->quiet)
+	if (!live->manner->quiet)
 		message_error("core written to %s; look at it with: vmm --inspect-core %s %s",
-		              machine->options->core, machine->options->core, machine->image.path);
+		              live->core.path, live->core.path, machine->image.path);
 	return true;
 }
 
@@ -293,7 +300,6 @@ static bool write_core(struct machine *machine, const struct look_moment *moment
 static bool audit_others(struct look_live *live, const struct look_moment *moment)
 {
 	struct machine *machine = live->machine;
-	const struct options *options = machine->options;
 	bool good = true;
 
 	for (unsigned i = 0; i < machine->boot.cpus; i++) {
@@ -310,43 +316,51 @@ static bool audit_others(struct look_live *live, const struct look_moment *momen
 		other.translate = translate;
 		other.translate_ctx = cpu;
 		answer =
-		    look_request_audit(stdout, &options->look, moment, &other, options->look_json,
-		                       options_color(options, STDOUT_FILENO));
+		    look_request_audit(stdout, &live->request, moment, &other, live->manner->json,
+		                       manner_colors(live->manner, STDOUT_FILENO));
 		live->broken |= answer == LOOK_RULE_BROKEN;
 		good &= answer != LOOK_FAILED;
 	}
 	return good;
 }
 
-bool look_live_end(struct look_live *live)
+/* The core first: what it holds is not to be changed by looking.  False after a message. */
+static bool look_at_end(struct look_live *live)
 {
-	struct machine *machine = live->machine;
-	struct look_moment moment;
-
-	if (!machine)
-		return true;
-
-	const struct look_request *request = &machine->options->look;
-	const bool core = machine->options->core && leaves_core(&machine->outcome);
+	const struct look_request *request = &live->request;
+	const bool core = live->core.path && leaves_core(&live->machine->outcome);
 	const bool look = look_request_asks(request) && request->at == LOOK_AT_EXIT;
+	struct look_moment moment;
+	bool good = true;
 
 	if ((core || look) && !take_end(&moment, live))
 		return false;
-	/* The core first: what it holds is not to be changed by looking. */
-	if (core && !write_core(machine, &moment))
-		live->missing = true;
-	if (look && !(look_now(live, &moment) && audit_others(live, &moment)))
-		live->missing = true;
-	if (look_request_asks(request) && !live->looked) {
-		message_error("--at mark=%" PRIu64 ": the guest made %" PRIu64
-		              " marks, so nothing was looked at",
-		              request->mark, live->marks);
-		live->missing = true;
-	}
-	return !live->missing;
+	if (core)
+		good = write_core(live, &moment);
+	if (look)
+		good = look_now(live, &moment) && audit_others(live, &moment) && good;
+	if (look_request_asks(request) && !live->looked)
+		good = message_error("--at mark=%" PRIu64 ": the guest made %" PRIu64
+		                     " marks, so nothing was looked at",
+		                     request->mark, live->marks);
+	return good;
 }
 
-void look_live_free(struct look_live *live)
+static enum instrument_result end(void *mine, struct machine *machine, struct manner *manner)
 {
-	symbols_free(&live->symbols);
+	struct look_live *live = mine;
+
+	(void)machine;
+	(void)manner;
+	if (!look_at_end(live) || live->missing)
+		return INSTRUMENT_LOST;
+	return live->broken ? INSTRUMENT_FAULT : INSTRUMENT_DONE;
 }
+
+static void drop(void *mine)
+{
+	symbols_free(&((struct look_live *)mine)->symbols);
+}
+
+const struct instrument look_instrument = {
+    .option = "map", .wanted = wanted, .begin = begin, .end = end, .free = drop};

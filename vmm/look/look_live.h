@@ -11,15 +11,19 @@
 #include <stdint.h>
 
 #include "vmm/explain/symbols.h"
+#include "vmm/instrument.h"
+#include "vmm/look/look_request.h"
 #include "vmm/observer.h"
+#include "vmm/outfile.h"
 
-struct machine;
-
-/* All zero before. */
 struct look_live {
 	struct observer observer;
-	struct machine *machine; /* NULL: nothing is asked for */
-	uint64_t began;          /* the look that is under way, on stop_now's clock */
+	struct look_request request;
+	struct outfile core; /* without a name: none is wanted */
+
+	struct machine *machine;
+	const struct manner *manner;
+	uint64_t began; /* the look that is under way, on stop_now's clock */
 	struct symbols symbols;
 	uint64_t marks; /* seen so far */
 	bool looked;
@@ -27,12 +31,9 @@ struct look_live {
 	bool missing; /* something could not be done */
 };
 
-/* Before the guest's first instruction: checks the symbols, and looks if that was asked for now.
- *  After stop_install.  False after a message. */
-bool look_live_begin(struct look_live *live, struct machine *machine);
-/* The run is over: writes the core, and looks.  False, after a message, when something asked for is
- * missing. */
-bool look_live_end(struct look_live *live);
-void look_live_free(struct look_live *live);
+/* Looks at boot, at a mark, or at the end, when it writes the core too.  INSTRUMENT_FAULT: a rule
+ * of
+ * --audit is broken. */
+extern const struct instrument look_instrument;
 
 #endif

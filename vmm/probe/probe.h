@@ -6,12 +6,15 @@
 #ifndef VMM_PROBE_H
 #define VMM_PROBE_H
 
-#include "vmm/options.h"
+#include "vmm/kvm.h"
+#include "vmm/manner.h"
+#include "vmm/outfile.h"
 
 /* Runs all probes (some seconds at most: each has a time limit) and prints the table, or with
  * --stats json one JSON object, to --stats-file or standard output.  Exit status: 0 when the
  * probes ran, whatever they found; STATUS_VMM_FAILED after a message when KVM cannot be used or
  * the report cannot be written. */
-int probe_main(const struct options *options);
+int probe_main(enum stats_format form, struct outfile *file, const struct manner *manner,
+               const struct kvm_advice *no_kvm);
 
 #endif

@@ -15,8 +15,8 @@
 
 #include "shared/abi.h"
 #include "vmm/host.h"
-#include "vmm/options.h"
 #include "vmm/outcome.h"
+#include "vmm/plan.h"
 #include "vmm/stats.h"
 
 /* What is known of one CPU. */
@@ -34,7 +34,8 @@ struct report_input {
 	const struct report_cpu *cpus;
 	unsigned cpu_count; /* 1: `cpus` may be NULL, it would say what is here anyway */
 	const struct outcome *outcome;
-	const struct options *options;
+	const struct plan *plan;
+	bool quiet;                      /* --quiet, to be told again */
 	const struct host *host;         /* with host_describe done */
 	const struct rs_stats *counts;   /* a copy of the guest's counters; NULL: it has none */
 	uint64_t features;               /* RS_FEATURE_* as the guest was told */
@@ -42,9 +43,9 @@ struct report_input {
 	uint32_t pti_mode;               /* RS_PTI_*: as the guest was started */
 	uint32_t levels;                 /* 4 or 5 */
 	bool noted;                      /* the guest carries the Ringscope note */
-	const struct rs_record *records; /* what the guest measured, checked (vmm/records.h) */
+	const struct rs_record *records; /* what the guest measured, checked (records.h) */
 	unsigned record_count;
-	const struct rs_escape *escapes; /* its escape gallery, checked (vmm/escapes.h) */
+	const struct rs_escape *escapes; /* its escape gallery, checked (escapes.h) */
 	unsigned escape_count;
 	const char *trace_file; /* NULL: there was no trace */
 	uint64_t trace_events;  /* written to it ... */

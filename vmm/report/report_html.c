@@ -285,16 +285,16 @@ static void write_head(FILE *out, const struct report_html_input *in)
 	      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
 	      "<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>Ringscope: ",
 	      out);
-	html_text(out, r->options->guest);
+	html_text(out, r->plan->guest);
 	fputs("</title>\n<style>\n", out);
 	fputs(style, out);
 	fputs(report_escapes_style, out);
 	fputs("</style>\n</head>\n<body>\n<header>\n<p class=\"soft\">Ringscope report</p>\n<h1>",
 	      out);
-	html_text(out, r->options->guest);
-	for (unsigned i = 0; options_argument(r->options, i); i++) {
+	html_text(out, r->plan->guest);
+	for (unsigned i = 0; plan_argument(r->plan, i); i++) {
 		fputc(' ', out);
-		html_text(out, options_argument(r->options, i));
+		html_text(out, plan_argument(r->plan, i));
 	}
 	html_format(out, " %s", end);
 	fputs("</h1>\n<div class=\"tiles\">\n", out);
@@ -755,12 +755,12 @@ static void write_machine(FILE *out, const struct report_input *in)
 	snprintf(text, sizeof(text),
 	         "%u CPU%s, %s of RAM, %" PRIu32 "-level paging, %" PRIu32
 	         "-bit physical addresses",
-	         in->cpu_count, units_s(in->cpu_count), units_bytes(buf, in->options->mem),
-	         in->levels, host->maxphyaddr);
+	         in->cpu_count, units_s(in->cpu_count), units_bytes(buf, in->plan->mem), in->levels,
+	         host->maxphyaddr);
 	write_fact(out, "virtual machine", text);
 	snprintf(text, sizeof(text), "--pti %s%s%s; at the start KPTI was %s",
-	         choices[in->options->pti], in->options->no_pcid ? " --no-pcid" : "",
-	         in->options->la57 ? " --la57" : "", pti_words(in->pti_mode));
+	         choices[in->plan->pti], in->plan->no_pcid ? " --no-pcid" : "",
+	         in->plan->la57 ? " --la57" : "", pti_words(in->pti_mode));
 	write_fact(out, "options", text);
 	if (host->rdcl_no_known)
 		write_fact(out, "Meltdown",

@@ -251,9 +251,9 @@ static json_t *json_of_guest(struct builder *b, const struct report_input *in)
 		status = json_null();
 		break;
 	}
-	put_text(b, guest, "file", in->options->guest);
-	for (unsigned i = 0; options_argument(in->options, i); i++)
-		append(b, arguments, json_of_text(options_argument(in->options, i)));
+	put_text(b, guest, "file", in->plan->guest);
+	for (unsigned i = 0; plan_argument(in->plan, i); i++)
+		append(b, arguments, json_of_text(plan_argument(in->plan, i)));
 	put(b, guest, "arguments", arguments);
 	put_text(b, guest, "end", outcome_name(outcome->reason));
 	put(b, guest, "status", status);
@@ -268,24 +268,25 @@ static json_t *json_of_guest(struct builder *b, const struct report_input *in)
 	return guest;
 }
 
-static json_t *json_of_options(struct builder *b, const struct options *options)
+static json_t *json_of_options(struct builder *b, const struct report_input *in)
 {
 	static const char *const pti[] = {
 	    [PTI_AUTO] = "auto",
 	    [PTI_ON] = "on",
 	    [PTI_OFF] = "off",
 	};
+	const struct plan *plan = in->plan;
 	json_t *json = object(b);
 
-	put_count(b, json, "mem", options->mem);
-	put_text(b, json, "pti", pti[options->pti]);
-	put(b, json, "no_pcid", json_boolean(options->no_pcid));
-	put(b, json, "la57", json_boolean(options->la57));
-	put_count(b, json, "cpus", options->cpus);
-	put(b, json, "no_apic", json_boolean(options->no_apic));
+	put_count(b, json, "mem", plan->mem);
+	put_text(b, json, "pti", pti[plan->pti]);
+	put(b, json, "no_pcid", json_boolean(plan->no_pcid));
+	put(b, json, "la57", json_boolean(plan->la57));
+	put_count(b, json, "cpus", plan->cpus);
+	put(b, json, "no_apic", json_boolean(plan->no_apic));
 	put(b, json, "timeout_ns",
-	    options->timeout_ns ? json_integer((json_int_t)options->timeout_ns) : json_null());
-	put(b, json, "quiet", json_boolean(options->quiet));
+	    plan->timeout_ns ? json_integer((json_int_t)plan->timeout_ns) : json_null());
+	put(b, json, "quiet", json_boolean(in->quiet));
 	return json;
 }
 
@@ -431,7 +432,7 @@ bool report_json(FILE *out, const struct report_input *in)
 	put(&b, root, "escapes", json_of_escapes(&b, in));
 	put(&b, root, "trace", json_of_trace(&b, in));
 	put(&b, root, "host", json_of_host(&b, in->host));
-	put(&b, root, "options", json_of_options(&b, in->options));
+	put(&b, root, "options", json_of_options(&b, in));
 	good = !b.failed && json_dumpf(root, out, JSON_INDENT(2)) == 0 && fputc('\n', out) != EOF;
 	json_decref(root);
 	return good && !ferror(out);

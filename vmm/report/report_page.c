@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "vmm/message.h"
-#include "vmm/trace/recorder.h"
 #include "vmm/report/report_html.h"
 
 /* What the kernel root and a user root of the same process have in common: the entry area's first
@@ -53,11 +52,10 @@ static const char *collect_spaces(const struct machine *machine, struct spaces *
 	return from;
 }
 
-bool report_page(struct machine *machine, const struct recorder *recorder,
-                 const struct report_input *report)
+bool report_page(struct outfile *out, const struct machine *machine,
+                 const struct timeline *timeline, const struct report_input *report)
 {
 	struct spaces *spaces = malloc(sizeof(*spaces));
-	struct outfile *out = &machine->outputs.report;
 	bool good;
 
 	if (!spaces)
@@ -65,7 +63,7 @@ bool report_page(struct machine *machine, const struct recorder *recorder,
 
 	const struct report_html_input in = {
 	    .report = report,
-	    .timeline = &recorder->timeline,
+	    .timeline = timeline,
 	    .user_root_from = collect_spaces(machine, spaces),
 	    .spaces = spaces,
 	};

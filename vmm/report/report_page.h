@@ -6,12 +6,12 @@
 #include <stdbool.h>
 
 #include "vmm/machine.h"
+#include "vmm/outfile.h"
 #include "vmm/report/report.h"
+#include "vmm/trace/timeline.h"
 
-struct recorder; /* vmm/trace/recorder.h */
-
-/* Writes options->report_file.  False after a message. */
-bool report_page(struct machine *machine, const struct recorder *recorder,
-                 const struct report_input *report);
+/* Writes it into `out`, which is open, and puts it into its place.  False after a message. */
+bool report_page(struct outfile *out, const struct machine *machine,
+                 const struct timeline *timeline, const struct report_input *report);
 
 #endif

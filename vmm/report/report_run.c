@@ -8,13 +8,14 @@
 #include "vmm/output.h"
 #include "vmm/report/report.h"
 #include "vmm/report/report_page.h"
-#include "vmm/trace/recorder.h"
+#include "vmm/trace/tracer.h"
 
 /* ---- Where it goes ------------------------------------------------------------------------- */
 
-static bool write_report(FILE *out, const struct report_input *in, bool color)
+static bool write_report(FILE *out, enum stats_format form, const struct report_input *in,
+                         bool color)
 {
-	if (in->options->stats == STATS_JSON)
+	if (form == STATS_JSON)
 		return report_json(out, in);
 	report_text(out, in, color);
 	return true;
@@ -25,31 +26,35 @@ static bool no_memory(void)
 	return message_error("no memory for the report");
 }
 
-static bool report_to_file(struct outfile *out, const struct report_input *in)
+static bool report_to_file(struct report *report, const struct report_input *in, bool color)
 {
-	if (write_report(out->stream, in, in->options->color == COLOR_ALWAYS) || out->output.error)
+	struct outfile *out = &report->stats_file;
+
+	if (write_report(out->stream, report->stats, in, color) || out->output.error)
 		return outfile_commit(out);
 	outfile_abandon(out);
 	return no_memory();
 }
 
-static bool report_to_stdout(const struct report_input *in)
+static bool report_to_stdout(const struct report *report, const struct report_input *in, bool color)
 {
-	if (!write_report(stdout, in, options_color(in->options, STDOUT_FILENO)) &&
-	    !output_stdout.error)
+	if (!write_report(stdout, report->stats, in, color) && !output_stdout.error)
 		return no_memory();
 	return output_finish("the report");
 }
 
 /* False after a message. */
-static bool report_stats(struct machine *machine, const struct report_input *in)
+static bool report_stats(struct report *report, const struct machine *machine,
+                         const struct manner *manner, const struct report_input *in)
 {
-	if (in->options->stats == STATS_NONE)
+	const bool color = manner_colors_file(manner, &report->stats_file, STDOUT_FILENO);
+
+	if (report->stats == STATS_NONE)
 		return true;
-	if (in->options->stats_file)
-		return report_to_file(&machine->outputs.stats, in);
+	if (report->stats_file.stream)
+		return report_to_file(report, in, color);
 	/* Where the guest's output could not go, the report cannot either: that was said. */
-	return machine->console.failed || report_to_stdout(in);
+	return machine->console.failed || report_to_stdout(report, in, color);
 }
 
 /* ---- What is known ------------------------------------------------------------------------- */
@@ -97,18 +102,18 @@ static void collect_cpu(struct facts *facts, const struct cpu *cpu)
 	};
 }
 
-static void collect_trace(struct report_input *in, const struct recorder *recorder)
+static void collect_trace(struct report_input *in, const struct tracer *tracer)
 {
-	const struct trace *trace = &recorder->trace;
+	const struct trace *trace = &tracer->trace;
 
-	in->trace_file = in->options->trace_file;
+	in->trace_file = tracer->file.path;
 	in->trace_events = trace->file.events;
 	in->trace_dropped = trace->file.dropped;
 	in->trace_lost = trace->lost;
 }
 
 /* False after a message. */
-static bool collect(struct facts *facts, struct machine *machine, const struct recorder *recorder)
+static bool collect(struct facts *facts, struct machine *machine, const struct tracer *tracer)
 {
 	const unsigned cpus = machine->boot.cpus;
 
@@ -126,7 +131,7 @@ static bool collect(struct facts *facts, struct machine *machine, const struct r
 	    .cpus = facts->cpus,
 	    .cpu_count = cpus,
 	    .outcome = &machine->outcome,
-	    .options = machine->options,
+	    .plan = machine->plan,
 	    .host = &machine->kvm.host,
 	    .counts = machine->image.noted ? &facts->counts : NULL,
 	    .features = machine->kvm.host.features,
@@ -139,36 +144,69 @@ static bool collect(struct facts *facts, struct machine *machine, const struct r
 	    .escapes = machine->escapes.list,
 	    .escape_count = machine->escapes.count,
 	};
-	if (machine->options->trace_file)
-		collect_trace(&facts->input, recorder);
+	if (tracer->file.path)
+		collect_trace(&facts->input, tracer);
 	return true;
 }
 
-/* ---- All of it ----------------------------------------------------------------------------- */
+/* ---- The instrument ------------------------------------------------------------------------ */
 
-static bool write_all(struct machine *machine, const struct recorder *recorder)
+/* Collecting alone would touch each page of the statistics. */
+static bool wanted(const void *mine)
 {
+	const struct report *report = mine;
+
+	return report->stats != STATS_NONE || report->page.path;
+}
+
+static void see_exit(struct observer *observer, struct cpu *cpu, uint64_t entered)
+{
+	struct report *report = (struct report *)observer;
+
+	(void)entered;
+	timeline_add(&report->timeline, cpu->stats.last, stats_serving(&cpu->stats));
+}
+
+static bool begin(void *mine, struct machine *machine, struct manner *manner)
+{
+	struct report *report = mine;
+
+	(void)manner;
+	if (!report->page.path)
+		return true;
+	timeline_start(&report->timeline, stats_now());
+	report->observer = (struct observer){.served = see_exit};
+	machine_observe(machine, &report->observer);
+	return true;
+}
+
+static bool write_page(struct report *report, struct machine *machine,
+                       const struct report_input *in)
+{
+	for (unsigned i = 0; i < machine->boot.cpus; i++) {
+		if (machine->cpus[i].started)
+			timeline_reach(&report->timeline, machine->cpus[i].stats.last);
+	}
+	return report_page(&report->page, machine, &report->timeline, in);
+}
+
+static enum instrument_result end(void *mine, struct machine *machine, struct manner *manner)
+{
+	struct report *report = mine;
 	/* Not zeroed as a whole: most of its 40 KiB is for CPUs that are not there. */
 	struct facts facts;
 	bool good;
 
 	facts.sum = (struct stats){0};
-	good = collect(&facts, machine, recorder);
-
+	good = collect(&facts, machine, report->tracer);
 	if (good) {
-		const bool page =
-		    !machine->options->report_file || report_page(machine, recorder, &facts.input);
-
-		good = report_stats(machine, &facts.input) && page;
+		facts.input.quiet = manner->quiet;
+		good = !report->page.path || write_page(report, machine, &facts.input);
+		good = report_stats(report, machine, manner, &facts.input) && good;
 	}
 	stats_free(&facts.sum);
-	return good;
+	return good ? INSTRUMENT_DONE : INSTRUMENT_LOST;
 }
 
-bool report_run(struct machine *machine, const struct recorder *recorder)
-{
-	/* Collecting alone would touch each page of the statistics. */
-	if (machine->options->stats == STATS_NONE && !machine->options->report_file)
-		return true;
-	return write_all(machine, recorder);
-}
+const struct instrument report_instrument = {
+    .option = "report", .wanted = wanted, .begin = begin, .end = end};

@@ -1,16 +1,27 @@
-/* The reports of a run that is over: what the machine knows, put together and written to where the
+/* What is left of a machine whose run is over: the report (--stats) and the page (--report), as the
  * options say. */
 #ifndef VMM_REPORT_RUN_H
 #define VMM_REPORT_RUN_H
 
 #include <stdbool.h>
 
-#include "vmm/machine.h"
+#include "vmm/instrument.h"
+#include "vmm/observer.h"
+#include "vmm/outfile.h"
+#include "vmm/trace/timeline.h"
 
-struct recorder; /* vmm/trace/recorder.h */
+struct tracer; /* vmm/trace/tracer.h */
 
-/* Writes --stats and --report, both or one or none.  False after a message: one of them could not
- * be written. */
-bool report_run(struct machine *machine, const struct recorder *recorder);
+struct report {
+	struct observer observer; /* only for the page's timeline */
+	enum stats_format stats;
+	bool stats_given;
+	struct outfile stats_file;   /* without a name: standard output */
+	struct outfile page;         /* without a name: none is wanted */
+	const struct tracer *tracer; /* what it recorded is told */
+	struct timeline timeline;
+};
+
+extern const struct instrument report_instrument;
 
 #endif

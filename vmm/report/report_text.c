@@ -64,7 +64,7 @@ static void print_run(FILE *out, const struct report_input *in, const struct sty
 	struct stats_times times;
 	char name[256], end[96], run[UNITS_SIZE], guest[UNITS_SIZE], vmm[UNITS_SIZE];
 	char guest_share[UNITS_SIZE], vmm_share[UNITS_SIZE], mem[UNITS_SIZE];
-	const char *path = in->options->guest ? in->options->guest : "";
+	const char *path = in->plan->guest ? in->plan->guest : "";
 
 	stats_times(in->stats, &times);
 	outcome_words(in->outcome, end, sizeof(end));
@@ -82,7 +82,7 @@ static void print_run(FILE *out, const struct report_input *in, const struct sty
 	if (in->cpu_count > 1)
 		fprintf(out, "%u CPUs, ", in->cpu_count);
 	fprintf(out, "%s of RAM, %" PRIu32 "-level paging, KPTI %s at the start\n",
-	        units_bytes(mem, in->options->mem), in->levels,
+	        units_bytes(mem, in->plan->mem), in->levels,
 	        in->pti_mode == RS_PTI_OFF      ? "off"
 	        : in->pti_mode == RS_PTI_PCID   ? "on with PCID"
 	        : in->pti_mode == RS_PTI_NOPCID ? "on without PCID"

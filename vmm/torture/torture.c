@@ -32,12 +32,6 @@ static int find_event(const char *name)
 	return -1;
 }
 
-bool torture_check(const char *event)
-{
-	return find_event(event) >= 0 ||
-	       message_error("--torture '%s': must be nmi, irq or step", event);
-}
-
 /* ---- Calls ----------------------------------------------------------------------------------- */
 
 /* RS_CALL_TORTURE, data as the guest left it: 0, or a negative errno value for a call that makes no
@@ -100,12 +94,11 @@ static void add_lack(struct torture *t, const struct rs_torture_crossing *crossi
 /* Whether the options want this one. */
 static bool is_wanted(const struct torture *t, const struct rs_torture_crossing *crossing)
 {
-	const struct options *options = t->machine->options;
+	const char *pattern = t->request->crossing;
 
-	if (options->torture_crossing &&
-	    fnmatch(options->torture_crossing, crossing->name, FNM_EXTMATCH) != 0)
+	if (pattern && fnmatch(pattern, crossing->name, FNM_EXTMATCH) != 0)
 		return false;
-	switch (options->pti) {
+	switch (t->machine->plan->pti) {
 	case PTI_ON:
 		return crossing->mode != RS_PTI_OFF;
 	case PTI_OFF:
@@ -244,7 +237,7 @@ static bool prepare(struct torture *t)
 	if (!image->noted)
 		return message_error("--torture: a guest without the Ringscope note has no "
 		                     "entries that are known");
-	t->event = events[find_event(t->machine->options->torture)].event;
+	t->event = events[find_event(t->request->event)].event;
 	t->code = debug_code_open();
 	t->symbols = symbols_read(image->path);
 	t->terminal = isatty(STDERR_FILENO);
@@ -311,13 +304,38 @@ static bool run(struct torture *t)
 	       message_error("--torture: this guest has no program for it");
 }
 
-void torture_run(struct machine *machine)
+static bool wanted(const void *mine)
+{
+	return ((const struct torture_request *)mine)->event;
+}
+
+static bool check(void *mine, struct plan *plan)
+{
+	const struct torture_request *request = mine;
+
+	if (find_event(request->event) < 0)
+		return message_error("--torture '%s': must be nmi, irq or step", request->event);
+	if (plan->cpus > 1)
+		return message_error(
+		    "--torture: the rounds of one CPU only can be all the same; leave "
+		    "out --cpus %u",
+		    plan->cpus);
+	/* Interrupts come when the torture wants them to. */
+	plan->no_apic = true;
+	if (!plan->program)
+		plan->program = "torture";
+	return true;
+}
+
+static bool drive(void *mine, struct machine *machine, struct manner *manner)
 {
 	const struct outcome *outcome = &machine->outcome;
 	struct torture *t = calloc(1, sizeof(*t));
 
 	if (t) {
+		t->request = mine;
 		t->machine = machine;
+		t->manner = manner;
 		t->observer = (struct observer){.call = see_call};
 		machine_observe(machine, &t->observer);
 	} else {
@@ -330,4 +348,8 @@ void torture_run(struct machine *machine)
 		machine_unobserve(machine, &t->observer);
 		free_all(t);
 	}
+	return true;
 }
+
+const struct instrument torture_instrument = {
+    .option = "torture", .wanted = wanted, .check = check, .drive = drive};

@@ -21,13 +21,14 @@
 #ifndef VMM_TORTURE_H
 #define VMM_TORTURE_H
 
-#include <stdbool.h>
+#include "vmm/instrument.h"
 
-#include "vmm/machine.h"
+struct torture_request {
+	const char *event;    /* "nmi", "irq", "step"; NULL: none */
+	const char *crossing; /* a pattern for those to torture; NULL: all */
+};
 
-/* Whether `event` is one of "nmi", "irq", "step".  False after a message. */
-bool torture_check(const char *event);
-/* Runs the guest to its end and reports: machine->outcome.  The guest's own status is 1 when
- * something did not survive or was not hit. */
-void torture_run(struct machine *machine);
+/* The guest's own status is 1 when something did not survive or was not hit. */
+extern const struct instrument torture_instrument;
+
 #endif

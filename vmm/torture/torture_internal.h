@@ -13,6 +13,7 @@
 #include "vmm/machine.h"
 #include "vmm/torture/torture_path.h"
 #include "vmm/torture/torture_state.h"
+#include "vmm/torture/torture.h"
 #include "vmm/torture/torture_text.h"
 
 /* ---- Events ---------------------------------------------------------------------------------- */
@@ -84,7 +85,9 @@ struct torture_call {
 
 struct torture {
 	struct observer observer;
+	const struct torture_request *request;
 	struct machine *machine;
+	struct manner *manner;
 	struct debug debug;
 	struct symbols symbols;
 	struct debug_code *code;

@@ -92,7 +92,7 @@ bool torture_passed(const struct torture *t)
 {
 	/* One crossing alone does not come everywhere. */
 	return t->complete && !t->failure_count && t->rounds &&
-	       (t->machine->options->torture_crossing || !missed(t));
+	       (t->request->crossing || !missed(t));
 }
 
 static void sum(const struct torture *t, bool entry, size_t *count, size_t *hit)
@@ -379,7 +379,7 @@ static bool print_json(FILE *out, const struct torture *t)
 
 static bool print(FILE *out, const struct torture *t, bool color)
 {
-	if (t->machine->options->look_json)
+	if (t->manner->json)
 		return print_json(out, t) || ferror(out) ||
 		       message_error("--torture: no memory for the report");
 	print_text(out, t, color);
@@ -388,11 +388,10 @@ static bool print(FILE *out, const struct torture *t, bool color)
 
 bool torture_report(const struct torture *t)
 {
-	const struct options *options = t->machine->options;
-	struct outfile *file = &t->machine->outputs.inspect;
+	struct outfile *file = &t->manner->file;
+	const bool color = manner_colors_file(t->manner, file, STDOUT_FILENO);
 
 	if (!file->stream)
-		return print(stdout, t, options_color(options, STDOUT_FILENO)) &&
-		       output_finish("what --torture found");
-	return print(file->stream, t, options->color == COLOR_ALWAYS) && outfile_commit(file);
+		return print(stdout, t, color) && output_finish("what --torture found");
+	return print(file->stream, t, color) && outfile_commit(file);
 }
