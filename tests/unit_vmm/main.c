@@ -8,7 +8,6 @@ int main(void)
 	SRunner *runner = srunner_create(stats_suite());
 	int failed;
 
-	srunner_add_suite(runner, cpuid_suite());
 	srunner_add_suite(runner, report_suite());
 	srunner_add_suite(runner, diagnose_suite());
 	srunner_add_suite(runner, symbols_suite());

@@ -515,7 +515,7 @@ static bool take_first_regs(const struct cpu *cpu)
 
 bool debug_attach(struct debug *debug, struct machine *machine)
 {
-	int offered = ioctl(machine->kvm.vm, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2);
+	int offered = kvm_offers(machine->kvm.vm, KVM_CAP_SET_GUEST_DEBUG2);
 
 	*debug = (struct debug){
 	    .machine = machine,
