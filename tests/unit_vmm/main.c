@@ -1,4 +1,5 @@
-/* Unit tests of the VMM's pure parts: statistics, reports, diagnosis, boot.  No KVM is needed. */
+/* Unit tests of the VMM: statistics, reports, diagnosis, boot; and of what runs a guest, over a KVM
+ * that is none (fake_kvm.h).  No KVM is needed. */
 #include <stdlib.h>
 
 #include "tests/unit_vmm/suites.h"
@@ -24,6 +25,8 @@ int main(void)
 	srunner_add_suite(runner, torture_suite());
 	srunner_add_suite(runner, visible_suite());
 	srunner_add_suite(runner, outfile_suite());
+	srunner_add_suite(runner, exits_suite());
+	srunner_add_suite(runner, quirks_suite());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
