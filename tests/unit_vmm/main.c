@@ -27,6 +27,8 @@ int main(void)
 	srunner_add_suite(runner, outfile_suite());
 	srunner_add_suite(runner, exits_suite());
 	srunner_add_suite(runner, quirks_suite());
+	srunner_add_suite(runner, start_suite());
+	srunner_add_suite(runner, loader_suite());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
