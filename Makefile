@@ -174,8 +174,10 @@ $(BUILD)/tests/unit_space_broken: $(SPACE_PARTS) $(BUILD)/space/broken.o
 $(BUILD)/tests/unit_space $(BUILD)/tests/unit_space_broken:
 	$(call program,,$(CHECK_LIBS))
 
+# Over a KVM of its own: tests/unit_vmm/fake_kvm.h.
+FAKE_KVM := -Wl,--wrap=ioctl -Wl,--wrap=pthread_attr_setsigmask_np
 $(BUILD)/tests/unit_vmm: $(call objects,host,$(UNIT_VMM_SOURCES)) $(VMM_PARTS) $(SHARED_OBJECTS)
-	$(call program,,$(CHECK_LIBS) $(VMM_LIBS))
+	$(call program,$(FAKE_KVM),$(CHECK_LIBS) $(VMM_LIBS))
 
 # Linked statically: these run inside the boxes too.
 $(BUILD)/tests/arrival: WRAP := -Wl,--wrap=debug_takes_exit

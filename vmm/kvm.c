@@ -40,12 +40,22 @@ static const char *cure(int error)
 	}
 }
 
+int kvm_try(int fd, unsigned long request, void *arg)
+{
+	return ioctl(fd, request, arg);
+}
+
+int kvm_offers(int fd, int capability)
+{
+	return kvm_try(fd, KVM_CHECK_EXTENSION, (void *)(intptr_t)capability);
+}
+
 int kvm_ioctl(int fd, unsigned long request, const char *name, void *arg)
 {
 	int result;
 
 	do
-		result = ioctl(fd, request, arg);
+		result = kvm_try(fd, request, arg);
 	while (result < 0 && errno == EINTR);
 	if (result < 0)
 		message_error("KVM: ioctl %s: %s%s", name, strerror(errno), cure(errno));
@@ -67,7 +77,7 @@ int kvm_msrs(int fd, unsigned long request, struct kvm_msr_entry *entries, unsig
 	buffer.list.nmsrs = count;
 	memcpy(buffer.list.entries, entries, count * sizeof(*entries));
 
-	int done = ioctl(fd, request, &buffer);
+	int done = kvm_try(fd, request, &buffer);
 
 	if (done > 0)
 		memcpy(entries, buffer.list.entries, (size_t)done * sizeof(*entries));
@@ -110,7 +120,7 @@ static bool open_device(struct kvm *kvm, const struct kvm_advice *advice)
 {
 	kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm->fd >= 0)
-		kvm->host.kvm_api = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
+		kvm->host.kvm_api = kvm_try(kvm->fd, KVM_GET_API_VERSION, NULL);
 	if (kvm->fd < 0 || kvm->host.kvm_api < 0)
 		return refuse_device(errno, advice);
 	return kvm->host.kvm_api == KVM_API_VERSION ||
@@ -122,8 +132,8 @@ bool kvm_is_usable(void)
 {
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm = -1;
 
-	if (fd >= 0 && ioctl(fd, KVM_GET_API_VERSION, 0) == KVM_API_VERSION)
-		vm = ioctl(fd, KVM_CREATE_VM, 0);
+	if (fd >= 0 && kvm_try(fd, KVM_GET_API_VERSION, NULL) == KVM_API_VERSION)
+		vm = kvm_try(fd, KVM_CREATE_VM, NULL);
 	if (vm >= 0)
 		close(vm);
 	if (fd >= 0)
@@ -150,7 +160,7 @@ static bool check_max_vcpus(const struct kvm *kvm, unsigned cpus)
 
 	if (cpus == 1)
 		return true;
-	max = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+	max = kvm_offers(kvm->fd, KVM_CAP_MAX_VCPUS);
 	if (max <= 0)
 		max = 4; /* api.rst, 4.4: without the capability */
 	return cpus <= (unsigned)max ||
@@ -160,7 +170,7 @@ static bool check_max_vcpus(const struct kvm *kvm, unsigned cpus)
 static bool check_capabilities(struct kvm *kvm)
 {
 	for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
-		if (ioctl(kvm->fd, KVM_CHECK_EXTENSION, required[i].capability) <= 0)
+		if (kvm_offers(kvm->fd, required[i].capability) <= 0)
 			return message_error(
 			    "KVM: no %s, which is needed for %s: this kernel is too old, or "
 			    "its KVM too small",
@@ -168,7 +178,7 @@ static bool check_capabilities(struct kvm *kvm)
 	}
 
 	const int all = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
-	int fields = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS);
+	int fields = kvm_offers(kvm->fd, KVM_CAP_SYNC_REGS);
 
 	kvm->host.sync_regs = fields > 0 && (fields & all) == all;
 
@@ -196,7 +206,7 @@ static bool ask_cpuid(struct kvm *kvm)
 		kvm->cpuid = cpuid_new(room);
 		if (!kvm->cpuid)
 			return message_error("no memory for a CPUID table of %u entries", room);
-		if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->cpuid) == 0)
+		if (kvm_try(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->cpuid) == 0)
 			return true;
 		if (errno != E2BIG || room >= 4096)
 			return message_error("KVM: ioctl KVM_GET_SUPPORTED_CPUID: %s%s",
@@ -343,10 +353,10 @@ static void try_apic(struct kvm *kvm)
 	int nanoseconds;
 
 	if (!(cpuid_value(kvm->cpuid, 1, CPUID_ECX) & X2APIC) ||
-	    ioctl(kvm->vm, KVM_ENABLE_CAP, &split) < 0)
+	    kvm_try(kvm->vm, KVM_ENABLE_CAP, &split) < 0)
 		return;
 	/* Older kernels know no other clock for it than 1 ns. */
-	nanoseconds = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_X86_APIC_BUS_CYCLES_NS);
+	nanoseconds = kvm_offers(kvm->fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS);
 	kvm->host.apic_khz = UINT64_C(1000000) / (nanoseconds > 0 ? (unsigned)nanoseconds : 1);
 }
 

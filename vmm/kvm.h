@@ -1,7 +1,8 @@
 /*
  * The host's side of a virtual machine: /dev/kvm, what it can do, and the VM (Linux,
- * Documentation/virt/kvm/api.rst).  All ioctls but KVM_RUN go through kvm_ioctl, so that a failure
- * names the call, the cause, and what can be done about it.
+ * Documentation/virt/kvm/api.rst).  All of the VMM's ioctls but KVM_RUN (vmm/vcpu.h) go through one
+ * door, kvm_try; most by kvm_ioctl, so that a failure names the call, the cause, and what can be
+ * done about it.
  */
 #ifndef VMM_KVM_H
 #define VMM_KVM_H
@@ -53,7 +54,13 @@ void kvm_close(struct kvm *kvm);
  */
 bool kvm_rdcl_no(struct kvm *kvm);
 
-/* ioctl on one of KVM's file descriptors: its result, or -1 after a message that begins with
+/* ioctl on one of KVM's file descriptors, once and without a word: its result, or -1 and errno. For
+ * who asks whether KVM does it, or says himself what it means that it does not. */
+int kvm_try(int fd, unsigned long request, void *arg);
+/* What KVM_CHECK_EXTENSION says of a KVM_CAP_*, on /dev/kvm or a VM; 0 or less: it is not there. */
+int kvm_offers(int fd, int capability);
+
+/* The same: its result, or -1 after a message that begins with
  * `name`.  An interrupted call is repeated. */
 int kvm_ioctl(int fd, unsigned long request, const char *name, void *arg);
 #define KVM_IOCTL(fd, request, arg) kvm_ioctl(fd, request, #request, arg)

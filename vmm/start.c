@@ -4,8 +4,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include <sys/ioctl.h>
-
 #include "shared/desc.h"
 #include "vmm/message.h"
 
@@ -110,7 +108,7 @@ static uint64_t start_cr4(uint64_t base, uint64_t features, uint32_t pti_mode, b
 static bool try_cr4(const struct vcpu *vcpu, struct kvm_sregs *sregs, uint64_t cr4)
 {
 	sregs->cr4 = cr4;
-	return ioctl(vcpu->fd, KVM_SET_SREGS, sregs) == 0;
+	return kvm_try(vcpu->fd, KVM_SET_SREGS, sregs) == 0;
 }
 
 /* KVM refused `base` with all the features: finds those it takes.  False: not even `base`. */
@@ -298,7 +296,7 @@ static struct kvm_regs start_regs(const struct cpu *cpu)
 /* Without a known frequency the guest is told 0, and shows cycles only. */
 static void know_tsc(struct host *host, const struct vcpu *vcpu)
 {
-	int khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+	int khz = kvm_try(vcpu->fd, KVM_GET_TSC_KHZ, NULL);
 
 	host->tsc_khz = khz > 0 ? (uint64_t)khz : 0;
 }

@@ -56,7 +56,7 @@ bool vcpu_is_halted(const struct vcpu *vcpu)
 {
 	struct kvm_mp_state state;
 
-	return ioctl(vcpu->fd, KVM_GET_MP_STATE, &state) == 0 &&
+	return kvm_try(vcpu->fd, KVM_GET_MP_STATE, &state) == 0 &&
 	       state.mp_state == KVM_MP_STATE_HALTED;
 }
 

@@ -6,7 +6,6 @@
 #include <stddef.h>
 
 #include <linux/kvm.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 #include "vmm/kvm.h"

@@ -1,4 +1,5 @@
-/* Unit tests of the VMM's pure parts: statistics, reports, diagnosis, boot.  No KVM is needed. */
+/* Unit tests of the VMM: statistics, reports, diagnosis, boot; and of what runs a guest, over a KVM
+ * that is none (fake_kvm.h).  No KVM is needed. */
 #include <stdlib.h>
 
 #include "tests/unit_vmm/suites.h"
@@ -8,7 +9,6 @@ int main(void)
 	SRunner *runner = srunner_create(stats_suite());
 	int failed;
 
-	srunner_add_suite(runner, cpuid_suite());
 	srunner_add_suite(runner, report_suite());
 	srunner_add_suite(runner, diagnose_suite());
 	srunner_add_suite(runner, symbols_suite());
@@ -25,6 +25,10 @@ int main(void)
 	srunner_add_suite(runner, torture_suite());
 	srunner_add_suite(runner, visible_suite());
 	srunner_add_suite(runner, outfile_suite());
+	srunner_add_suite(runner, exits_suite());
+	srunner_add_suite(runner, quirks_suite());
+	srunner_add_suite(runner, start_suite());
+	srunner_add_suite(runner, loader_suite());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

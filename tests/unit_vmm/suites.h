@@ -21,7 +21,10 @@ Suite *core_suite(void);
 Suite *torture_suite(void);
 Suite *visible_suite(void);
 Suite *outfile_suite(void);
-Suite *cpuid_suite(void);
+Suite *exits_suite(void);
+Suite *quirks_suite(void);
+Suite *start_suite(void);
+Suite *loader_suite(void);
 
 /* Writes a small ELF file with a symbol "start" at ffffffff80008000; its path, to be unlinked. */
 const char *test_elf_file(void);

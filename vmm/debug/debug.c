@@ -521,7 +521,7 @@ static bool takes_exit(struct observer *observer, struct cpu *cpu)
 
 bool debug_attach(struct debug *debug, struct machine *machine)
 {
-	int offered = ioctl(machine->kvm.vm, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2);
+	int offered = kvm_offers(machine->kvm.vm, KVM_CAP_SET_GUEST_DEBUG2);
 
 	*debug = (struct debug){
 	    .observer = {.takes_exit = takes_exit},

@@ -353,7 +353,7 @@ static void keep_dr6(struct debug *debug)
 
 	if (debug->dr6_known)
 		return;
-	debug->dr6_known = ioctl(debug->cpu->vcpu.fd, KVM_GET_DEBUGREGS, &registers) == 0;
+	debug->dr6_known = kvm_try(debug->cpu->vcpu.fd, KVM_GET_DEBUGREGS, &registers) == 0;
 	debug->dr6 = registers.dr6;
 }
 
@@ -364,11 +364,11 @@ static void put_dr6_back(struct debug *debug)
 	if (!debug->dr6_known)
 		return;
 	debug->dr6_known = false;
-	if (ioctl(debug->cpu->vcpu.fd, KVM_GET_DEBUGREGS, &registers) < 0 ||
+	if (kvm_try(debug->cpu->vcpu.fd, KVM_GET_DEBUGREGS, &registers) < 0 ||
 	    registers.dr6 == debug->dr6)
 		return;
 	registers.dr6 = debug->dr6;
-	ioctl(debug->cpu->vcpu.fd, KVM_SET_DEBUGREGS, &registers);
+	kvm_try(debug->cpu->vcpu.fd, KVM_SET_DEBUGREGS, &registers);
 }
 
 /* ---- One instruction ---------------------------------------------------------------------------

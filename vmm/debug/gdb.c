@@ -351,13 +351,13 @@ static bool registers_write(struct gdb *gdb, const struct gdb_registers *old,
 	const struct vcpu *vcpu = &gdb->debug.cpu->vcpu;
 
 	if (memcmp(&old->fpu, &new->fpu, sizeof(old->fpu)) != 0 &&
-	    ioctl(vcpu->fd, KVM_SET_FPU, &new->fpu) < 0)
+	    kvm_try(vcpu->fd, KVM_SET_FPU, &new->fpu) < 0)
 		return false;
 	if (old->kernel_gs_base != new->kernel_gs_base &&
 	    !debug_set_msr(&gdb->debug, MSR_KERNEL_GS_BASE, new->kernel_gs_base))
 		return false;
 	if (memcmp(&old->sregs, &new->sregs, sizeof(old->sregs)) != 0 &&
-	    ioctl(vcpu->fd, KVM_SET_SREGS, &new->sregs) < 0)
+	    kvm_try(vcpu->fd, KVM_SET_SREGS, &new->sregs) < 0)
 		return false;
 	gdb->debug.regs = new->regs;
 	gdb->debug.sregs = new->sregs;

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <sys/ioctl.h>
-
 #include "shared/abi.h"
 #include "shared/x86.h"
 #include "vmm/names.h"
@@ -490,7 +488,7 @@ static void ask_nmi(const struct kvm *kvm, struct probe_result *result)
 	} else {
 		probe_vm_start3(&vm, probe_r3_spin);
 		if (probe_vm_load(&vm, &stop)) {
-			ioctl(vm.vcpu, KVM_NMI);
+			kvm_try(vm.vcpu, KVM_NMI, NULL);
 			probe_vm_continue(&vm, run_limit, &stop);
 		}
 		if (is_trap(&stop, VECTOR_NMI, 0))
@@ -512,7 +510,7 @@ static bool start_debug(struct probe_vm *vm, const struct kvm *kvm, unsigned rin
 	if (probe_vm_open(vm, kvm, false, &stop)) {
 		start(vm, ring, ring == 0 ? probe_r0_nops : probe_r3_nops);
 		if (probe_vm_load(vm, &stop)) {
-			if (ioctl(vm->vcpu, KVM_SET_GUEST_DEBUG, debug) == 0)
+			if (kvm_try(vm->vcpu, KVM_SET_GUEST_DEBUG, debug) == 0)
 				return true;
 			answer(result, PROBE_NO_ANSWER, "KVM_SET_GUEST_DEBUG is refused");
 			return false;
@@ -642,7 +640,7 @@ static void ask_tsc(const struct kvm *kvm, struct probe_result *result)
 	} else {
 		double khz =
 		    (double)(second.regs.rax - first.regs.rax) * 1e6 / (double)(end - begin);
-		double claim = ioctl(vm.vcpu, KVM_GET_TSC_KHZ);
+		double claim = kvm_try(vm.vcpu, KVM_GET_TSC_KHZ, NULL);
 		bool right = claim > 0 && khz > claim * 0.9 && khz < claim * 1.1;
 
 		result->values[0] = (struct probe_value){"tsc_khz", khz};

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "shared/abi.h"
@@ -237,7 +236,7 @@ static int set_msrs(struct probe_vm *vm)
 
 	memcpy(msrs.room + sizeof(struct kvm_msrs), entries, sizeof(entries));
 
-	int written = ioctl(vm->vcpu, KVM_SET_MSRS, &msrs);
+	int written = kvm_try(vm->vcpu, KVM_SET_MSRS, &msrs);
 
 	if (written >= 0 && written < COUNT)
 		errno = EINVAL;
@@ -289,8 +288,8 @@ static void read_state(struct probe_vm *vm, struct probe_stop *stop)
 {
 	struct kvm_sregs sregs;
 
-	if (ioctl(vm->vcpu, KVM_GET_REGS, &stop->regs) < 0 ||
-	    ioctl(vm->vcpu, KVM_GET_SREGS, &sregs) < 0)
+	if (kvm_try(vm->vcpu, KVM_GET_REGS, &stop->regs) < 0 ||
+	    kvm_try(vm->vcpu, KVM_GET_SREGS, &sregs) < 0)
 		return;
 	stop->cpl = sregs.ss.dpl;
 	stop->cr2 = sregs.cr2;
@@ -323,7 +322,7 @@ void probe_vm_continue(struct probe_vm *vm, uint64_t limit, struct probe_stop *s
 	set_limit(vm, limit);
 	begin = probe_now();
 	do
-		result = ioctl(vm->vcpu, KVM_RUN, 0);
+		result = kvm_try(vm->vcpu, KVM_RUN, NULL);
 	while (result < 0 && (errno == EAGAIN || errno == EINTR) && !vm->run->immediate_exit);
 	stop->nanoseconds = probe_now() - begin;
 	if (result < 0) {
@@ -350,7 +349,7 @@ bool probe_vm_load(struct probe_vm *vm, struct probe_stop *stop)
 	};
 
 	for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++) {
-		if (ioctl(vm->vcpu, loads[i].request, loads[i].arg) < 0)
+		if (kvm_try(vm->vcpu, loads[i].request, loads[i].arg) < 0)
 			return refused(stop, loads[i].name);
 	}
 	return set_msrs(vm) == 0 || refused(stop, "KVM_SET_MSRS");
@@ -370,7 +369,8 @@ static bool add_apic(struct probe_vm *vm, struct probe_stop *stop)
 {
 	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {24}};
 
-	return ioctl(vm->vm, KVM_ENABLE_CAP, &split) == 0 || refused(stop, "KVM_CAP_SPLIT_IRQCHIP");
+	return kvm_try(vm->vm, KVM_ENABLE_CAP, &split) == 0 ||
+	       refused(stop, "KVM_CAP_SPLIT_IRQCHIP");
 }
 
 static bool add_timer(struct probe_vm *vm, struct probe_stop *stop)
@@ -392,7 +392,7 @@ static bool add_timer(struct probe_vm *vm, struct probe_stop *stop)
 
 static bool add_vcpu(struct probe_vm *vm, const struct kvm *kvm, bool apic, struct probe_stop *stop)
 {
-	vm->vcpu = ioctl(vm->vm, KVM_CREATE_VCPU, 0);
+	vm->vcpu = kvm_try(vm->vm, KVM_CREATE_VCPU, NULL);
 	if (vm->vcpu < 0)
 		return refused(stop, "KVM_CREATE_VCPU");
 
@@ -402,9 +402,9 @@ static bool add_vcpu(struct probe_vm *vm, const struct kvm *kvm, bool apic, stru
 		return refused(stop, "mmap");
 	vm->run = run;
 	vm->run_size = kvm->run_size;
-	if (ioctl(vm->vcpu, KVM_SET_CPUID2, kvm->cpuid) < 0)
+	if (kvm_try(vm->vcpu, KVM_SET_CPUID2, kvm->cpuid) < 0)
 		return refused(stop, "KVM_SET_CPUID2");
-	if (ioctl(vm->vcpu, KVM_GET_SREGS, &vm->sregs) < 0)
+	if (kvm_try(vm->vcpu, KVM_GET_SREGS, &vm->sregs) < 0)
 		return refused(stop, "KVM_GET_SREGS");
 	if (apic)
 		vm->sregs.apic_base |= APIC_BASE_ENABLED | APIC_BASE_X2APIC;
@@ -414,7 +414,7 @@ static bool add_vcpu(struct probe_vm *vm, const struct kvm *kvm, bool apic, stru
 bool probe_vm_open(struct probe_vm *vm, const struct kvm *kvm, bool apic, struct probe_stop *stop)
 {
 	*vm = PROBE_VM_CLOSED;
-	vm->vm = ioctl(kvm->fd, KVM_CREATE_VM, 0);
+	vm->vm = kvm_try(kvm->fd, KVM_CREATE_VM, NULL);
 	if (vm->vm < 0)
 		return refused(stop, "KVM_CREATE_VM");
 	if (apic && !add_apic(vm, stop))
@@ -427,7 +427,7 @@ bool probe_vm_open(struct probe_vm *vm, const struct kvm *kvm, bool apic, struct
 	    .userspace_addr = (uintptr_t)vm->memory.base,
 	};
 
-	if (ioctl(vm->vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+	if (kvm_try(vm->vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
 		return refused(stop, "KVM_SET_USER_MEMORY_REGION");
 	write_tables(vm);
 	return add_vcpu(vm, kvm, apic, stop) && add_timer(vm, stop);
