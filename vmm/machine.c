@@ -39,13 +39,20 @@ static bool is_basic(const struct machine *machine)
 
 static bool create_cpus(struct machine *machine)
 {
+	struct start start = {.plan = machine->plan,
+	                      .image = &machine->image,
+	                      .boot = &machine->boot,
+	                      .kvm = &machine->kvm};
+
 	for (unsigned i = 0; i < machine->plan->cpus; i++) {
 		struct cpu *cpu = &machine->cpus[i];
 
-		if (!vcpu_create(&cpu->vcpu, &machine->kvm, i) || !start_cpu(cpu))
+		if (!vcpu_create(&cpu->vcpu, &machine->kvm, i) ||
+		    !start_cpu(&start, &cpu->vcpu, i, &cpu->last))
 			return false;
 		cpu->last_when = "at boot";
 	}
+	machine->pti_mode = start.pti_mode;
 	return true;
 }
 

@@ -515,7 +515,7 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 	                            .plan.cpus = 1,
 	                            .plan.no_kvm = {box_advice, options},
 	                            .trace.limit = TRACE_LIMIT_DEFAULT,
-	                            .report.tracer = &options->trace,
+	                            .report.trace = &options->trace.figures,
 	                            .command = argv};
 	argc = take_options(options, argc, argv);
 	if (argc < 0)

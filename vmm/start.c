@@ -253,42 +253,39 @@ static bool set_regs(const struct vcpu *vcpu, const struct kvm_regs *regs)
 	return true;
 }
 
-static void set_control(struct kvm_sregs *sregs, const struct machine *machine)
+static void set_control(struct kvm_sregs *sregs, const struct start *start)
 {
 	sregs->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-	sregs->cr3 = pt_cr3(&machine->boot.kernel, 0, false);
-	sregs->efer = efer_value(&machine->image);
-	if (machine->kvm.host.apic_khz)
+	sregs->cr3 = pt_cr3(&start->boot->kernel, 0, false);
+	sregs->efer = efer_value(start->image);
+	if (start->kvm->host.apic_khz)
 		sregs->apic_base |= APIC_BASE_ENABLE | APIC_BASE_X2APIC;
 }
 
 /* CR4 of CPU 0 is found by trying; of the others it is known. */
-static bool start_sregs(struct cpu *cpu)
+static bool start_sregs(struct start *start, const struct vcpu *vcpu, unsigned number,
+                        struct kvm_sregs *sregs)
 {
-	struct machine *machine = cpu->machine;
-	struct kvm_sregs *sregs = &cpu->last.sregs;
-
 	/* What is not set below (CR8, the rest of the APIC base) stays as KVM made it. */
-	if (KVM_IOCTL(cpu->vcpu.fd, KVM_GET_SREGS, sregs) < 0)
+	if (KVM_IOCTL(vcpu->fd, KVM_GET_SREGS, sregs) < 0)
 		return false;
-	set_segments(sregs, cpu->number, machine->image.noted);
-	set_control(sregs, machine);
-	if (cpu->number == 0)
-		return set_sregs(&cpu->vcpu, &machine->kvm, sregs, machine->image.noted,
-		                 machine->plan, &machine->pti_mode);
-	return try_cr4(&cpu->vcpu, sregs, machine->cpus[0].last.sregs.cr4) ||
-	       refuse_sregs(machine->plan);
+	set_segments(sregs, number, start->image->noted);
+	set_control(sregs, start);
+	if (number > 0)
+		return try_cr4(vcpu, sregs, start->cr4) || refuse_sregs(start->plan);
+	if (!set_sregs(vcpu, start->kvm, sregs, start->image->noted, start->plan, &start->pti_mode))
+		return false;
+	start->cr4 = sregs->cr4;
+	return true;
 }
 
-static struct kvm_regs start_regs(const struct cpu *cpu)
+static struct kvm_regs start_regs(const struct image *image, unsigned number)
 {
-	const struct image *image = &cpu->machine->image;
-
 	return (struct kvm_regs){
-	    .rip = cpu->number == 0 ? image->entry : image->note.cpu_entry,
-	    .rsp = RS_KERNEL_CPU(cpu->number) + RS_KERNEL_BOOT_STACK_TOP,
+	    .rip = number == 0 ? image->entry : image->note.cpu_entry,
+	    .rsp = RS_KERNEL_CPU(number) + RS_KERNEL_BOOT_STACK_TOP,
 	    .rdi = RS_BOOT_PAGE,
-	    .rsi = cpu->number,
+	    .rsi = number,
 	    .rflags = RFLAGS_FIXED,
 	};
 }
@@ -301,17 +298,17 @@ static void know_tsc(struct host *host, const struct vcpu *vcpu)
 	host->tsc_khz = khz > 0 ? (uint64_t)khz : 0;
 }
 
-bool start_cpu(struct cpu *cpu)
+bool start_cpu(struct start *start, const struct vcpu *vcpu, unsigned number,
+               struct vcpu_state *state)
 {
-	struct host *host = &cpu->machine->kvm.host;
+	struct host *host = &start->kvm->host;
 
-	cpu->last.regs = start_regs(cpu);
-	if (!start_sregs(cpu) ||
-	    !set_msrs(&cpu->vcpu, cpu->number, &cpu->machine->image,
-	              host->features & RS_FEATURE_AMD) ||
-	    !set_regs(&cpu->vcpu, &cpu->last.regs))
+	state->regs = start_regs(start->image, number);
+	if (!start_sregs(start, vcpu, number, &state->sregs) ||
+	    !set_msrs(vcpu, number, start->image, host->features & RS_FEATURE_AMD) ||
+	    !set_regs(vcpu, &state->regs))
 		return false;
-	if (cpu->number == 0)
-		know_tsc(host, &cpu->vcpu);
+	if (number == 0)
+		know_tsc(host, vcpu);
 	return true;
 }

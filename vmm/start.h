@@ -3,14 +3,30 @@
 #define VMM_START_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
-#include "vmm/machine.h"
+#include "vmm/boot.h"
+#include "vmm/kvm.h"
+#include "vmm/loader.h"
+#include "vmm/plan.h"
+#include "vmm/vcpu.h"
+
+/* What all CPUs of a machine start from. */
+struct start {
+	const struct plan *plan;
+	const struct image *image;
+	const struct boot *boot;
+	struct kvm *kvm;
+	/* Found out when CPU 0 starts, which is the first: */
+	uint64_t cr4;
+	uint32_t pti_mode; /* RS_PTI_*: by --pti, --no-pcid and the CPU */
+};
 
 /* Sets control and segment registers, MSRs (each read back), and general registers as
- * shared/abi.h says; cpu->last becomes what was set, without events.  CPU 0 is the first: of the
- * CR4 bits that KVM's CPUID table offers, what KVM refuses is left out and taken from
- * machine->kvm.host.features; --pti and --no-pcid then decide machine->pti_mode.  The others get
- * what CPU 0 has got.  False after a message. */
-bool start_cpu(struct cpu *cpu);
+ * shared/abi.h says; *state becomes what was set, without events.  Of the CR4 bits that KVM's CPUID
+ * table offers, what KVM refuses CPU 0 is left out and taken from start->kvm->host.features; the
+ * other CPUs get what it has got.  False after a message. */
+bool start_cpu(struct start *start, const struct vcpu *vcpu, unsigned number,
+               struct vcpu_state *state);
 
 #endif

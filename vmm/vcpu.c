@@ -69,3 +69,8 @@ bool vcpu_set_events(const struct vcpu *vcpu, const struct kvm_vcpu_events *even
 {
 	return KVM_IOCTL(vcpu->fd, KVM_SET_VCPU_EVENTS, (void *)(uintptr_t)events) == 0;
 }
+
+bool vcpu_is_reset(const struct kvm_regs *regs, const struct kvm_sregs *sregs)
+{
+	return regs->rip == 0xfff0 && sregs->cs.selector == 0xf000 && !(sregs->cr0 & CR0_PE);
+}

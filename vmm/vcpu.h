@@ -53,4 +53,8 @@ bool vcpu_is_halted(const struct vcpu *vcpu);
 bool vcpu_set_regs(const struct vcpu *vcpu, const struct kvm_regs *regs);
 bool vcpu_set_events(const struct vcpu *vcpu, const struct kvm_vcpu_events *events);
 
+/* Whether registers are those of a processor just reset (SDM volume 3, table 10-1: CS:RIP
+ * f000:fff0 in real mode), which is what AMD's KVM leaves after a SHUTDOWN. */
+bool vcpu_is_reset(const struct kvm_regs *regs, const struct kvm_sregs *sregs);
+
 #endif

@@ -14,8 +14,8 @@ struct live_machine *live_machine_make(void)
 
 	memset(&live, 0, sizeof(live));
 	fake_kvm_reset();
-	live.options = (struct options){.mem = LIVE_RAM, .cpus = 1, .guest = "g.elf"};
-	machine->options = &live.options;
+	live.plan = (struct plan){.mem = LIVE_RAM, .cpus = 1, .guest = "g.elf"};
+	machine->plan = &live.plan;
 	machine->image = IMAGE_CLOSED;
 	machine->kvm = (struct kvm){.fd = FAKE_DEVICE, .vm = FAKE_VM};
 	pthread_mutex_init(&machine->lock, NULL);

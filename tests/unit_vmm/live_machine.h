@@ -20,7 +20,7 @@ union live_page {
 
 struct live_machine {
 	struct machine machine;
-	struct options options;
+	struct plan plan;
 	union live_page pages[LIVE_CPUS];
 	struct rs_call *call[LIVE_CPUS]; /* in RAM, as is what follows */
 	struct rs_boot *boot;

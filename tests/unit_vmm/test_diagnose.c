@@ -8,6 +8,7 @@
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
 #include "vmm/explain/diagnose.h"
+#include "vmm/vcpu.h"
 #include "vmm/explain/disasm.h"
 #include "vmm/explain/view.h"
 
@@ -253,8 +254,8 @@ START_TEST(a_reset_vcpu_is_not_the_guest)
 	    .cs = {.base = 0xffff0000, .limit = 0xffff, .selector = 0xf000, .present = 1, .s = 1},
 	    .cr0 = CR0_ET};
 
-	ck_assert(diagnose_is_reset(&reset, &reset_system));
-	ck_assert(!diagnose_is_reset(&regs, &sregs));
+	ck_assert(vcpu_is_reset(&reset, &reset_system));
+	ck_assert(!vcpu_is_reset(&regs, &sregs));
 	input.regs = &reset;
 	input.sregs = &reset_system;
 	check_says("resets the vCPU at a shutdown");

@@ -275,8 +275,8 @@ START_TEST(hostile_run_gives_a_page)
 	                              .levels = 4,
 	                              .records = records,
 	                              .record_count = _i % 2 ? RS_MAX_RECORDS : 0,
-	                              .trace_file = "<t>",
-	                              .trace_dropped = 1,
+	                              .trace.file = "<t>",
+	                              .trace.dropped = 1,
 	                              .cpus = cpus,
 	                              .cpu_count = 3};
 	struct report_html_input in = {.report = &report, .timeline = &timeline, .spaces = &spaces};

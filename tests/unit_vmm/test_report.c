@@ -8,7 +8,7 @@
 
 #include "tests/unit_vmm/schema.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/report/counters.h"
+#include "vmm/counters.h"
 #include "vmm/report/report.h"
 
 /* ---- A run to report on ------------------------------------------------------------------ */

@@ -17,6 +17,7 @@
 static struct live_machine *live;
 static struct machine *machine;
 static struct fake_vcpu *vcpu;
+static struct start from;
 
 static void setup(void)
 {
@@ -36,15 +37,28 @@ static void setup(void)
 	    .syscall_mask = 0x47700,
 	    .cpu_entry = ENTRY + 4,
 	};
-	live->options.pti = PTI_ON;
+	live->plan.pti = PTI_ON;
+	from = (struct start){.plan = &live->plan,
+	                      .image = &machine->image,
+	                      .boot = &machine->boot,
+	                      .kvm = &machine->kvm};
 	/* What is nobody's to set stays. */
 	vcpu->sregs.cr8 = 7;
 	vcpu->sregs.apic_base = 0xfee00000;
 }
 
-static void start(unsigned cpu)
+static bool try_start(unsigned number)
 {
-	ck_assert(start_cpu(&machine->cpus[cpu]));
+	struct cpu *cpu = &machine->cpus[number];
+	bool good = start_cpu(&from, &cpu->vcpu, number, &cpu->last);
+
+	machine->pti_mode = from.pti_mode;
+	return good;
+}
+
+static void start(unsigned number)
+{
+	ck_assert(try_start(number));
 }
 
 /* ---- Registers ------------------------------------------------------------------------------- */
@@ -200,8 +214,8 @@ START_TEST(pti_decides)
 	    {PTI_AUTO, false, true, RS_PTI_NOPCID, ALL_CR4 & ~CR4_PCIDE},
 	};
 
-	live->options.pti = want[_i].pti;
-	live->options.no_pcid = want[_i].no_pcid;
+	live->plan.pti = want[_i].pti;
+	live->plan.no_pcid = want[_i].no_pcid;
 	machine->kvm.host.rdcl_no_known = true;
 	machine->kvm.host.rdcl_no = want[_i].rdcl_no;
 	start(0);
@@ -218,7 +232,7 @@ START_TEST(pti_auto_asks)
 {
 	const bool amd = _i == 2;
 
-	live->options.pti = PTI_AUTO;
+	live->plan.pti = PTI_AUTO;
 	machine->kvm.host.features = amd ? RS_FEATURE_AMD : 0;
 	if (_i == 1) {
 		vcpu->msr_count = 1;
@@ -273,7 +287,7 @@ END_TEST
 START_TEST(five_levels)
 {
 	machine->kvm.host.cpuid_features |= RS_FEATURE_LA57;
-	live->options.la57 = _i;
+	live->plan.la57 = _i;
 	start(0);
 	ck_assert_uint_eq(vcpu->sregs.cr4 & CR4_LA57, _i ? CR4_LA57 : 0);
 	ck_assert_uint_eq(machine->kvm.host.features & RS_FEATURE_LA57, _i ? RS_FEATURE_LA57 : 0);
@@ -340,7 +354,7 @@ START_TEST(a_kvm_that_fails)
 	fake_kvm.fails = fails[_i].request;
 	fake_kvm.fails_after = fails[_i].after;
 	fake_kvm.error = fails[_i].error;
-	ck_assert(!start_cpu(&machine->cpus[0]));
+	ck_assert(!try_start(0));
 }
 END_TEST
 
@@ -349,7 +363,7 @@ START_TEST(only_einval_is_about_bits)
 {
 	fake_kvm.fails = KVM_SET_SREGS;
 	fake_kvm.error = EIO;
-	ck_assert(!start_cpu(&machine->cpus[0]));
+	ck_assert(!try_start(0));
 	ck_assert_uint_eq(fake_kvm_count(KVM_SET_SREGS), 1);
 }
 END_TEST
@@ -357,7 +371,7 @@ END_TEST
 START_TEST(not_even_the_base)
 {
 	fake_kvm.cr4_refused = CR4_PAE;
-	ck_assert(!start_cpu(&machine->cpus[0]));
+	ck_assert(!try_start(0));
 	ck_assert_uint_eq(fake_kvm_count(KVM_SET_SREGS), 2);
 }
 END_TEST
@@ -378,7 +392,7 @@ START_TEST(msrs_that_do_not_stay)
 		fake_kvm.msr_forgets = MSR_PAT; /* the last one */
 		break;
 	}
-	ck_assert(!start_cpu(&machine->cpus[0]));
+	ck_assert(!try_start(0));
 }
 END_TEST
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/debug/inspect_run.h"
+#include "vmm/debug/debug_arrival.h"
 #include "vmm/message.h"
 #include "vmm/names.h"
 
@@ -154,7 +154,7 @@ static bool plant(struct finder *finder, bool on)
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
-static bool is_wanted_entry(const struct finder *finder, const struct inspect_entry *entry)
+static bool is_wanted_entry(const struct finder *finder, const struct debug_arrival *entry)
 {
 	const struct kvm_regs *regs = &finder->debug->regs;
 	bool by_vector = entry->kind == ENTRY_VECTOR;
@@ -182,7 +182,7 @@ static bool is_wanted_entry(const struct finder *finder, const struct inspect_en
 static bool stops_here(struct finder *finder)
 {
 	struct debug *debug = finder->debug;
-	const struct inspect_entry entry = inspect_entry(debug);
+	const struct debug_arrival entry = debug_arrival(debug);
 
 	/* The guest may try every mode; the one to show is the one it was started in. */
 	if (debug_is_user_root(debug) != (debug->machine->pti_mode != RS_PTI_OFF))

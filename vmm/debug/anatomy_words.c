@@ -7,7 +7,7 @@
 
 #include "shared/desc.h"
 #include "vmm/debug/anatomy_rows.h"
-#include "vmm/debug/inspect_run.h"
+#include "vmm/debug/debug_arrival.h"
 #include "vmm/names.h"
 
 static const char *cr3_text(bool user_root)
@@ -89,7 +89,7 @@ static void tell_call_gate(FILE *out, const struct anatomy_moment *m, uint64_t *
 	*moved += 4;
 }
 
-static void tell_gate(FILE *out, const struct anatomy_moment *m, const struct inspect_entry *entry,
+static void tell_gate(FILE *out, const struct anatomy_moment *m, const struct debug_arrival *entry,
                       uint64_t *moved)
 {
 	const struct debug *debug = m->debug;
@@ -130,7 +130,7 @@ static void tell_gate(FILE *out, const struct anatomy_moment *m, const struct in
 static void tell_entry(FILE *out, const struct anatomy_moment *m, const struct symbols *symbols,
                        uint64_t *moved)
 {
-	const struct inspect_entry entry = inspect_entry(m->debug);
+	const struct debug_arrival entry = debug_arrival(m->debug);
 	char text[224];
 
 	if (entry.kind == ENTRY_SYSENTER) {
@@ -157,7 +157,7 @@ static void tell_entry(FILE *out, const struct anatomy_moment *m, const struct s
 		        entry.vector);
 	} else {
 		fprintf(out, "%c%s. ",
-		        inspect_entry_text(m->debug, &entry, symbols, text, sizeof(text))[0] - 32,
+		        debug_arrival_text(m->debug, &entry, symbols, text, sizeof(text))[0] - 32,
 		        text + 1);
 	}
 	if (entry.kind != ENTRY_COMPAT)

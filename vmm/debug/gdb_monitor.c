@@ -7,7 +7,7 @@
 
 #include "shared/pt.h"
 #include "vmm/names.h"
-#include "vmm/report/counters.h"
+#include "vmm/counters.h"
 #include "vmm/explain/registers.h"
 #include "vmm/explain/view.h"
 #include "vmm/units.h"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/debug/debug_arrival.h"
 #include "vmm/debug/inspect_when.h"
 #include "vmm/message.h"
 #include "vmm/names.h"
@@ -39,102 +40,6 @@ bool inspect_take(struct debug *debug, struct debug_code *code, const struct sym
 	if (size)
 		snprintf(state->instruction, sizeof(state->instruction), "%s", insn.text);
 	return true;
-}
-
-/* ---- Entries --------------------------------------------------------------------------------- */
-
-static uint16_t opcode_at(const struct debug *debug, uint64_t va)
-{
-	uint8_t bytes[2] = {0};
-
-	debug_read(debug, va, bytes, sizeof(bytes));
-	return (uint16_t)(bytes[0] << 8 | bytes[1]);
-}
-
-struct inspect_entry inspect_entry(const struct debug *debug)
-{
-	enum { SYSCALL_OPCODE = 0x0f05, INT_OPCODE = 0xcd, INT3_OPCODE = 0xcc };
-	int number = debug_entry(debug, debug->regs.rip);
-	struct inspect_entry entry = {.kind = ENTRY_NONE, .arrived = 256, .from_user = true};
-	uint16_t opcode;
-
-	if (number < 0)
-		return entry;
-	entry.rip = debug->regs.rcx - 2;
-	if (number >= DEBUG_ENTRY_SYSCALL) {
-		entry.kind = number == DEBUG_ENTRY_SYSCALL  ? ENTRY_SYSCALL
-		             : number == DEBUG_ENTRY_COMPAT ? ENTRY_COMPAT
-		                                            : ENTRY_SYSENTER;
-		return entry;
-	}
-	entry.kind = ENTRY_VECTOR;
-	entry.vector = entry.arrived = (unsigned)number;
-	if (!debug_frame(debug, entry.vector, &entry.frame))
-		return entry;
-	entry.from_user = entry.frame.cs & 3;
-	entry.rip = entry.frame.rip;
-	if (!entry.from_user)
-		return entry;
-	opcode = opcode_at(debug, entry.frame.rip);
-	if (entry.vector == VECTOR_PF &&
-	    debug_entry(debug, entry.frame.rip) == DEBUG_ENTRY_SYSCALL &&
-	    opcode_at(debug, debug->regs.rcx - 2) == SYSCALL_OPCODE) {
-		entry.kind = ENTRY_SYSCALL;
-		entry.quirk = true;
-		entry.rip = debug->regs.rcx - 2;
-	} else if (entry.vector == VECTOR_UD && opcode >> 8 == INT_OPCODE) {
-		entry.vector = opcode & 0xff;
-		entry.quirk = true;
-	} else if (opcode_at(debug, entry.frame.rip - 2) == (INT_OPCODE << 8 | entry.vector)) {
-		entry.rip -= 2;
-	} else if (entry.vector == VECTOR_BP &&
-	           opcode_at(debug, entry.frame.rip - 1) >> 8 == INT3_OPCODE) {
-		entry.rip -= 1;
-	}
-	return entry;
-}
-
-static const char *place(const struct symbols *symbols, uint64_t va, char *buf, size_t size)
-{
-	int used = snprintf(buf, size, "0x%" PRIx64, va);
-
-	symbols_text(symbols, va, buf + used, size - (size_t)used);
-	return buf;
-}
-
-const char *inspect_entry_text(const struct debug *debug, const struct inspect_entry *entry,
-                               const struct symbols *symbols, char *buf, size_t size)
-{
-	const char *ring = entry->from_user ? "ring 3" : "ring 0";
-	char where[120], error[60] = "";
-
-	place(symbols, entry->rip, where, sizeof(where));
-	if (entry->kind == ENTRY_SYSCALL || entry->kind == ENTRY_COMPAT) {
-		snprintf(
-		    buf, size, "SYSCALL number %llu from %s at %s%s", debug->regs.rax, ring, where,
-		    entry->quirk ? "; this KVM makes it a #PF at LSTAR, which the guest completes"
-		                 : "");
-		return buf;
-	}
-	if (entry->kind != ENTRY_VECTOR) {
-		snprintf(buf, size, "%s", "SYSENTER");
-		return buf;
-	}
-	if (entry->arrived < 32 && VECTORS_WITH_ERROR_CODE >> entry->arrived & 1)
-		snprintf(error, sizeof(error), ", error code 0x%" PRIx64, entry->frame.error);
-	if (entry->arrived == VECTOR_PF)
-		snprintf(error, sizeof(error), ", error code 0x%" PRIx64 ", CR2 0x%llx",
-		         entry->frame.error, debug->sregs.cr2);
-	if (entry->quirk)
-		snprintf(buf, size,
-		         "INT 0x%x in ring 3 at %s; this KVM makes it a #UD, which the guest "
-		         "completes",
-		         entry->vector, where);
-	else
-		snprintf(buf, size, "vector %u, %s (%s)%s, in %s at %s", entry->vector,
-		         vector_name(entry->vector), vector_text(entry->vector), error, ring,
-		         where);
-	return buf;
 }
 
 /* ---- The run --------------------------------------------------------------------------------- */
@@ -372,12 +277,12 @@ static bool is_wanted_syscall(const struct inspection *in, uint64_t number)
 
 static void at_entry(struct inspection *in)
 {
-	const struct inspect_entry entry = inspect_entry(&in->debug);
+	const struct debug_arrival entry = debug_arrival(&in->debug);
 	char text[200], why[224];
 
 	if (entry.kind == ENTRY_NONE)
 		return;
-	inspect_entry_text(&in->debug, &entry, &in->symbols, text, sizeof(text));
+	debug_arrival_text(&in->debug, &entry, &in->symbols, text, sizeof(text));
 	if (entry.kind == ENTRY_VECTOR && in->when.vectors[entry.vector])
 		show(in, "vector", text);
 	else if (entry.kind == ENTRY_SYSCALL && is_wanted_syscall(in, in->debug.regs.rax))
@@ -415,7 +320,7 @@ static void at_point(struct inspection *in)
 
 	if (is_wanted_place(in, rip)) {
 		snprintf(why, sizeof(why), "before the instruction at %s",
-		         place(&in->symbols, rip, where, sizeof(where)));
+		         symbols_place(&in->symbols, rip, where, sizeof(where)));
 		show(in, "pc", why);
 	}
 	at_entry(in);

@@ -18,20 +18,4 @@ extern const struct instrument inspect_instrument;
 bool inspect_take(struct debug *debug, struct debug_code *code, const struct symbols *symbols,
                   struct inspect_state *state);
 
-/* What happened at an entry of ring 0 that the guest has just come to, seen through what this KVM
- * makes of it. */
-struct inspect_entry {
-	enum { ENTRY_NONE, ENTRY_VECTOR, ENTRY_SYSCALL, ENTRY_COMPAT, ENTRY_SYSENTER } kind;
-	unsigned vector;  /* ENTRY_VECTOR: the guest's, also where the KVM delivers another */
-	unsigned arrived; /* the vector whose stub it came to; 256: none */
-	bool from_user;
-	bool quirk;               /* not as the manuals say */
-	uint64_t rip;             /* of the instruction that caused it, or the one interrupted */
-	struct debug_frame frame; /* ENTRY_VECTOR, and SYSCALL with a quirk */
-};
-struct inspect_entry inspect_entry(const struct debug *debug);
-/* "SYSCALL 39 from ring 3 at 0x401234 <name>".  Returns buf. */
-const char *inspect_entry_text(const struct debug *debug, const struct inspect_entry *entry,
-                               const struct symbols *symbols, char *buf, size_t size);
-
 #endif

@@ -12,6 +12,7 @@
 #include "vmm/style.h"
 #include "vmm/explain/symbols.h"
 #include "vmm/units.h"
+#include "vmm/vcpu.h"
 #include "vmm/explain/view.h"
 
 /* What all parts of the account need. */
@@ -25,11 +26,6 @@ struct account {
 static void head(const struct account *account, const char *text)
 {
 	fprintf(account->out, "\n%s%s%s\n", account->style.head, text, account->style.end);
-}
-
-bool diagnose_is_reset(const struct kvm_regs *regs, const struct kvm_sregs *sregs)
-{
-	return regs->rip == 0xfff0 && sregs->cs.selector == 0xf000 && !(sregs->cr0 & CR0_PE);
 }
 
 /* ---- Why --------------------------------------------------------------------------------- */
@@ -302,7 +298,7 @@ static void print_states(const struct account *account)
 
 	if (!in->regs || !in->sregs) {
 		fputs("  The registers could not be read.\n", account->out);
-	} else if (!diagnose_is_reset(in->regs, in->sregs)) {
+	} else if (!vcpu_is_reset(in->regs, in->sregs)) {
 		if (in->reason == END_PANIC && in->panic_regs)
 			print_panic_state(account);
 		else

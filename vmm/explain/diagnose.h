@@ -60,8 +60,4 @@ struct diagnose_input {
 /* Writes the whole account, some 40 to 90 lines. */
 void diagnose_death(FILE *out, const struct diagnose_input *in);
 
-/* Whether registers are those of a processor just reset (SDM volume 3, table 10-1: CS:RIP
- * f000:fff0 in real mode), which is what AMD's KVM leaves after a SHUTDOWN. */
-bool diagnose_is_reset(const struct kvm_regs *regs, const struct kvm_sregs *sregs);
-
 #endif

@@ -164,3 +164,11 @@ const char *symbols_text(const struct symbols *symbols, uint64_t address, char *
 		snprintf(buf, size, " <%s+0x%" PRIx64 ">", symbol->name, address - symbol->address);
 	return buf;
 }
+
+const char *symbols_place(const struct symbols *symbols, uint64_t address, char *buf, size_t size)
+{
+	int used = snprintf(buf, size, "0x%" PRIx64, address);
+
+	symbols_text(symbols, address, buf + used, size - (size_t)used);
+	return buf;
+}

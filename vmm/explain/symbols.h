@@ -26,5 +26,7 @@ void symbols_free(struct symbols *symbols);
 const struct symbol *symbols_find(const struct symbols *symbols, uint64_t address);
 /* " <name+0x12>", or "" without a symbol: for behind an address.  Returns buf. */
 const char *symbols_text(const struct symbols *symbols, uint64_t address, char *buf, size_t size);
+/* The address with that behind it: "0x401234 <name+0x12>".  Returns buf. */
+const char *symbols_place(const struct symbols *symbols, uint64_t address, char *buf, size_t size);
 
 #endif

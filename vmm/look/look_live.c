@@ -98,7 +98,7 @@ static bool take_end(struct look_moment *moment, struct look_live *live)
 
 	if (!vcpu_get_state(&cpu->vcpu, &now))
 		return false;
-	if (machine->outcome.reason != END_SHUTDOWN || !diagnose_is_reset(&now.regs, &now.sregs)) {
+	if (machine->outcome.reason != END_SHUTDOWN || !vcpu_is_reset(&now.regs, &now.sregs)) {
 		take_moment(moment, live, cpu, &now, "at the end");
 		moment->translate = translate;
 		moment->translate_ctx = cpu;

@@ -18,6 +18,7 @@
 #include "vmm/outcome.h"
 #include "vmm/plan.h"
 #include "vmm/stats.h"
+#include "vmm/trace_figures.h"
 
 /* What is known of one CPU. */
 struct report_cpu {
@@ -47,10 +48,7 @@ struct report_input {
 	unsigned record_count;
 	const struct rs_escape *escapes; /* its escape gallery, checked (escapes.h) */
 	unsigned escape_count;
-	const char *trace_file; /* NULL: there was no trace */
-	uint64_t trace_events;  /* written to it ... */
-	uint64_t trace_dropped; /* ... not written, because it was full */
-	uint64_t trace_lost;    /* ... that the guest's ring had no room for */
+	struct trace_figures trace;
 };
 
 /* For a person.  Escape sequences only with color.  Write errors stay in `out`: see ferror. */

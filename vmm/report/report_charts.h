@@ -8,7 +8,7 @@
 
 #include "shared/abi.h"
 #include "vmm/look/spaces.h"
-#include "vmm/trace/timeline.h"
+#include "vmm/report/timeline.h"
 
 enum { CHART_WIDTH = 860 };
 

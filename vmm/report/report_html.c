@@ -5,7 +5,7 @@
 
 #include "vmm/report/html.h"
 #include "vmm/names.h"
-#include "vmm/report/counters.h"
+#include "vmm/counters.h"
 #include "vmm/report/records.h"
 #include "vmm/report/report_charts.h"
 #include "vmm/report/report_escapes.h"
@@ -248,14 +248,14 @@ static void write_words(FILE *out, const struct report_html_input *in)
 		report_escapes_words(out, r->escapes, r->escape_count);
 		fputs("</li>\n", out);
 	}
-	if (in->report->trace_dropped || in->report->trace_lost) {
+	if (in->report->trace.dropped || in->report->trace.lost) {
 		fputs("<li>", out);
 		html_format(out,
 		            "The trace %s is not complete: %s event%s dropped at its limit, %s "
 		            "did not get into the guest's ring.",
-		            in->report->trace_file, units_count(buf[0], in->report->trace_dropped),
-		            in->report->trace_dropped == 1 ? " was" : "s were",
-		            units_count(buf[1], in->report->trace_lost));
+		            in->report->trace.file, units_count(buf[0], in->report->trace.dropped),
+		            in->report->trace.dropped == 1 ? " was" : "s were",
+		            units_count(buf[1], in->report->trace.lost));
 		fputs("</li>\n", out);
 	}
 	fputs("</ul>\n", out);
@@ -498,7 +498,7 @@ static void write_costs(FILE *out, const struct report_html_input *in)
 	      "that was kept; a thin line reaches from the smallest value to the 99th percentile. ",
 	      out);
 	write_doubts(out, in);
-	if (in->report->trace_file)
+	if (in->report->trace.file)
 		fputs(" The run was traced, which costs some instructions at each crossing, and is "
 		      "time of the "
 		      "VMM's at exits.",

@@ -13,7 +13,7 @@
 #include "shared/abi.h"
 #include "vmm/report/report.h"
 #include "vmm/look/spaces.h"
-#include "vmm/trace/timeline.h"
+#include "vmm/report/timeline.h"
 
 /* All pointers stay the caller's. */
 struct report_html_input {

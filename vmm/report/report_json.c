@@ -8,7 +8,7 @@
 #include "shared/x86.h"
 #include "vmm/names.h"
 #include "vmm/printable.h"
-#include "vmm/report/counters.h"
+#include "vmm/counters.h"
 #include "vmm/report/escapes.h"
 #include "vmm/report/records.h"
 
@@ -399,13 +399,13 @@ static json_t *json_of_trace(struct builder *b, const struct report_input *in)
 {
 	json_t *json;
 
-	if (!in->trace_file)
+	if (!in->trace.file)
 		return json_null();
 	json = object(b);
-	put_text(b, json, "file", in->trace_file);
-	put_count(b, json, "events", in->trace_events);
-	put_count(b, json, "dropped", in->trace_dropped);
-	put_count(b, json, "lost", in->trace_lost);
+	put_text(b, json, "file", in->trace.file);
+	put_count(b, json, "events", in->trace.events);
+	put_count(b, json, "dropped", in->trace.dropped);
+	put_count(b, json, "lost", in->trace.lost);
 	return json;
 }
 

@@ -8,7 +8,7 @@
 #include "vmm/machine.h"
 #include "vmm/outfile.h"
 #include "vmm/report/report.h"
-#include "vmm/trace/timeline.h"
+#include "vmm/report/timeline.h"
 
 /* Writes it into `out`, which is open, and puts it into its place.  False after a message. */
 bool report_page(struct outfile *out, const struct machine *machine,

@@ -8,7 +8,6 @@
 #include "vmm/output.h"
 #include "vmm/report/report.h"
 #include "vmm/report/report_page.h"
-#include "vmm/trace/tracer.h"
 
 /* ---- Where it goes ------------------------------------------------------------------------- */
 
@@ -102,18 +101,8 @@ static void collect_cpu(struct facts *facts, const struct cpu *cpu)
 	};
 }
 
-static void collect_trace(struct report_input *in, const struct tracer *tracer)
-{
-	const struct trace *trace = &tracer->trace;
-
-	in->trace_file = tracer->file.path;
-	in->trace_events = trace->file.events;
-	in->trace_dropped = trace->file.dropped;
-	in->trace_lost = trace->lost;
-}
-
 /* False after a message. */
-static bool collect(struct facts *facts, struct machine *machine, const struct tracer *tracer)
+static bool collect(struct facts *facts, struct machine *machine)
 {
 	const unsigned cpus = machine->boot.cpus;
 
@@ -144,8 +133,6 @@ static bool collect(struct facts *facts, struct machine *machine, const struct t
 	    .escapes = machine->escapes.list,
 	    .escape_count = machine->escapes.count,
 	};
-	if (tracer->file.path)
-		collect_trace(&facts->input, tracer);
 	return true;
 }
 
@@ -198,9 +185,10 @@ static enum instrument_result end(void *mine, struct machine *machine, struct ma
 	bool good;
 
 	facts.sum = (struct stats){0};
-	good = collect(&facts, machine, report->tracer);
+	good = collect(&facts, machine);
 	if (good) {
 		facts.input.quiet = manner->quiet;
+		facts.input.trace = *report->trace;
 		good = !report->page.path || write_page(report, machine, &facts.input);
 		good = report_stats(report, machine, manner, &facts.input) && good;
 	}

@@ -8,17 +8,16 @@
 #include "vmm/instrument.h"
 #include "vmm/observer.h"
 #include "vmm/outfile.h"
-#include "vmm/trace/timeline.h"
-
-struct tracer; /* vmm/trace/tracer.h */
+#include "vmm/report/timeline.h"
+#include "vmm/trace_figures.h"
 
 struct report {
 	struct observer observer; /* only for the page's timeline */
 	enum stats_format stats;
 	bool stats_given;
-	struct outfile stats_file;   /* without a name: standard output */
-	struct outfile page;         /* without a name: none is wanted */
-	const struct tracer *tracer; /* what it recorded is told */
+	struct outfile stats_file; /* without a name: standard output */
+	struct outfile page;       /* without a name: none is wanted */
+	const struct trace_figures *trace;
 	struct timeline timeline;
 };
 

@@ -5,7 +5,7 @@
 
 #include "vmm/names.h"
 #include "vmm/printable.h"
-#include "vmm/report/counters.h"
+#include "vmm/counters.h"
 #include "vmm/style.h"
 #include "vmm/units.h"
 
@@ -298,8 +298,8 @@ static void print_quirks(FILE *out, const struct report_input *in, const struct 
 static void print_trace(FILE *out, const struct report_input *in, const struct style *style)
 {
 	const struct row rows[] = {
-	    {in->trace_dropped, "events dropped: the file had reached --trace-limit"},
-	    {in->trace_lost, "events lost: between two exits the guest's ring was full"},
+	    {in->trace.dropped, "events dropped: the file had reached --trace-limit"},
+	    {in->trace.lost, "events lost: between two exits the guest's ring was full"},
 	};
 
 	print_list(out, style, "Missing in the trace", ROWS(rows));

@@ -125,9 +125,14 @@ static enum instrument_result end(void *mine, struct machine *machine, struct ma
 {
 	struct tracer *tracer = mine;
 
+	const bool good = trace_end(&tracer->trace, outcome_name(machine->outcome.reason));
+
 	(void)manner;
-	return trace_end(&tracer->trace, outcome_name(machine->outcome.reason)) ? INSTRUMENT_DONE
-	                                                                        : INSTRUMENT_LOST;
+	tracer->figures = (struct trace_figures){.file = tracer->file.path,
+	                                         .events = tracer->trace.file.events,
+	                                         .dropped = tracer->trace.file.dropped,
+	                                         .lost = tracer->trace.lost};
+	return good ? INSTRUMENT_DONE : INSTRUMENT_LOST;
 }
 
 const struct instrument trace_instrument = {

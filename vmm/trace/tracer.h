@@ -8,12 +8,14 @@
 #include "vmm/observer.h"
 #include "vmm/outfile.h"
 #include "vmm/trace/trace.h"
+#include "vmm/trace_figures.h"
 
 struct tracer {
 	struct observer observer;
 	struct outfile file; /* closed and without a name: no trace is wanted */
 	uint64_t limit;      /* bytes, TRACE_LIMIT_MIN to TRACE_LIMIT_MAX */
 
+	struct trace_figures figures; /* when the run has ended */
 	struct trace trace;
 	uint64_t exits_seen[RS_MAX_CPUS]; /* of each CPU's ring in its statistics */
 };

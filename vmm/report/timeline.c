@@ -1,4 +1,4 @@
-#include "vmm/trace/timeline.h"
+#include "vmm/report/timeline.h"
 
 #include <string.h>
 

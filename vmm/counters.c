@@ -1,4 +1,4 @@
-#include "vmm/report/counters.h"
+#include "vmm/counters.h"
 
 #include <string.h>
 
