@@ -45,10 +45,10 @@ SHARED_SOURCES := $(sort $(wildcard shared/*.c))
 SHARED_GUEST_SOURCES := $(filter-out shared/pt_text.c,$(SHARED_SOURCES))
 # What every run goes through is linked first: with shared/ it fills the first 64 KiB of text, which Linux maps
 # at one page fault.  So what few runs need comes behind.
-VMM_FEW := vmm/box.c vmm/outfile.c vmm/place.c
-VMM_CORE_SOURCES := $(filter-out $(VMM_FEW),$(sort $(wildcard vmm/*.c))) vmm/look/look_live.c \
-	vmm/trace/tracer.c
-VMM_SOURCES := $(sort $(wildcard vmm/*.c vmm/*/*.c vmm/*/*.S))
+VMM_FEW := vmm/cli/box.c vmm/base/outfile.c vmm/cli/place.c
+VMM_SOURCES := $(sort $(shell find vmm -name '*.[cS]'))
+VMM_CORE_SOURCES := $(filter-out $(VMM_FEW) vmm/look/% vmm/engine/% vmm/instruments/%,$(VMM_SOURCES)) \
+	vmm/instruments/look/live.c vmm/instruments/trace/tracer.c
 KERNEL_SOURCES := $(filter-out guest/offsets.c,$(sort $(wildcard guest/*.c guest/*.S)))
 # Clang calls memset and memcpy where GCC writes them out.
 USER_SOURCES := $(sort $(wildcard guest/user/*.c guest/user/*.S)) $(if $(IS_CLANG),guest/string.c)
@@ -148,7 +148,7 @@ $(BUILD)/%.elf: guest/examples/%.c guest/examples/plain.ld
 TEST_CFLAGS := $(HOST_CFLAGS)
 UNIT_SOURCES := $(sort $(wildcard tests/unit/*.c))
 UNIT_VMM_SOURCES := $(sort $(wildcard tests/unit_vmm/*.c))
-VMM_PARTS := $(filter-out $(BUILD)/host/vmm/main.c.o,$(VMM_OBJECTS))
+VMM_PARTS := $(filter-out $(BUILD)/host/vmm/cli/main.c.o,$(VMM_OBJECTS))
 KVM_TESTS := $(patsubst tests/kvm/%.c,$(BUILD)/tests/%,$(wildcard tests/kvm/*.c))
 TEST_GUESTS := $(patsubst tests/guests/%,$(BUILD)/tests/%.elf,$(basename $(wildcard tests/guests/*.S tests/guests/*.c))) \
 	$(patsubst tests/guests/noted/%.c,$(BUILD)/tests/%.elf,$(wildcard tests/guests/noted/*.c))
@@ -287,8 +287,8 @@ run: ## install what is missing, build, and run ./vmm guest.elf (without a /dev/
 
 # What goes where below PREFIX.
 INSTALLED = $(BUILD)/vmm:bin/ tools/kvmbox:bin/ \
-	$(foreach file,$(BUILD)/guest.elf guest/examples/plain.ld vmm/report/report.schema.json \
-		vmm/probe/probe.schema.json vmm/look/look.schema.json tools/install-deps,$(file):lib/ringscope/) \
+	$(foreach file,$(BUILD)/guest.elf guest/examples/plain.ld vmm/instruments/report/report.schema.json \
+		vmm/instruments/probe/probe.schema.json vmm/look/look.schema.json tools/install-deps,$(file):lib/ringscope/) \
 	$(foreach file,$(KVMBOX_PARTS),$(file):$(dir $(file:tools/%=lib/ringscope/%))) \
 	shared/abi.h:include/ringscope/shared/ shared/x86.h:include/ringscope/shared/ \
 	vmm/vmm.1:share/man/man1/ $(BUILD)/ringscope.pc:share/pkgconfig/ \

@@ -15,7 +15,7 @@
  *
  * A guest without the note is entered in the same way, with its segments mapped for ring 0 where
  * its program headers say, but has no IDT: any exception ends it.  With no CPUID instruction in its
- * text either its processor is a basic one (vmm/cpuid.h), as rs_boot.features then tells.
+ * text either its processor is a basic one (vmm/kvm/cpuid.h), as rs_boot.features then tells.
  *
  * The guest's address space (all of it is built by the VMM before the first instruction runs):
  *

@@ -318,7 +318,7 @@ static void measure_load(const struct costs *costs, const struct load *load,
 	load_measure(result, load, &costs->modes, costs->tsc_khz * LOAD_MS);
 }
 
-/* What others measured with loads like these is in vmm/report/report_html.c too. */
+/* What others measured with loads like these is in vmm/instruments/report/report_html.c too. */
 static void tell_load(const struct costs *costs, const struct load *load, const char *name,
                       const char *published, struct load_result *result)
 {

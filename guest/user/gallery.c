@@ -2,8 +2,8 @@
 
 #include "guest/user/cross.h"
 #include "guest/user/lib.h"
-#include "guest/user/ticks.h"
 #include "guest/user/neighbour.h"
+#include "guest/user/ticks.h"
 #include "guest/user/ways.h"
 #include "shared/x86.h"
 

@@ -1,5 +1,5 @@
 /*
- * OUT DX, AL is what the debugger plants (vmm/debug/debug.h): here the guest has two of its own,
+ * OUT DX, AL is what the debugger plants (vmm/engine/engine.h): here the guest has two of its own,
  * one behind the other, and what comes before and behind them is a byte as well.
  */
 #include "tests/guests/guest.h"

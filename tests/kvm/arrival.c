@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "tests/kvm/common/kvm_suite.h"
-#include "vmm/debug/debug.h"
-#include "vmm/explain/symbols.h"
-#include "vmm/machine.h"
+#include "vmm/engine/engine.h"
+#include "vmm/look/symbols.h"
+#include "vmm/run/machine.h"
 
 enum { STEPS = 1500 };
 

@@ -16,9 +16,9 @@
 
 #include "shared/x86.h"
 #include "tests/kvm/common/kvm_suite.h"
-#include "vmm/explain/view.h"
-#include "vmm/machine.h"
-#include "vmm/run.h"
+#include "vmm/look/view.h"
+#include "vmm/run/machine.h"
+#include "vmm/run/run.h"
 
 #define PERIOD_US 300
 

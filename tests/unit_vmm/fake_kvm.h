@@ -3,8 +3,8 @@
  * refuses what a test tells it to.  Nothing runs in it but what a test puts in KVM_RUN's place.
  *
  * The VMM's ioctls come here because unit_vmm is linked with --wrap=ioctl, and all but KVM_RUN go
- * through one function (vmm/kvm.h).  KVM_RUN is a system call of its own (vmm/vcpu.h) and stays
- * one: a seccomp filter turns it into SIGSYS, whose handler is this KVM.  So the code that is
+ * through one function (vmm/kvm/kvm.h).  KVM_RUN is a system call of its own (vmm/kvm/vcpu.h) and
+ * stays one: a seccomp filter turns it into SIGSYS, whose handler is this KVM.  So the code that is
  * tested is the code that runs.
  */
 #ifndef TESTS_UNIT_VMM_FAKE_KVM_H

@@ -4,7 +4,7 @@
 #define TESTS_UNIT_VMM_LIVE_MACHINE_H
 
 #include "tests/unit_vmm/fake_kvm.h"
-#include "vmm/machine.h"
+#include "vmm/run/machine.h"
 
 enum {
 	LIVE_CPUS = 2,

@@ -3,7 +3,7 @@
 #ifndef TESTS_UNIT_VMM_LOOK_MACHINE_H
 #define TESTS_UNIT_VMM_LOOK_MACHINE_H
 
-#include "vmm/boot.h"
+#include "vmm/boot/ringscope.h"
 #include "vmm/look/look.h"
 
 #define LOOK_RAM  (UINT64_C(4) << 20)

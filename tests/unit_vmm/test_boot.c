@@ -5,7 +5,7 @@
 
 #include "shared/desc.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/boot.h"
+#include "vmm/boot/ringscope.h"
 
 enum { PAGES = 1024 };
 #define RAM  ((uint64_t)PAGES * PAGE_SIZE)

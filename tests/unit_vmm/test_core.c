@@ -10,9 +10,9 @@
 #include "tests/unit_vmm/look_machine.h"
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/look/core_read.h"
-#include "vmm/look/core_write.h"
-#include "vmm/look/look_request.h"
+#include "vmm/instruments/look/core_read.h"
+#include "vmm/instruments/look/core_write.h"
+#include "vmm/instruments/look/request.h"
 
 /* After shared/x86.h, which has some of its names with the same values. */
 #include <elf.h>

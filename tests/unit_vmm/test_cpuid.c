@@ -3,7 +3,7 @@
 #include <cpuid.h>
 
 #include "tests/unit_vmm/suites.h"
-#include "vmm/cpuid.h"
+#include "vmm/kvm/cpuid.h"
 
 START_TEST(the_basic_table_is_a_64_bit_processor)
 {

@@ -7,10 +7,10 @@
 #include "shared/x86.h"
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/explain/diagnose.h"
-#include "vmm/vcpu.h"
-#include "vmm/explain/disasm.h"
-#include "vmm/explain/view.h"
+#include "vmm/instruments/death/diagnose.h"
+#include "vmm/kvm/vcpu.h"
+#include "vmm/look/disasm.h"
+#include "vmm/look/view.h"
 
 /* ---- A guest that has died --------------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 
 #include "shared/x86.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/report/escapes.h"
+#include "vmm/devices/attempts.h"
 
 static struct rs_escape good_row(void)
 {

@@ -9,9 +9,9 @@
 
 #include "tests/unit_vmm/live_machine.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/exits.h"
-#include "vmm/hypercall.h"
-#include "vmm/threads.h"
+#include "vmm/run/exits.h"
+#include "vmm/run/hypercall.h"
+#include "vmm/run/threads.h"
 
 static struct live_machine *live;
 static struct machine *machine;

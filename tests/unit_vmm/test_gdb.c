@@ -4,9 +4,9 @@
 
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/debug/gdb.h"
-#include "vmm/debug/gdb_packet.h"
-#include "vmm/debug/gdb_registers.h"
+#include "vmm/instruments/gdb/gdb.h"
+#include "vmm/instruments/gdb/gdb_packet.h"
+#include "vmm/instruments/gdb/gdb_registers.h"
 
 static struct gdb_packet packet;
 

@@ -5,11 +5,11 @@
 
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/report/html.h"
-#include "vmm/report/report_escapes.h"
-#include "vmm/report/report_html.h"
-#include "vmm/report/svg.h"
-#include "vmm/units.h"
+#include "vmm/base/units.h"
+#include "vmm/instruments/report/html.h"
+#include "vmm/instruments/report/report_escapes.h"
+#include "vmm/instruments/report/report_html.h"
+#include "vmm/instruments/report/svg.h"
 
 static char *text_of(void (*write)(FILE *out, const void *what), const void *what)
 {

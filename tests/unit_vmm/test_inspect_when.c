@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "tests/unit_vmm/suites.h"
-#include "vmm/debug/anatomy.h"
-#include "vmm/debug/anatomy_rows.h"
-#include "vmm/debug/inspect.h"
-#include "vmm/debug/inspect_when.h"
+#include "vmm/instruments/anatomy/anatomy.h"
+#include "vmm/instruments/anatomy/anatomy_rows.h"
+#include "vmm/instruments/inspect/inspect_when.h"
+#include "vmm/look/state_text.h"
 
 static struct inspect_when when;
 static char problem[200];

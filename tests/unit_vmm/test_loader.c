@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "tests/unit_vmm/suites.h"
-#include "vmm/loader.h"
+#include "vmm/boot/image.h"
 
 /* Behind shared/x86.h: here PF_W is of a program header, not of a page fault. */
 #include <elf.h>

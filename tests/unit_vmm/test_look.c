@@ -9,9 +9,9 @@
 #include "shared/x86.h"
 #include "tests/unit_vmm/look_machine.h"
 #include "tests/unit_vmm/suites.h"
+#include "vmm/instruments/look/request.h"
 #include "vmm/look/audit.h"
-#include "vmm/look/look_request.h"
-#include "vmm/look/mapping.h"
+#include "vmm/look/map.h"
 #include "vmm/look/walk.h"
 
 #define CPU0 RS_ENTRY_CPU(0)

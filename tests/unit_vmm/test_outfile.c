@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #include "tests/unit_vmm/suites.h"
-#include "vmm/outfile.h"
+#include "vmm/base/outfile.h"
 
 /* Each test has a folder of its own, which is the current one. */
 static char folder[PATH_MAX];

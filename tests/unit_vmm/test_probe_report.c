@@ -6,7 +6,7 @@
 
 #include "tests/unit_vmm/schema.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/probe/probe_report.h"
+#include "vmm/instruments/probe/probe_report.h"
 
 /* Answers that nobody has to run a guest for. */
 static struct probe_result *results;
@@ -164,7 +164,7 @@ START_TEST(json)
 	ck_assert_str_eq(json_string_value(json_object_get(probe, "meaning")), "");
 	json_decref(root);
 
-	int status = schema_status("vmm/probe/probe.schema.json", text, true);
+	int status = schema_status("vmm/instruments/probe/probe.schema.json", text, true);
 
 	ck_assert_msg(status == 0, "not as the schema says, or no python3-jsonschema: %s", text);
 	free(text);

@@ -4,14 +4,14 @@
 
 #include "tests/unit_vmm/live_machine.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/quirks.h"
+#include "vmm/run/quirks.h"
 
 static struct live_machine *live;
 static struct cpu *cpu;
 static struct kvm_run *run;
 static struct fake_vcpu *vcpu;
 
-enum { UD_RUNS = 1000 }; /* vmm/quirks.h: a thousand times in a row */
+enum { UD_RUNS = 1000 }; /* vmm/run/quirks.h: a thousand times in a row */
 
 static void setup(void)
 {

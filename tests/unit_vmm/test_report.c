@@ -8,8 +8,8 @@
 
 #include "tests/unit_vmm/schema.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/counters.h"
-#include "vmm/report/report.h"
+#include "vmm/devices/counters.h"
+#include "vmm/instruments/report/report.h"
 
 /* ---- A run to report on ------------------------------------------------------------------ */
 
@@ -119,7 +119,7 @@ static json_int_t number(const json_t *json, const char *section, const char *ke
 static void check_schema(void)
 {
 	char *text = json_text();
-	int status = schema_status("vmm/report/report.schema.json", text, true);
+	int status = schema_status("vmm/instruments/report/report.schema.json", text, true);
 
 	ck_assert_msg(status == 0, "not as the schema says, or no python3-jsonschema: %s", text);
 	free(text);
@@ -261,7 +261,8 @@ START_TEST(the_schema_refuses)
 	static const char *const wrong[] = {"{}", "[]", "{\"schema\": 2}"};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		int status = schema_status("vmm/report/report.schema.json", wrong[i], false);
+		int status =
+		    schema_status("vmm/instruments/report/report.schema.json", wrong[i], false);
 
 		ck_assert_int_eq(status, 1);
 	}

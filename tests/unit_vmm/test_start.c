@@ -4,7 +4,7 @@
 
 #include "tests/unit_vmm/live_machine.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/start.h"
+#include "vmm/boot/start.h"
 
 #define ALL_CR4 (CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_UMIP | CR4_FSGSBASE)
 #define ALWAYS  (CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)

@@ -7,8 +7,8 @@
 
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/stats.h"
-#include "vmm/units.h"
+#include "vmm/base/units.h"
+#include "vmm/run/stats.h"
 
 /* A run of random exits over the reasons given; ticks of the whole go to *guest and *vmm. */
 static void random_run(struct stats *stats, uint64_t *seed, size_t exits, uint64_t *guest,

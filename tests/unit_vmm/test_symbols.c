@@ -6,7 +6,7 @@
 
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/explain/symbols.h"
+#include "vmm/look/symbols.h"
 
 /* Where the first symbol lies; test_diagnose.c has its code there. */
 #define CODE UINT64_C(0xffffffff80008000)

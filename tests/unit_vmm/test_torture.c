@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "tests/unit_vmm/suites.h"
-#include "vmm/torture/torture_path.h"
-#include "vmm/torture/torture_state.h"
-#include "vmm/torture/torture_text.h"
+#include "vmm/instruments/torture/torture_path.h"
+#include "vmm/instruments/torture/torture_state.h"
+#include "vmm/instruments/torture/torture_text.h"
 
 /* ---- Text ------------------------------------------------------------------------------------ */
 

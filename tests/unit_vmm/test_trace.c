@@ -9,8 +9,8 @@
 
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/report/records.h"
-#include "vmm/trace/trace.h"
+#include "vmm/devices/figures.h"
+#include "vmm/instruments/trace/trace.h"
 
 /* ---- The file -------------------------------------------------------------------------------- */
 

@@ -5,7 +5,7 @@
 
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/visible.h"
+#include "vmm/base/visible.h"
 
 /* All of it, through a buffer of `room` bytes at a time. */
 static const char *shown(const char *bytes, size_t count, size_t room)

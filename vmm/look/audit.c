@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "shared/x86.h"
-#include "vmm/look/look_json.h"
-#include "vmm/style.h"
-#include "vmm/units.h"
+#include "vmm/base/color.h"
+#include "vmm/base/units.h"
+#include "vmm/look/json.h"
 
 /* The longest stretch that may be mapped among kernel stacks: theirs are 8 KiB each, with a guard
  * below. */

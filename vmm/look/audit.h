@@ -4,8 +4,8 @@
  * The rules of any sane tree come from pt_audit; the others are those of the address space in
  * shared/abi.h, and bind only a guest that promised to keep to it with its note.
  */
-#ifndef VMM_AUDIT_H
-#define VMM_AUDIT_H
+#ifndef VMM_LOOK_AUDIT_H
+#define VMM_LOOK_AUDIT_H
 
 #include <stdbool.h>
 #include <stddef.h>

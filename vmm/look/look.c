@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "shared/x86.h"
-#include "vmm/explain/view.h"
+#include "vmm/look/view.h"
 
 static bool gives_up(struct look_tables *tables)
 {

@@ -12,8 +12,8 @@
  * Pure: registers and guest memory come in as values.  All of memory is hostile: tables that lead
  * outside RAM, lead to themselves, or are made so that going through them would take hours.
  */
-#ifndef VMM_LOOK_H
-#define VMM_LOOK_H
+#ifndef VMM_LOOK_LOOK_H
+#define VMM_LOOK_LOOK_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,8 +23,8 @@
 
 #include "shared/abi.h"
 #include "shared/pt.h"
-#include "vmm/memory.h"
-#include "vmm/explain/symbols.h"
+#include "vmm/base/memory.h"
+#include "vmm/look/symbols.h"
 
 /* What is known about the machine and the moment.  All pointers stay the caller's and must live as
  * long as the struct look made from it. */

@@ -2,8 +2,8 @@
  * What lies where in a guest's address space: the image's segments and the layout of shared/abi.h,
  * as one sorted list of ranges with names.
  */
-#ifndef VMM_PLACES_H
-#define VMM_PLACES_H
+#ifndef VMM_LOOK_PLACES_H
+#define VMM_LOOK_PLACES_H
 
 #include <stdbool.h>
 #include <stddef.h>

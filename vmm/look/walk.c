@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "shared/x86.h"
-#include "vmm/look/look_json.h"
-#include "vmm/message.h"
-#include "vmm/style.h"
-#include "vmm/units.h"
+#include "vmm/base/color.h"
+#include "vmm/base/message.h"
+#include "vmm/base/units.h"
+#include "vmm/look/json.h"
 
 /* ---- What is asked ------------------------------------------------------------------------- */
 

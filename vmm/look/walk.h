@@ -1,6 +1,6 @@
 /* --walk: one translation level by level, and what each kind of access would get and why. */
-#ifndef VMM_WALK_H
-#define VMM_WALK_H
+#ifndef VMM_LOOK_WALK_H
+#define VMM_LOOK_WALK_H
 
 #include <stdbool.h>
 #include <stdint.h>

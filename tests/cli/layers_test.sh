@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# tests/layers: that this tree's imports go down only, and that one which does not is seen.
+set -uo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+work=$(mktemp -d) || exit 125
+trap 'rm -rf "$work"' EXIT
+
+number=0 failed=0
+verdict() { # NAME WORD: "1" when good
+	number=$((number + 1))
+	if [ "$2" = 1 ]; then echo "ok $number - $1"; else
+		echo "not ok $number - $1"
+		failed=1
+		sed 's/^/#   /' "$work/out"
+	fi
+}
+
+"$top/tests/layers" > "$work/out"
+verdict "imports go down only" "$([ $? = 0 ] && grep -q '^ok .* - vmm/run ' "$work/out" && echo 1)"
+
+# FILE INCLUDED WHAT: a tree in which the file includes that as well.
+wrong() {
+	rm -rf "$work/tree"
+	mkdir "$work/tree"
+	cp -r "$top/vmm" "$top/guest" "$top/shared" "$work/tree"
+	mkdir -p "$(dirname "$work/tree/$1")"
+	echo "#include \"$2\"" >> "$work/tree/$1"
+	"$top/tests/layers" "$work/tree" > "$work/out"
+	verdict "$3" "$([ $? = 1 ] && [ "$(grep -c '^not ok' "$work/out")" = 1 ] && grep -q "^# $1" "$work/out" && echo 1)"
+}
+wrong vmm/run/run.c vmm/engine/engine.h "the run loop includes the engine: seen"
+wrong vmm/base/stop.h vmm/run/outcome.h "a header of the lowest folder includes one above: seen"
+wrong vmm/instruments/trace/trace.c vmm/instruments/report/report.h "an instrument includes another one: seen"
+wrong vmm/look/look.c vmm/kvm/kvm.h "the pure half includes KVM: seen"
+wrong shared/pt.h vmm/base/memory.h "shared/ includes the VMM: seen"
+wrong guest/trap.c guest/user/tour.h "ring 0 of the guest includes its programs: seen"
+
+rm -rf "$work/tree"
+mkdir "$work/tree"
+cp -r "$top/vmm" "$top/guest" "$top/shared" "$work/tree"
+mkdir -p "$work/tree/vmm/another"
+echo '#include <stdio.h>' > "$work/tree/vmm/another/file.c"
+"$top/tests/layers" "$work/tree" > "$work/out"
+verdict "a folder that nobody has given a place: seen" "$([ $? = 1 ] && grep -q '^# it is not in tests/layers' "$work/out" && echo 1)"
+echo "1..$number"
+exit $failed

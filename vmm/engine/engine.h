@@ -1,0 +1,213 @@
+/*
+ * The debugger's engine: stops a guest at an address, runs it one instruction at a time at any CPL,
+ * watches memory; and the guest sees nothing of it.
+ *
+ * What KVM_SET_GUEST_DEBUG offers does not work everywhere, least of all in ring 3.  What does:
+ *
+ * - Ring 0: a planted OUT DX, AL is an exit at a known address, whatever DX and AL are: the exit
+ *   never reaches who serves the guest's own.  HLT would not do: KVM keeps it to itself in a VM
+ *   with local APICs.  The ports that KVM answers itself, those of its PIC and PIT, would not
+ *   either: the VM must have neither, as with a split irqchip; and no coalesced port.
+ * - Ring 3: a planted INT3 goes through the guest's own #BP gate; an OUT at the first instruction
+ *   of that gate's stub stops there, when nothing but the frame has changed.  The processor's frame
+ *   then tells how to take the entry back: the guest is as it was before the INT3.
+ * - One instruction of ring 0: KVM_GUESTDBG_SINGLESTEP.
+ * - One instruction of ring 3: RFLAGS.TF, and the #DB taken back in the same way.
+ * - IRETQ, SYSRET, SYSEXIT, far RET: a plant for one go at the address they return to, since
+ * processors differ in whether a trap flag outlives them.  The same behind SWAPGS, FXSAVE and the
+ * like, where the single step of one KVM stops an instruction late; and behind IN, OUT, CPUID and
+ * whatever else a hypervisor has for itself, where one processor traps a second time.
+ *
+ * While an instruction runs, an OUT stands at every entry of the guest (the fence: vector stubs,
+ * LSTAR, CSTAR), so that an instruction that faults, or enters ring 0, ends there and nowhere else.
+ * Interrupts wait meanwhile where KVM offers that (KVM_GUESTDBG_BLOCKIRQ, Linux 5.15): steps take
+ * so long that else a timer's would come at each of them.  TF does not leak: not into a pushed
+ * frame, not into SYSCALL's R11, not into what PUSHF stored.
+ *
+ * Several CPUs take turns in one thread, so that only one runs at a time: when one stops all stand
+ * still, and nobody runs over the place of a plant that is lifted for another.
+ *
+ * What is left to see: the dead words below the tops of the guest's #BP and #DB stacks; a guest
+ * that reads its own code sees plants; time passes.  Ring 3 needs a guest with the Ringscope note,
+ * whose entries are known.
+ */
+#ifndef VMM_ENGINE_ENGINE_H
+#define VMM_ENGINE_ENGINE_H
+
+#include <signal.h>
+#include <time.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <linux/kvm.h>
+
+#include "vmm/run/machine.h"
+
+enum {
+	DEBUG_POINTS_MAX = 2048, /* addresses planted at a time */
+	DEBUG_WATCHES_MAX = 16,
+	DEBUG_WATCH_SIZE = 64, /* bytes of one watchpoint */
+	DEBUG_FENCE_MAX = 260,
+};
+
+/* One byte of guest RAM with another one in its place. */
+struct debug_plant {
+	uint64_t va;
+	uint8_t *at; /* in guest RAM; NULL: nothing planted */
+	uint8_t original, planted;
+};
+
+struct debug_point {
+	struct debug_plant plant;
+	unsigned uses;  /* asked for so often by debug_add_point ... */
+	unsigned hooks; /* ... and by the engine itself: #BP's stub, one for every INT3 */
+};
+
+struct debug_watch {
+	uint64_t va;
+	size_t size;
+	const uint8_t *at; /* in guest RAM: the watch stays with the memory it began at */
+	bool kernel;       /* in the kernel half: ring 3 cannot write it */
+	uint8_t old[DEBUG_WATCH_SIZE];
+};
+
+enum debug_why {
+	DEBUG_STEPPED,     /* one instruction is done */
+	DEBUG_POINT,       /* RIP is at a point, whose instruction has not run */
+	DEBUG_WATCHED,     /* stop.watch has changed by the instruction just done */
+	DEBUG_INTERRUPTED, /* *debug->attention is set */
+	DEBUG_IDLE,        /* of the CPUs that may run none can: nothing will happen */
+	DEBUG_EXIT,        /* an exit of the guest's own has been served (only if asked for) */
+	DEBUG_ENDED,       /* the run is over: machine->outcome */
+	DEBUG_FAILED,      /* KVM refuses something; a message was given */
+	DEBUG_NO_RING3,    /* ring 3 of a guest without a note: it cannot be stepped */
+};
+
+struct debug_stop {
+	enum debug_why why;
+	const struct debug_watch *watch; /* DEBUG_WATCHED, else NULL */
+};
+
+struct debug {
+	struct observer observer;
+	struct machine *machine;
+
+	/* The CPU that all of this is about: the one that stopped last, or was selected since. */
+	struct cpu *cpu;
+	unsigned running; /* bitmap: the CPUs that debug_continue and debug_let_others run */
+	/* Their turns: with one CPU there is no clock.  Times are CLOCK_MONOTONIC, nanoseconds. */
+	bool has_clock, in_turn;
+	timer_t clock;
+	uint64_t turn_until;
+	uint64_t others_at; /* when debug_let_others does so next */
+
+	/* Its registers while it is stopped.  Whoever changes them sets `changed`. */
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_sregs sregs_read; /* as they were when they became known */
+	bool known, changed;
+
+	struct debug_point points[DEBUG_POINTS_MAX];
+	size_t point_count;
+	struct debug_plant fence[DEBUG_FENCE_MAX];
+	size_t fence_count;
+	uint64_t stepped; /* RIP when the fence went up: no part of it stands there */
+	const struct debug_plant *lifted; /* out, so that its instruction can run; NULL: none */
+	struct debug_watch watches[DEBUG_WATCHES_MAX];
+	size_t watch_count;
+	bool stop_at_exits; /* debug_continue also returns DEBUG_EXIT */
+	/* Makes debug_continue return while it is not 0: for a signal handler, which then sets the
+	 * vCPU's immediate_exit.  NULL: none. */
+	const volatile sig_atomic_t *attention;
+	uint32_t control; /* KVM_GUESTDBG_* in force on the CPU selected */
+	bool can_hold;    /* KVM_GUESTDBG_BLOCKIRQ is offered */
+	bool hold;        /* interrupts wait while this instruction runs */
+	bool dr6_known;   /* DR6 as the guest left it ... */
+	uint64_t dr6;     /* ... to be put back after TF */
+
+	/* Set by debug_takes_exit for who called run_once. */
+	enum { DEBUG_EVENT_NONE, DEBUG_EVENT_STEP, DEBUG_EVENT_PLANT, DEBUG_EVENT_EXIT } event;
+	enum { DEBUG_MODE_FREE, DEBUG_MODE_STEP0, DEBUG_MODE_STEP3 } mode;
+	bool own_tf;    /* the guest's own TF while stepping */
+	uint64_t steps; /* instructions run one at a time so far */
+};
+
+/* Takes over the machine's vCPUs, which have not run yet, or of which KVM_RUN has come back without
+ * an exit (run_cpus that was called back); CPU 0 is selected.  The struct is all zero before, and
+ * stays where it is until debug_detach.  False after a message. */
+bool debug_attach(struct debug *debug, struct machine *machine);
+/* Takes everything back: the guest runs on as if nothing had been. */
+bool debug_detach(struct debug *debug);
+
+/* ---- Running --------------------------------------------------------------------------------- */
+
+/* Runs until something in enum debug_why but DEBUG_STEPPED happens on one of the CPUs that may run,
+ * which is then selected.  A point at RIP of the CPU that was selected before does not count. */
+struct debug_stop debug_continue(struct debug *debug);
+/* One instruction of the CPU selected, at any CPL.  One that faults or enters ring 0 ends at the
+ * entry.  Interrupts wait, but for HLT, and the other CPUs stand still. */
+struct debug_stop debug_step(struct debug *debug);
+/* Between steps, so that what another CPU has to do for this one gets done: lets the others that
+ * may run do so for a while, if some time has passed since the last time.  DEBUG_STEPPED: the CPU
+ * selected is the same; else another one has something to stop for. */
+struct debug_stop debug_let_others(struct debug *debug);
+/* Selects another CPU, started or not.  False after a message. */
+bool debug_select(struct debug *debug, struct cpu *cpu);
+
+/* For the run loop: whether the exit of the CPU selected is the debugger's and has been served. */
+bool debug_takes_exit(struct debug *debug);
+
+/* ---- Looking --------------------------------------------------------------------------------- */
+
+/* Makes debug->regs and debug->sregs those of the vCPU.  False after a message. */
+bool debug_know(struct debug *debug);
+/* The ring: SS.DPL. */
+unsigned debug_cpl(const struct debug *debug);
+/* A model-specific register; false, without a message, when KVM does not know it. */
+bool debug_msr(const struct debug *debug, uint32_t index, uint64_t *value);
+bool debug_set_msr(const struct debug *debug, uint32_t index, uint64_t value);
+/* Where a virtual address lies in RAM: by CR3, else by the root that the guest was booted with,
+ * else, for the read-only part of the user half, by the image.  False: nowhere. */
+bool debug_translate(const struct debug *debug, uint64_t va, uint64_t *gpa);
+/* Memory without the plants; bytes copied, fewer than size at the first page that is missing. */
+size_t debug_read(const struct debug *debug, uint64_t va, void *buf, size_t size);
+/* The same of guest-physical memory.  False: not all of it is RAM. */
+bool debug_read_physical(const struct debug *debug, uint64_t gpa, void *buf, size_t size);
+size_t debug_write(struct debug *debug, uint64_t va, const void *buf, size_t size);
+
+/* The frame that a processor pushed at the entry of this vector, RSP pointing to it or to the error
+ * code before it. */
+struct debug_frame {
+	uint64_t error; /* 0 without one */
+	uint64_t rip, cs, rflags, rsp, ss;
+};
+bool debug_frame(const struct debug *debug, unsigned vector, struct debug_frame *frame);
+/* Whether CR3 is a root as KPTI gives it to ring 3: of the kernel's text it maps the entry area
+ * alone. */
+bool debug_is_user_root(const struct debug *debug);
+/* Makes debug->regs and debug->sregs those of the frame: an entry is taken back.  False: its
+ * selectors are none of the GDT's. */
+bool debug_rewind(struct debug *debug, const struct debug_frame *frame);
+/* Whether the address is an entry of the guest's: the stub of a vector (0 to 255), or one of these;
+ * -1 for none. */
+enum { DEBUG_ENTRY_SYSCALL = 256, DEBUG_ENTRY_COMPAT, DEBUG_ENTRY_SYSENTER };
+int debug_entry(const struct debug *debug, uint64_t va);
+/* At an entry from ring 3: takes the processor back to ring 3 at `rip` with the frame's other
+ * registers; in case of SYSCALL, with RCX and R11 for them.  False: not at such an entry. */
+bool debug_take_back(struct debug *debug, uint64_t rip);
+
+/* ---- Points ---------------------------------------------------------------------------------- */
+
+enum debug_answer { DEBUG_OK, DEBUG_NOT_MAPPED, DEBUG_NO_ROOM, DEBUG_NOT_THERE };
+/* Plants at the first byte of an instruction.  Points count: as many removes as adds. */
+enum debug_answer debug_add_point(struct debug *debug, uint64_t va);
+enum debug_answer debug_remove_point(struct debug *debug, uint64_t va);
+bool debug_has_point(const struct debug *debug, uint64_t va);
+/* Watches 1 to DEBUG_WATCH_SIZE bytes in one page.  It costs: the guest then runs one
+ * instruction at a time, but ring 3 natively while only ring 0 can write there. */
+enum debug_answer debug_add_watch(struct debug *debug, uint64_t va, size_t size);
+enum debug_answer debug_remove_watch(struct debug *debug, uint64_t va, size_t size);
+
+#endif

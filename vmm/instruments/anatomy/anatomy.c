@@ -1,0 +1,350 @@
+#include "vmm/instruments/anatomy/anatomy.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/message.h"
+#include "vmm/instruments/anatomy/anatomy_find.h"
+#include "vmm/instruments/anatomy/anatomy_rows.h"
+#include "vmm/instruments/anatomy/anatomy_words.h"
+#include "vmm/run/run.h"
+
+enum { TRIES_MAX = 1000, ORDINARY_TRIES = 8 };
+
+/* ---- Following
+ * ------------------------------------------------------------------------------------ */
+
+struct follower {
+	struct machine *machine;
+	struct manner *manner;
+	const char *crossing; /* as the option names it */
+	bool lost;            /* it could not be written */
+	struct debug debug;
+	struct finder finder;
+	struct symbols symbols;
+	struct lines lines;
+	struct debug_code *code;
+	struct anatomy anatomy;
+	size_t room; /* rows allocated */
+};
+
+static bool add_row(struct follower *f, struct debug_instruction *insn)
+{
+	struct anatomy *anatomy = &f->anatomy;
+	const struct debug *debug = &f->debug;
+	struct anatomy_row *row;
+	uint8_t bytes[15];
+	size_t size;
+
+	if (anatomy->count == ANATOMY_ROWS_MAX) {
+		anatomy->cut = true;
+		return false;
+	}
+	if (anatomy->count == f->room) {
+		size_t room = f->room ? 2 * f->room : 1024;
+		struct anatomy_row *rows = reallocarray(anatomy->rows, room, sizeof(*rows));
+
+		if (!rows)
+			return message_error("--anatomy: no memory");
+		anatomy->rows = rows;
+		f->room = room;
+	}
+	size = debug_read(debug, debug->regs.rip, bytes, sizeof(bytes));
+	debug_code_decode(f->code, bytes, size, debug->regs.rip, NULL, insn);
+	row = &anatomy->rows[anatomy->count++];
+	*row = (struct anatomy_row){
+	    .rip = debug->regs.rip,
+	    .rsp = debug->regs.rsp,
+	    .cr3 = debug->sregs.cr3,
+	    .gs_base = debug->sregs.gs.base,
+	    .rflags = debug->regs.rflags,
+	    .cpl = (uint8_t)debug_cpl(debug),
+	    .user_root = debug_is_user_root(&f->debug),
+	    .kind = (uint8_t)insn->kind,
+	    .size = (uint8_t)insn->size,
+	    .reads = (uint8_t)insn->reads,
+	    .writes = (uint8_t)insn->writes,
+	};
+	memcpy(row->bytes, insn->bytes, sizeof(row->bytes));
+	return true;
+}
+
+static void drop_rows(struct follower *f)
+{
+	for (size_t i = 0; i < f->anatomy.count; i++)
+		free(f->anatomy.rows[i].hardware);
+	f->anatomy.count = 0;
+	f->anatomy.exits = f->anatomy.pushed = 0;
+	f->anatomy.cut = false;
+}
+
+/* What stands between the last row and where the guest is now. */
+static void tell(struct follower *f, const struct debug_instruction *insn,
+                 const struct kvm_regs *regs, const struct kvm_sregs *sregs)
+{
+	struct anatomy_row *row = &f->anatomy.rows[f->anatomy.count - 1];
+	const struct anatomy_moment moment = {
+	    .debug = &f->debug,
+	    .insn = insn,
+	    .regs = regs,
+	    .sregs = sregs,
+	    .was_user_root = row->user_root,
+	    .is_user_root = debug_is_user_root(&f->debug),
+	    .exited = f->debug.event == DEBUG_EVENT_EXIT,
+	};
+
+	row->hardware = anatomy_tell(&moment, &f->symbols, &f->anatomy.pushed);
+	f->anatomy.exits += moment.exited;
+}
+
+/* Steps from a row to the next one. */
+static bool follow_step(struct follower *f, struct debug_instruction *insn)
+{
+	struct debug *debug = &f->debug;
+	const struct kvm_regs regs = debug->regs;
+	const struct kvm_sregs sregs = debug->sregs;
+
+	if (debug_step(debug).why != DEBUG_STEPPED || !debug_know(debug))
+		return false;
+	tell(f, insn, &regs, &sregs);
+	/* The crossing may wait for another CPU. */
+	return debug_let_others(debug).why == DEBUG_STEPPED;
+}
+
+/* The guest is at the stub of an interrupt: the row of the instruction that would have been next,
+ * from the frame, and what came instead. */
+static bool add_interrupted_row(struct follower *f)
+{
+	struct debug *debug = &f->debug;
+	const struct kvm_regs regs = debug->regs;
+	const struct kvm_sregs sregs = debug->sregs;
+	const bool changed = debug->changed;
+	struct debug_instruction insn;
+	struct debug_frame frame;
+	bool added = debug_frame(debug, f->finder.vector, &frame) && debug_rewind(debug, &frame) &&
+	             add_row(f, &insn);
+
+	debug->regs = regs;
+	debug->sregs = sregs;
+	debug->changed = changed;
+	if (!added)
+		return false;
+	/* It has not run. */
+	f->anatomy.rows[0].reads = f->anatomy.rows[0].writes = 0;
+	tell(f, &insn, &regs, &sregs);
+	return true;
+}
+
+enum followed { FOLLOWED, FOLLOWED_ANOTHER, FOLLOW_FAILED };
+
+/* From the last instruction of ring 3 to the first one after the return. */
+static enum followed follow(struct follower *f)
+{
+	struct debug *debug = &f->debug;
+	struct debug_instruction insn;
+
+	if (f->finder.crossing.trigger == BY_INTERRUPT) {
+		if (!add_interrupted_row(f) || !add_row(f, &insn))
+			return FOLLOW_FAILED;
+	} else {
+		if (!add_row(f, &insn) || !follow_step(f, &insn))
+			return FOLLOW_FAILED;
+		if (!finder_has_arrived(&f->finder))
+			return FOLLOWED_ANOTHER;
+		if (!add_row(f, &insn))
+			return FOLLOW_FAILED;
+	}
+	while (debug_cpl(debug) != 3) {
+		if (!follow_step(f, &insn))
+			return FOLLOW_FAILED;
+		if (!add_row(f, &insn))
+			return f->anatomy.cut ? FOLLOWED : FOLLOW_FAILED;
+	}
+	return FOLLOWED;
+}
+
+/* ---- The right one
+ * ---------------------------------------------------------------------------------------- */
+
+static bool has_switched(const struct follower *f)
+{
+	const struct anatomy *anatomy = &f->anatomy;
+
+	return ((anatomy->rows[0].cr3 ^ anatomy->rows[anatomy->count - 1].cr3) & CR3_FRAME) != 0;
+}
+
+/* The ordinary way of a SYSCALL out is SYSRET; the first one of a process may go by IRETQ.  An
+ * interrupt is clearer when the same process goes on. */
+static bool is_ordinary(const struct follower *f)
+{
+	const struct anatomy *anatomy = &f->anatomy;
+	const struct crossing *crossing = &f->finder.crossing;
+
+	if (crossing->trigger == BY_INTERRUPT)
+		return !has_switched(f);
+	return crossing->trigger != BY_SYSCALL || !crossing->any_number || f->finder.quirk ||
+	       anatomy->rows[anatomy->count - 2].kind == CODE_SYSRET;
+}
+
+/* True: the rows are those of the crossing. */
+static bool find_and_follow(struct follower *f)
+{
+	for (unsigned tries = 0; tries < TRIES_MAX;) {
+		enum followed followed;
+
+		if (!finder_next(&f->finder))
+			return false;
+		followed = follow(f);
+		if (followed == FOLLOW_FAILED)
+			return false;
+		if (followed == FOLLOWED) {
+			if (f->finder.crossing.switches ? has_switched(f)
+			                                : is_ordinary(f) || tries == ORDINARY_TRIES)
+				return true;
+			tries++;
+		}
+		drop_rows(f);
+	}
+	return false;
+}
+
+/* ---- All
+ * ---------------------------------------------------------------------------------------------- */
+
+static void set_titles(struct follower *f)
+{
+	const struct anatomy *anatomy = &f->anatomy;
+	bool kpti = false;
+	char number[40] = "";
+
+	for (size_t i = 0; i < anatomy->count; i++)
+		kpti |= anatomy->rows[i].user_root;
+	switch (f->finder.crossing.trigger) {
+	case BY_FAULT:
+		break;
+	case BY_INTERRUPT:
+		snprintf(number, sizeof(number), " (vector %u)", f->finder.vector);
+		break;
+	default:
+		snprintf(number, sizeof(number), " (system call %" PRIu64 ")",
+		         f->finder.crossing.number);
+		break;
+	}
+	f->anatomy.name = f->finder.crossing.name;
+	snprintf(f->anatomy.title, sizeof(f->anatomy.title), "%s%s", f->finder.crossing.title,
+	         number);
+	snprintf(f->anatomy.machine, sizeof(f->anatomy.machine), "KPTI %s%s%s",
+	         kpti ? "on, two roots" : "off, one root: the kernel's",
+	         f->debug.sregs.cr4 & CR4_PCIDE ? ", with PCID" : "",
+	         f->finder.quirk ? "; this KVM does not enter ring 0 as the manuals say" : "");
+}
+
+/* False after a message.  The guest runs on to its end also then. */
+static bool write_anatomy(struct follower *f)
+{
+	struct outfile *file = &f->manner->file;
+	FILE *out = file->stream ? file->stream : stdout;
+	const struct anatomy_words words = {
+	    .symbols = &f->symbols,
+	    .lines = &f->lines,
+	    .code = f->code,
+	    .color = manner_colors_file(f->manner, file, STDOUT_FILENO),
+	};
+
+	console_flush(&f->machine->console);
+	set_titles(f);
+	if (f->manner->json)
+		anatomy_print_json(out, &f->anatomy, &words);
+	else
+		anatomy_print(out, &f->anatomy, &words);
+	return file->stream ? outfile_commit(file) : output_finish("what --anatomy found");
+}
+
+static bool follow_and_write(struct follower *f)
+{
+	const struct machine *machine = f->machine;
+	char excuse[160];
+
+	if (find_and_follow(f)) {
+		f->lost = !write_anatomy(f);
+		return true;
+	}
+	if (machine->outcome.reason == END_EXITED || machine->outcome.reason == END_HALTED)
+		message_error("--anatomy %s: the guest ended without such a crossing with KPTI "
+		              "%s%s",
+		              f->crossing, machine->pti_mode == RS_PTI_OFF ? "off" : "on",
+		              finder_excuse(&f->finder, excuse, sizeof(excuse)));
+	return false;
+}
+
+static bool follow_one(struct follower *f)
+{
+	struct machine *machine = f->machine;
+	bool done;
+
+	if (!machine->image.noted)
+		return message_error(
+		    "--anatomy: a guest without the Ringscope note has no crossings");
+	if (!debug_attach(&f->debug, machine))
+		return false;
+	done = finder_begin(&f->finder) && follow_and_write(f);
+	return debug_detach(&f->debug) && done;
+}
+
+static bool prepare_and_follow(struct follower *f)
+{
+	bool done;
+
+	f->code = debug_code_open();
+	f->symbols = symbols_read(f->machine->image.path);
+	f->lines = lines_read(f->machine->image.path);
+	f->finder = (struct finder){.debug = &f->debug, .symbols = &f->symbols, .code = f->code};
+	done = f->code && crossing_parse(f->crossing, &f->finder.crossing) && follow_one(f);
+	drop_rows(f);
+	free(f->anatomy.rows);
+	debug_code_close(f->code);
+	symbols_free(&f->symbols);
+	lines_free(&f->lines);
+	return done;
+}
+
+static bool wanted(const void *mine)
+{
+	return ((const struct anatomy_request *)mine)->crossing;
+}
+
+static bool check(void *mine, struct plan *plan)
+{
+	const char *what = ((const struct anatomy_request *)mine)->crossing;
+	struct crossing crossing;
+	char list[160];
+
+	(void)plan;
+	return crossing_parse(what, &crossing) ||
+	       message_error("--anatomy '%s': must be %s", what, crossing_list(list, sizeof(list)));
+}
+
+static bool drive(void *mine, struct machine *machine, struct manner *manner)
+{
+	struct follower *f = calloc(1, sizeof(*f));
+	bool done = false, lost = false;
+
+	if (f) {
+		f->machine = machine;
+		f->manner = manner;
+		f->crossing = ((const struct anatomy_request *)mine)->crossing;
+		done = prepare_and_follow(f);
+		lost = f->lost;
+		free(f);
+	}
+	if (done && machine->outcome.reason == END_RUNNING)
+		run_cpus(machine);
+	else if (!done &&
+	         (machine->outcome.reason == END_RUNNING || machine->outcome.reason == END_EXITED))
+		machine_end(machine, END_VMM_FAILED);
+	return !lost;
+}
+
+const struct instrument anatomy_instrument = {
+    .option = "anatomy", .wanted = wanted, .check = check, .drive = drive};

@@ -1,0 +1,241 @@
+#include "vmm/instruments/anatomy/anatomy_find.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/message.h"
+#include "vmm/base/names.h"
+#include "vmm/engine/arrival.h"
+
+enum { NOT_REFUSED = 256 };
+
+static const struct crossing crossings[] = {
+    {"syscall", "SYSCALL", 39, BY_SYSCALL, true, false, "tour"},
+    {"int80", "INT 0x80", 20, BY_INT80, true, false, "tour"},
+    {"sysenter", "SYSENTER", 39, BY_SYSENTER, true, false, "crossings"},
+    {"callgate", "a call gate", 39, BY_CALL_GATE, true, false, "crossings"},
+    {"pagefault", "a page fault", 0, BY_FAULT, false, false, "tour"},
+    {"irq", "an interrupt", 0, BY_INTERRUPT, false, false, "processes"},
+    {"fork", "fork by SYSCALL", 57, BY_SYSCALL, false, false, "tour"},
+    {"context-switch", "a context switch by SYSCALL", 24, BY_SYSCALL, false, true, "tour"},
+};
+enum { CROSSINGS = sizeof(crossings) / sizeof(crossings[0]) };
+
+bool crossing_parse(const char *what, struct crossing *to)
+{
+	size_t length = strcspn(what, "=");
+
+	for (size_t i = 0; i < CROSSINGS; i++) {
+		char *end;
+
+		if (strlen(crossings[i].name) != length ||
+		    strncmp(what, crossings[i].name, length) != 0)
+			continue;
+		*to = crossings[i];
+		if (!what[length])
+			return true;
+		if (!to->any_number || what[length + 1] < '0' || what[length + 1] > '9')
+			return false;
+		to->number = strtoull(what + length + 1, &end, 0);
+		return !*end;
+	}
+	return false;
+}
+
+const char *crossing_list(char *buf, size_t size)
+{
+	size_t used = 0;
+
+	*buf = '\0';
+	for (size_t i = 0; i < CROSSINGS && used < size; i++)
+		used +=
+		    (size_t)snprintf(buf + used, size - used, "%s%s%s",
+		                     i == 0              ? ""
+		                     : i + 1 < CROSSINGS ? ", "
+		                                         : " or ",
+		                     crossings[i].name, crossings[i].any_number ? "[=NUMBER]" : "");
+	return buf;
+}
+
+/* ---- Places ---------------------------------------------------------------------------------- */
+
+static void add_place(struct finder *finder, uint64_t va)
+{
+	if (finder->place_count < FINDER_PLACES)
+		finder->places[finder->place_count++] = va;
+}
+
+static void add_stub(struct finder *finder, unsigned vector)
+{
+	const struct rs_note *note = &finder->debug->machine->image.note;
+
+	if (vector < note->vector_count)
+		add_place(finder, note->vectors + (uint64_t)vector * note->vector_stride);
+}
+
+static bool add_found(void *ctx, uint64_t address, enum debug_code_kind kind)
+{
+	(void)kind;
+	add_place(ctx, address);
+	return true;
+}
+
+static void add_instructions(struct finder *finder, enum debug_code_kind kind)
+{
+	debug_code_find(finder->debug, finder->symbols, finder->code, true, CODE_BIT(kind),
+	                add_found, finder);
+}
+
+/* Where the crossing arrives, on any KVM; or, where the entry does not tell which instruction led
+ * to it, the instructions that do. */
+static void add_places(struct finder *finder)
+{
+	const struct rs_note *note = &finder->debug->machine->image.note;
+
+	switch (finder->crossing.trigger) {
+	case BY_SYSCALL:
+		if (note->syscall_entry)
+			add_place(finder, note->syscall_entry);
+		add_stub(finder, VECTOR_PF);
+		return;
+	case BY_INT80:
+		add_stub(finder, 0x80);
+		add_stub(finder, VECTOR_UD);
+		return;
+	case BY_FAULT:
+		add_stub(finder, VECTOR_PF);
+		return;
+	case BY_INTERRUPT:
+		for (unsigned v = 32; v < 256; v++)
+			add_stub(finder, v);
+		return;
+	case BY_SYSENTER:
+		if (note->sysenter_entry)
+			add_instructions(finder, CODE_SYSENTER);
+		return;
+	case BY_CALL_GATE:
+		add_instructions(finder, CODE_FAR_CALL);
+		return;
+	}
+}
+
+bool finder_begin(struct finder *finder)
+{
+	const struct machine *machine = finder->debug->machine;
+
+	finder->refused = NOT_REFUSED;
+	if (finder->crossing.trigger == BY_SYSENTER && machine->kvm.host.features & RS_FEATURE_AMD)
+		return message_error("--anatomy sysenter: this CPU is AMD's, which has no SYSENTER "
+		                     "in long mode; the Intel box has one: --box intel");
+	if (finder->crossing.trigger == BY_INTERRUPT && !machine->kvm.host.apic_khz)
+		return message_error("--anatomy irq: there are no interrupts: %s",
+		                     machine->plan->no_apic
+		                         ? "--no-apic takes the local APICs away"
+		                         : "the guest does not ask for local APICs, or this KVM "
+		                           "has none");
+	add_places(finder);
+	return finder->place_count ||
+	       message_error("--anatomy %s: no ring 3 program of the guest has such an instruction",
+	                     finder->crossing.name);
+}
+
+static bool plant(struct finder *finder, bool on)
+{
+	for (size_t i = 0; i < finder->place_count; i++) {
+		if ((on ? debug_add_point(finder->debug, finder->places[i])
+		        : debug_remove_point(finder->debug, finder->places[i])) != DEBUG_OK)
+			return message_error("--anatomy: the guest cannot be stopped at 0x%" PRIx64,
+			                     finder->places[i]);
+	}
+	return true;
+}
+
+/* ---- Running --------------------------------------------------------------------------------- */
+
+static bool is_wanted_entry(const struct finder *finder, const struct debug_arrival *entry)
+{
+	const struct kvm_regs *regs = &finder->debug->regs;
+	bool by_vector = entry->kind == ENTRY_VECTOR;
+
+	if (!entry->from_user)
+		return false;
+	switch (finder->crossing.trigger) {
+	case BY_SYSCALL:
+		return entry->kind == ENTRY_SYSCALL && regs->rax == finder->crossing.number;
+	case BY_INT80:
+		return by_vector && entry->vector == 0x80 &&
+		       (uint32_t)regs->rax == finder->crossing.number;
+	case BY_FAULT:
+		return by_vector && entry->vector == VECTOR_PF && !entry->quirk;
+	case BY_INTERRUPT: /* not INT n, which is found before the RIP that was pushed */
+		return by_vector && !entry->quirk && entry->rip == entry->frame.rip;
+	case BY_SYSENTER:
+	case BY_CALL_GATE:
+		break;
+	}
+	return false;
+}
+
+/* At a place: whether it is the one, with the guest then where finder_next promises. */
+static bool stops_here(struct finder *finder)
+{
+	struct debug *debug = finder->debug;
+	const struct debug_arrival entry = debug_arrival(debug);
+
+	/* The guest may try every mode; the one to show is the one it was started in. */
+	if (debug_is_user_root(debug) != (debug->machine->pti_mode != RS_PTI_OFF))
+		return false;
+	if (debug_cpl(debug) == 3)
+		return debug->sregs.cs.l && debug->regs.rax == finder->crossing.number;
+	if (!is_wanted_entry(finder, &entry))
+		return false;
+	finder->quirk = entry.quirk;
+	finder->vector = entry.arrived;
+	return finder->crossing.trigger == BY_INTERRUPT || debug_take_back(debug, entry.rip);
+}
+
+bool finder_next(struct finder *finder)
+{
+	struct debug *debug = finder->debug;
+
+	if (!plant(finder, true))
+		return false;
+	for (;;) {
+		struct debug_stop stop = debug_continue(debug);
+
+		if (stop.why == DEBUG_ENDED)
+			return false;
+		if (stop.why != DEBUG_POINT || !debug_know(debug))
+			return machine_end(debug->machine, END_VMM_FAILED);
+		if (stops_here(finder))
+			return plant(finder, false);
+	}
+}
+
+bool finder_has_arrived(struct finder *finder)
+{
+	const struct debug *debug = finder->debug;
+	int entry = debug_entry(debug, debug->regs.rip);
+	bool arrived = finder->crossing.trigger == BY_SYSENTER    ? entry == DEBUG_ENTRY_SYSENTER
+	               : finder->crossing.trigger == BY_CALL_GATE ? entry < 0
+	                                                          : true;
+
+	if (!arrived && entry >= 0 && entry < NOT_REFUSED)
+		finder->refused = (unsigned)entry;
+	return arrived && debug_cpl(debug) == 0;
+}
+
+const char *finder_excuse(const struct finder *finder, char *buf, size_t size)
+{
+	const char *instruction =
+	    finder->crossing.trigger == BY_SYSENTER ? "SYSENTER" : "the far CALL";
+
+	if (finder->refused != NOT_REFUSED)
+		snprintf(buf, size, "; %s was tried and ended as %s (%s)", instruction,
+		         vector_name(finder->refused), vector_text(finder->refused));
+	else
+		snprintf(buf, size, "; guest.elf has one in: -- %s", finder->crossing.program);
+	return buf;
+}

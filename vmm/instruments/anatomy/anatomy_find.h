@@ -1,0 +1,62 @@
+/* Crossings that can be followed, and how a running guest is stopped just before one of them. */
+#ifndef VMM_INSTRUMENTS_ANATOMY_ANATOMY_FIND_H
+#define VMM_INSTRUMENTS_ANATOMY_ANATOMY_FIND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/engine/code.h"
+#include "vmm/engine/engine.h"
+#include "vmm/look/symbols.h"
+
+enum crossing_trigger { BY_SYSCALL, BY_INT80, BY_FAULT, BY_SYSENTER, BY_CALL_GATE, BY_INTERRUPT };
+
+struct crossing {
+	const char *name;
+	const char *title; /* behind it comes the number */
+	uint64_t number;   /* of the system call */
+	enum crossing_trigger trigger;
+	bool any_number;     /* "=NUMBER" may ask for another */
+	bool switches;       /* only one that returns to another process counts */
+	const char *program; /* of guest.elf that makes it */
+};
+
+/* "syscall" or "int80=20": what --anatomy takes.  False: no such crossing. */
+bool crossing_parse(const char *what, struct crossing *to);
+/* All that there are: "syscall[=NUMBER], int80[=NUMBER], ..." in buf, which is returned. */
+const char *crossing_list(char *buf, size_t size);
+
+enum { FINDER_PLACES = 300 };
+
+struct finder {
+	struct debug *debug;
+	const struct symbols *symbols;
+	struct debug_code *code;
+	struct crossing crossing;
+	/* Where to stop: entries of ring 0, or the instructions of ring 3 that make the crossing.
+	 */
+	uint64_t places[FINDER_PLACES];
+	size_t place_count;
+	/* Of the crossing found: */
+	bool quirk;      /* this KVM does not enter ring 0 as the manuals say */
+	unsigned vector; /* BY_INTERRUPT: whose stub the guest has come to */
+	/* The last one that was tried and not made ended at this vector; 256: there was none. */
+	unsigned refused;
+};
+
+/* The pointers and the crossing are set, the rest is zero.  False after a message: the guest or
+ * this CPU has no such crossing. */
+bool finder_begin(struct finder *finder);
+/*
+ * Runs the guest until it is about to make the crossing: it is then at the last instruction of ring
+ * 3, with nothing planted; an interrupt, which no instruction makes, has come, and the guest is at
+ * its stub.  False: the run is over, or a message was given and machine->outcome says so.
+ */
+bool finder_next(struct finder *finder);
+/* After the first step from there: whether it is the crossing, and not a fault on the way. */
+bool finder_has_arrived(struct finder *finder);
+/* Why there was none, for a message behind "the guest ended without such a crossing". */
+const char *finder_excuse(const struct finder *finder, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,139 @@
+#include "vmm/instruments/trace/tracer.h"
+
+#include <time.h>
+
+#include "vmm/base/message.h"
+#include "vmm/run/outcome.h"
+
+static uint64_t monotonic_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* How far this CPU's TSC is ahead of the host's; 0 where KVM does not tell. */
+static uint64_t guest_ahead(const struct vcpu *vcpu)
+{
+	enum { TIME_STAMP_COUNTER = 0x10, TRIES = 5 };
+	uint64_t best = UINT64_MAX, ahead = 0;
+
+	/* The shortest of some readings: an interruption in the middle of one spoils only that. */
+	for (int i = 0; i < TRIES; i++) {
+		struct kvm_msr_entry tsc = {.index = TIME_STAMP_COUNTER};
+		const uint64_t before = stats_now();
+
+		if (kvm_msrs(vcpu->fd, KVM_GET_MSRS, &tsc, 1) != 1)
+			return 0;
+
+		const uint64_t took = stats_now() - before;
+
+		if (took < best) {
+			best = took;
+			ahead = tsc.data - (before + took / 2);
+		}
+	}
+	return ahead;
+}
+
+/* RAM for the rings, from the end of what is the guest's below RS_HOLE, and the guest is told. */
+static void take_rings(struct machine *machine, struct trace_start *start)
+{
+	struct rs_boot *page = machine->boot.page;
+	const uint64_t free = machine->memory.low_end - machine->boot.next_frame;
+
+	start->ring_size = trace_ring_size(machine->memory.size, start->cpus);
+	if (start->ring_size * start->cpus > free / 2)
+		return;
+	for (unsigned i = 0; i < start->cpus; i++) {
+		page->free_end -= start->ring_size;
+		page->trace[i] = page->free_end;
+		start->ring[i] = memory_at(&machine->memory, page->free_end, start->ring_size);
+	}
+}
+
+/* What the dispatcher noted about this exit; NULL: nothing. */
+static const struct exit_record *detail(struct tracer *tracer, const struct cpu *cpu)
+{
+	const struct exit_ring *ring = &cpu->stats.ring;
+
+	if (ring->count == tracer->exits_seen[cpu->number])
+		return NULL;
+	tracer->exits_seen[cpu->number] = ring->count;
+	return &ring->records[(ring->count - 1) % EXIT_RING_SIZE];
+}
+
+static void see_exit(struct observer *observer, struct cpu *cpu, uint64_t entered)
+{
+	struct tracer *tracer = (struct tracer *)observer;
+	const struct machine *machine = cpu->machine;
+	const struct stats *stats = &cpu->stats;
+	struct rs_stats counts;
+
+	if (machine->image.noted)
+		counts = boot_counts(&machine->boot);
+	trace_exit(&tracer->trace, &(struct trace_exit){
+	                               .cpu = cpu->number,
+	                               .entered = entered,
+	                               .left = stats->last,
+	                               .nanoseconds = monotonic_now(),
+	                               .ticks = stats_now(),
+	                               .reason = stats_serving(stats),
+	                               .detail = detail(tracer, cpu),
+	                               .counts = machine->image.noted ? &counts : NULL,
+	                           });
+}
+
+static bool see_mark(struct observer *observer, struct cpu *cpu, unsigned slot,
+                     const struct rs_mark *mark)
+{
+	struct tracer *tracer = (struct tracer *)observer;
+
+	trace_mark(&tracer->trace, cpu->number, slot, mark);
+	return true;
+}
+
+static bool begin(void *mine, struct machine *machine, struct manner *manner)
+{
+	struct tracer *tracer = mine;
+	struct trace_start start = {
+	    .limit = tracer->limit,
+	    .guest = machine->plan->guest,
+	    .cpus = machine->boot.cpus,
+	};
+
+	(void)manner;
+	for (unsigned i = 0; i < start.cpus; i++)
+		start.guest_ahead[i] = guest_ahead(&machine->cpus[i].vcpu);
+	if (machine->image.noted)
+		take_rings(machine, &start);
+	start.nanoseconds = monotonic_now();
+	start.ticks = stats_now();
+	trace_begin(&tracer->trace, &tracer->file, &start);
+	tracer->observer = (struct observer){.served = see_exit, .marked = see_mark};
+	machine_observe(machine, &tracer->observer);
+	return true;
+}
+
+static bool wanted(const void *mine)
+{
+	return ((const struct tracer *)mine)->file.path;
+}
+
+static enum instrument_result end(void *mine, struct machine *machine, struct manner *manner)
+{
+	struct tracer *tracer = mine;
+
+	const bool good = trace_end(&tracer->trace, outcome_name(machine->outcome.reason));
+
+	(void)manner;
+	tracer->figures = (struct trace_figures){.file = tracer->file.path,
+	                                         .events = tracer->trace.file.events,
+	                                         .dropped = tracer->trace.file.dropped,
+	                                         .lost = tracer->trace.lost};
+	return good ? INSTRUMENT_DONE : INSTRUMENT_LOST;
+}
+
+const struct instrument trace_instrument = {
+    .option = "trace", .wanted = wanted, .begin = begin, .end = end};

@@ -1,0 +1,126 @@
+#include "vmm/look/space_rows.h"
+
+#include <stddef.h>
+
+#include "shared/abi.h"
+
+/* Where regions begin; each ends where the next one begins. */
+static const struct {
+	uint64_t start;
+	const char *name;
+	bool entry;
+} borders[] = {
+    /* The user half is the guest's kernel's to arrange: where a row that shows it to scale is best
+     * cut. */
+    {0, "program", false},
+    {UINT64_C(1) << 28, "mapped memory", false},
+    {RS_USER_END - (UINT64_C(1) << 32), "mapped memory", false},
+    {RS_USER_END - (UINT64_C(1) << 23), "stack", false},
+    {UINT64_C(1) << 63, NULL, false},
+    {RS_DIRECT_BASE, "direct map of all RAM", false},
+    {RS_STACKS_BASE, "kernel stacks", false},
+    {RS_STACKS_BASE + (UINT64_C(1) << 39), NULL, false},
+    {RS_IMAGE_BASE, "kernel image", false},
+    {RS_KERNEL_CPU_BASE, "per-CPU kernel pages", false},
+    {RS_BOOT_PAGE, "boot page", false},
+    {RS_ENTRY_BASE, "entry text", true},
+    {RS_ENTRY_IDT, "IDT", true},
+    {RS_ENTRY_CPU_BASE, "GDT, TSS, entry stacks", true},
+};
+enum { BORDERS = sizeof(borders) / sizeof(borders[0]) };
+_Static_assert((int)BORDERS <= (int)SPACE_REGIONS, "each has a place");
+
+struct collector {
+	struct spaces *spaces;
+	enum space_root root;
+	unsigned region; /* that is being collected */
+	uint64_t *runs;  /* that may still come */
+};
+
+static void add_range(struct space_side *side, uint64_t va, uint64_t len, uint32_t rights)
+{
+	struct space_range *last = side->count ? &side->ranges[side->count - 1] : NULL;
+
+	side->pages += len / PAGE_SIZE;
+	if (last && last->va + last->len == va && last->rights == rights && !side->more)
+		last->len += len;
+	else if (side->count == SPACE_RANGES)
+		side->more = true;
+	else
+		side->ranges[side->count++] = (struct space_range){va, len, rights};
+}
+
+/* pt_each cuts runs to the range asked for, so each lies in one region. */
+static bool collect(void *ctx, const struct pt_run *run)
+{
+	const struct collector *c = ctx;
+	struct space_region *region = &c->spaces->regions[c->region];
+	const uint64_t last = run->va + run->len - 1;
+
+	if (!*c->runs) {
+		c->spaces->cut[c->root] = true;
+		return false;
+	}
+	--*c->runs;
+	if (run->va < region->first)
+		region->first = run->va;
+	if (last > region->last)
+		region->last = last;
+	add_range(&region->side[c->root], run->va, run->len,
+	          run->rights & (PT_WRITE | PT_EXEC | PT_USER));
+	if (run->va >> 63)
+		c->spaces->kernel_half[c->root] += run->len / PAGE_SIZE;
+	return true;
+}
+
+/* A guest can make tables that lead to each other, 512^4 ways: so many are looked at and no more.
+ */
+struct budget {
+	struct pt_memory memory;
+	uint64_t tables;
+};
+
+static uint64_t *table_at(void *ctx, uint64_t frame)
+{
+	struct budget *budget = ctx;
+
+	return budget->tables && budget->tables-- ? budget->memory.at(budget->memory.ctx, frame)
+	                                          : NULL;
+}
+
+static void collect_root(struct spaces *spaces, enum space_root root, const struct pt *tree)
+{
+	struct budget budget = {tree->mem, SPACE_TABLES};
+	uint64_t runs = SPACE_RUNS;
+	struct pt bounded = *tree, *pt = &bounded;
+
+	bounded.mem = (struct pt_memory){.ctx = &budget, .at = table_at};
+	spaces->known[root] = true;
+	spaces->root[root] = pt->root;
+	for (unsigned i = 0; i < BORDERS; i++) {
+		struct collector c = {.spaces = spaces, .root = root, .region = i, .runs = &runs};
+		uint64_t end = i + 1 < BORDERS ? borders[i + 1].start - 1 : UINT64_MAX;
+
+		if (pt_each(pt, borders[i].start, end, collect, &c) == PT_ECORRUPT)
+			spaces->cut[root] = true;
+	}
+}
+
+void spaces_collect(struct spaces *spaces, const struct pt *kernel, const struct pt *user)
+{
+	*spaces = (struct spaces){0};
+	for (unsigned i = 0; i < BORDERS; i++) {
+		spaces->regions[i].name = borders[i].name;
+		spaces->regions[i].entry = borders[i].entry;
+		spaces->regions[i].first = UINT64_MAX;
+	}
+	collect_root(spaces, SPACE_KERNEL, kernel);
+	if (user)
+		collect_root(spaces, SPACE_USER, user);
+	for (unsigned i = 0; i < BORDERS; i++) {
+		const struct space_region *region = &spaces->regions[i];
+
+		if (region->side[SPACE_KERNEL].pages || region->side[SPACE_USER].pages)
+			spaces->regions[spaces->count++] = *region;
+	}
+}

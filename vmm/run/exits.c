@@ -1,0 +1,161 @@
+#include "vmm/run/exits.h"
+
+#include <string.h>
+
+#include "vmm/run/hypercall.h"
+#include "vmm/run/quirks.h"
+
+/* For the last exits in a report: what was accessed, and what was written. */
+static void record(struct cpu *cpu, unsigned size, bool write, uint64_t address, uint64_t value)
+{
+	struct exit_record *exit = exit_ring_next(&cpu->stats.ring);
+
+	exit->reason = cpu->vcpu.run->exit_reason;
+	exit->size = (uint8_t)size;
+	exit->write = write;
+	exit->address = address;
+	exit->value = value;
+	exit->time = cpu->stats.last;
+}
+
+static bool write_port(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value)
+{
+	record(cpu, size, true, port, value);
+	return hypercall_out(cpu, port, size, value);
+}
+
+/* Nothing answers reads: all ones, as from a bus without a device. */
+static __attribute__((noinline)) bool read_port(struct cpu *cpu)
+{
+	struct kvm_run *run = cpu->vcpu.run;
+
+	memset((uint8_t *)run + run->io.data_offset, 0xff, (size_t)run->io.size * run->io.count);
+	cpu->stats.unknown_io += run->io.count;
+	record(cpu, run->io.size, false, run->io.port, 0);
+	return true;
+}
+
+/* String instructions may bring several elements with one exit. */
+static __attribute__((noinline)) bool write_string(struct cpu *cpu)
+{
+	const struct kvm_run *run = cpu->vcpu.run;
+	const uint8_t *data = (const uint8_t *)run + run->io.data_offset;
+
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
+		uint32_t value = 0;
+
+		memcpy(&value, data, run->io.size);
+		if (!write_port(cpu, run->io.port, run->io.size, value))
+			return false;
+	}
+	return true;
+}
+
+/* 1, 2 or 4 bytes, little-endian, at the beginning of a page. */
+static bool exit_io(struct cpu *cpu)
+{
+	static const uint32_t masks[] = {[1] = 0xff, [2] = 0xffff, [4] = UINT32_MAX};
+	const struct kvm_run *run = cpu->vcpu.run;
+	uint32_t value;
+
+	if (run->io.direction == KVM_EXIT_IO_IN)
+		return read_port(cpu);
+	if (run->io.count != 1)
+		return write_string(cpu);
+	memcpy(&value, (const uint8_t *)run + run->io.data_offset, sizeof(value));
+	return write_port(cpu, run->io.port, run->io.size, value & masks[run->io.size]);
+}
+
+/* A guest-physical address outside RAM: reads give all ones, writes are dropped. */
+static bool exit_mmio(struct cpu *cpu)
+{
+	struct kvm_run *run = cpu->vcpu.run;
+	uint64_t value = 0;
+
+	if (run->mmio.is_write)
+		memcpy(&value, run->mmio.data, sizeof(value));
+	else
+		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
+	cpu->stats.unknown_mmio++;
+	record(cpu, run->mmio.len, run->mmio.is_write, run->mmio.phys_addr, value);
+	return true;
+}
+
+/* MSRs that KVM hands to us: the guest gets the #GP of an MSR that does not exist. */
+static bool exit_msr(struct cpu *cpu, bool write)
+{
+	struct kvm_run *run = cpu->vcpu.run;
+
+	record(cpu, 8, write, run->msr.index, write ? run->msr.data : 0);
+	run->msr.error = 1;
+	return true;
+}
+
+static bool exit_internal_error(struct cpu *cpu)
+{
+	record(cpu, 0, false, cpu->vcpu.run->internal.suberror, 0);
+	return quirk_complete(cpu) || machine_end(cpu->machine, END_INTERNAL_ERROR);
+}
+
+static bool exit_end(struct cpu *cpu, uint64_t detail, enum end_reason reason)
+{
+	record(cpu, 0, false, detail, 0);
+	return machine_end(cpu->machine, reason);
+}
+
+/* Nothing can wake this CPU: HLT is an exit only without an interrupt controller, and nobody
+ * injects.  The run ends with the last one. */
+static bool exit_hlt(struct cpu *cpu)
+{
+	const struct machine *machine = cpu->machine;
+
+	cpu->halted = true;
+	for (unsigned i = 0; i < machine->boot.cpus; i++) {
+		if (machine->cpus[i].started && !machine->cpus[i].halted) {
+			record(cpu, 0, false, 0, 0);
+			return false;
+		}
+	}
+	return exit_end(cpu, 0, END_HALTED);
+}
+
+static __attribute__((noinline)) bool exit_rare(struct cpu *cpu)
+{
+	struct kvm_run *run = cpu->vcpu.run;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_MMIO:
+		return exit_mmio(cpu);
+	case KVM_EXIT_HLT:
+		return exit_hlt(cpu);
+	case KVM_EXIT_SHUTDOWN:
+		return exit_end(cpu, 0, END_SHUTDOWN);
+	case KVM_EXIT_INTERNAL_ERROR:
+		return exit_internal_error(cpu);
+	case KVM_EXIT_FAIL_ENTRY:
+		return exit_end(cpu, run->fail_entry.hardware_entry_failure_reason, END_FAIL_ENTRY);
+	case KVM_EXIT_X86_RDMSR:
+		return exit_msr(cpu, false);
+	case KVM_EXIT_X86_WRMSR:
+		return exit_msr(cpu, true);
+	case KVM_EXIT_INTR:            /* a signal, which stop_requested knows more about */
+	case KVM_EXIT_NMI:             /* the host's own business */
+	case KVM_EXIT_IRQ_WINDOW_OPEN: /* nothing waits for it */
+	case KVM_EXIT_SET_TPR:         /* the guest lowered CR8: no interrupt is held back */
+		record(cpu, 0, false, 0, 0);
+		return true;
+	case KVM_EXIT_DEBUG: /* comes only after KVM_SET_GUEST_DEBUG, which nobody did */
+	default:             /* after a KVM_ENABLE_CAP, or on another architecture: the same */
+		return exit_end(cpu, 0, END_UNEXPECTED_EXIT);
+	}
+}
+
+/* Calls of others come last here and in what is called, so that an ordinary exit passes through
+ * like one function. */
+bool exit_dispatch(struct cpu *cpu)
+{
+	const uint32_t reason = cpu->vcpu.run->exit_reason;
+
+	cpu->machine->outcome.exit_reason = reason;
+	return reason == KVM_EXIT_IO ? exit_io(cpu) : exit_rare(cpu);
+}

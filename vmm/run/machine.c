@@ -1,0 +1,103 @@
+#include "vmm/run/machine.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "vmm/base/message.h"
+#include "vmm/boot/start.h"
+
+/* What of --cpus the guest's file decides. */
+static bool check_cpus(const struct image *image, const struct plan *plan)
+{
+	if (plan->cpus == 1 || (image->noted && image->note.cpu_entry))
+		return true;
+	return message_error("--cpus %u: %s %s, so nobody could start the other CPUs: leave it out",
+	                     plan->cpus, image->path,
+	                     image->noted ? "says in its " RS_NOTE_NAME
+	                                    " note that it is for one CPU (cpu_entry is 0)"
+	                                  : "has no " RS_NOTE_NAME " note");
+}
+
+static bool wants_apic(const struct image *image, const struct plan *plan)
+{
+	return image->noted && image->note.wants & RS_WANTS_APIC && !plan->no_apic;
+}
+
+#define MUCH_RAM (UINT64_C(4) << 30)
+
+/*
+ * Whether the guest gets the basic processor.  What a processor has beyond that a guest must ask
+ * for before it uses it, by CPUID or of the VMM in its note.  One that has neither a note nor a
+ * CPUID in its text never asks, and so KVM need not be asked either; but much RAM wants 1 GiB
+ * leaves, if the CPU has them.
+ */
+static bool is_basic(const struct machine *machine)
+{
+	return !machine->image.noted && !machine->plan->la57 && machine->plan->mem <= MUCH_RAM &&
+	       !image_has_code(&machine->image, &machine->memory, "\x0f\xa2", 2);
+}
+
+static bool create_cpus(struct machine *machine)
+{
+	struct start start = {.plan = machine->plan,
+	                      .image = &machine->image,
+	                      .boot = &machine->boot,
+	                      .kvm = &machine->kvm};
+
+	for (unsigned i = 0; i < machine->plan->cpus; i++) {
+		struct cpu *cpu = &machine->cpus[i];
+
+		if (!vcpu_create(&cpu->vcpu, &machine->kvm, i) ||
+		    !start_cpu(&start, &cpu->vcpu, i, &cpu->last))
+			return false;
+		cpu->last_when = "at boot";
+	}
+	machine->pti_mode = start.pti_mode;
+	return true;
+}
+
+bool machine_create(struct machine *machine, const struct plan *plan)
+{
+	machine->plan = plan;
+	machine->image = IMAGE_CLOSED;
+	machine->kvm = KVM_CLOSED;
+	for (unsigned i = 0; i < plan->cpus; i++)
+		machine->cpus[i] = (struct cpu){.machine = machine, .number = i, .vcpu = VCPU_NONE};
+	pthread_mutex_init(&machine->lock, NULL);
+	/* The file first: what is wrong with it can be said on a machine without KVM too. */
+	if (!image_open(&machine->image, plan->guest, plan->mem) ||
+	    !check_cpus(&machine->image, plan) ||
+	    !kvm_open(&machine->kvm, plan->cpus, &plan->no_kvm) ||
+	    !memory_create(&machine->memory, plan->mem) ||
+	    !image_place(&machine->image, &machine->memory) ||
+	    !kvm_describe(&machine->kvm, is_basic(machine)))
+		return false;
+	if (plan->la57 && !(machine->kvm.host.cpuid_features & RS_FEATURE_LA57))
+		return message_error("--la57: the CPU, or its KVM, has no 5-level paging (CPUID "
+		                     "7:ECX.16): leave it out");
+	if (!boot_build(&machine->boot, &machine->memory, &machine->image, &machine->kvm.host,
+	                plan) ||
+	    !kvm_create_vm(&machine->kvm, &machine->memory, wants_apic(&machine->image, plan)) ||
+	    !create_cpus(machine))
+		return false;
+	boot_publish(&machine->boot, &machine->image, &machine->kvm.host, plan, machine->pti_mode);
+	console_init(&machine->console);
+	if (!stats_start(&machine->cpus[0].stats))
+		return message_error("no memory for the statistics: %s", strerror(errno));
+	return true;
+}
+
+void machine_destroy(struct machine *machine)
+{
+	if (!machine->plan)
+		return; /* never created */
+	escapes_free(&machine->escapes);
+	records_free(&machine->records);
+	for (unsigned i = 0; i < machine->plan->cpus; i++) {
+		stats_free(&machine->cpus[i].stats);
+		vcpu_destroy(&machine->cpus[i].vcpu);
+	}
+	kvm_close(&machine->kvm);
+	memory_destroy(&machine->memory);
+	image_close(&machine->image);
+}

@@ -1,0 +1,150 @@
+#include "vmm/run/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "vmm/base/message.h"
+#include "vmm/base/stop.h"
+#include "vmm/run/exits.h"
+#include "vmm/run/hypercall.h"
+#include "vmm/run/threads.h"
+
+bool run_end_stopped(struct machine *machine)
+{
+	const int reason = stop_requested();
+
+	machine->outcome.signal = reason == STOP_TIMEOUT ? SIGALRM : reason;
+	return machine_end(machine, reason == STOP_TIMEOUT ? END_TIMEOUT : END_SIGNAL);
+}
+
+/* KVM_RUN came back without an exit: a signal, a mark that is due, or an error. */
+static bool interrupted(struct cpu *cpu, int error)
+{
+	struct machine *machine = cpu->machine;
+
+	if (error != EINTR && error != EAGAIN) {
+		message_error("KVM: ioctl KVM_RUN: %s", strerror(error));
+		return machine_end(machine, END_VMM_FAILED);
+	}
+	if (!cpu->mark_due && machine_is_called_back(machine))
+		stats_reassign(&cpu->stats, STATS_DEBUGGER);
+	if (cpu->mark_due && error == EINTR) {
+		__atomic_store_n(&cpu->vcpu.run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+		if (!hypercall_store_mark(cpu))
+			return machine_end(machine, END_VMM_FAILED);
+	}
+	/* Only now: a handler's immediate_exit may have been taken back above. */
+	if (stop_requested())
+		return run_end_stopped(machine);
+	return !machine_is_called_back(machine);
+}
+
+/* error: KVM_RUN's errno; 0: there is an exit to serve. */
+static bool serve(struct cpu *cpu, int error, uint64_t entered)
+{
+	bool go_on;
+
+	if (error)
+		go_on = interrupted(cpu, error);
+	else if (observers_take_exit(cpu->machine->observers, cpu))
+		return true; /* none of the guest's */
+	else
+		go_on = exit_dispatch(cpu);
+	observers_served(cpu->machine->observers, cpu, entered);
+	return go_on;
+}
+
+/* The first CPU that ends the run ends it for all. */
+static bool serve_if_running(struct cpu *cpu, int error, uint64_t entered)
+{
+	struct machine *machine = cpu->machine;
+
+	if (machine->outcome.reason != END_RUNNING) {
+		/* How far it came, and what it noted. */
+		observers_served(machine->observers, cpu, entered);
+		return false;
+	}
+	if (serve(cpu, error, entered))
+		return true;
+	if (machine->outcome.reason != END_RUNNING) {
+		machine->outcome.cpu = cpu->number;
+		stop_all();
+	}
+	return false;
+}
+
+static bool lock_and_serve(struct cpu *cpu, int error, uint64_t entered)
+{
+	bool go_on;
+
+	machine_lock(cpu->machine);
+	go_on = serve_if_running(cpu, error, entered);
+	machine_unlock(cpu->machine);
+	return go_on;
+}
+
+static __attribute__((noinline)) bool serve_error(struct cpu *cpu, int error, uint64_t entered)
+{
+	stats_leave(&cpu->stats, stats_errno_reason(error));
+	return lock_and_serve(cpu, error, entered);
+}
+
+/* An ordinary exit calls nothing from here that it comes back from: exit_dispatch. */
+bool run_once(struct cpu *cpu)
+{
+	uint64_t entered;
+	int error;
+
+	stats_enter(&cpu->stats);
+	entered = cpu->stats.last;
+	error = vcpu_run(&cpu->vcpu);
+	if (error)
+		return serve_error(cpu, error, entered);
+	stats_leave(&cpu->stats, cpu->vcpu.run->exit_reason);
+	if (cpu->plain)
+		return exit_dispatch(cpu);
+	return lock_and_serve(cpu, 0, entered);
+}
+
+void run_cpus(struct machine *machine)
+{
+	struct cpu *first = &machine->cpus[0];
+
+	if (!threads_take_over(machine)) {
+		machine_lock(machine);
+		machine_end(machine, END_VMM_FAILED);
+		stop_all();
+		machine_unlock(machine);
+		return;
+	}
+	first->plain = machine->boot.cpus == 1 && !machine->observers;
+	if (first->plain) {
+		while (run_once(first)) {
+		}
+		first->plain = false;
+		return;
+	}
+	while (!first->halted && run_once(first)) {
+	}
+}
+
+void run_begin(struct machine *machine)
+{
+	machine->cpus[0].started = true;
+}
+
+void run_end(struct machine *machine)
+{
+	stats_stop(&machine->cpus[0].stats);
+	threads_join(machine);
+
+	console_flush(&machine->console);
+	if (!machine->console.failed)
+		return;
+	/* Output given up after a stop request does not change why the run ended. */
+	if (stop_requested())
+		run_end_stopped(machine);
+	else
+		machine_end(machine, END_VMM_FAILED);
+}
