@@ -123,6 +123,20 @@ test_one_boot() {
   if printf 'x\0y\r\nz' | cmp -s - small; then ok "--get under another name"; else not_ok "--get under another name"; fi
 }
 
+# A command finds itself as if nothing had been done before it; and how long that takes can be measured.
+test_start() {
+  local text
+  # shellcheck disable=SC2016 # the shell in the box is to expand it
+  text=$("$kvmbox" --quiet amd -- bash -c 'echo $0 $BASH; exec 9</proc/self/fd; ls /proc/$$/fd | tr "\n" " "; echo
+    grep SigIgn /proc/self/status; grep -c . /proc/mounts; ls -A /mnt; ps -o stat= -p $$; trap "exit 3" INT; kill -INT $$' 2>&1)
+  same "a command has its name, its three descriptors, no ignored signals, one root, a session" "$? $text" \
+    "3 bash /usr/bin/bash"$'\n'"0 1 2 9 "$'\n'$'SigIgn:\t0000000000000000\n6\nSs'
+  text=$("$kvmbox" --quiet amd -- no-such-program 2>&1)
+  same "a command that is not there" "$? $text" "127 kvmbox: no-such-program: not found"
+  text=$("$top/tests/bench/ready" --rounds 1 2>&1)
+  same "bench: the box's rows" "$(grep -cE '^amd box (ready|done) +[0-9.]+ +[0-9.]+ +[0-9.]+$' <<<"$text")" 2
+}
+
 # The first line must be here while the command still runs; Ctrl-C then leaves nothing behind.
 test_live_and_interrupt() {
   local pid status signal
@@ -403,6 +417,7 @@ if ! text=$("$kvmbox" --timeout 120 amd -- true 2>&1); then
 else
   ok "AMD box runs true"
   test_one_boot
+  test_start
   test_live_and_interrupt
   test_signal_taken
   test_timeout_and_order

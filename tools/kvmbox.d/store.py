@@ -40,8 +40,9 @@ USERLAND_TEXT = {
     "etc/hostname": "kvmbox\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 }
-# What kvmbox.d/init calls in the AMD box.
-INIT_WORDS = "sh mount mkdir ln insmod sleep ifconfig switch_root".split()
+# What kvmbox.d/init and agent call in the AMD box, if this busybox's shell does not look among its own applets first.
+INIT_WORDS = """sh mount umount mkdir mkfifo ln cp cat date insmod sleep ifconfig switch_root chroot
+pivot_root setsid""".split()
 DPKG_STATUS = "/var/lib/dpkg/status"
 
 FORM = 4  # goes up when the contents of entries change their form
@@ -50,6 +51,11 @@ FORM = 4  # goes up when the contents of entries change their form
 def run(command, **more):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
                           stdin=subprocess.DEVNULL, check=False, **more)
+
+
+def stamp(path):
+    """Changes when the file does."""
+    return os.stat(path).st_mtime_ns if os.path.exists(path) else 0
 
 
 def sha256(path):
@@ -169,6 +175,22 @@ class Store:
             except OSError:
                 pass  # in use, or gone meanwhile
 
+    # ---- conclusions -------------------------------------------------------------------------------------
+
+    def known(self, name, of):
+        """What was concluded from this, if it is the same as then; otherwise ""."""
+        try:
+            with open(f"{self.folder}/{name}", encoding="ascii") as file:
+                was, text, *_ = file.read().split() + ["", ""]
+        except OSError:
+            return ""
+        return text if was == key_of(of) else ""
+
+    def know(self, name, of, text="yes"):
+        with tempfile.NamedTemporaryFile("w", dir=self.folder, prefix=f"new.{os.getpid()}.", delete=False) as file:
+            file.write(f"{key_of(of)} {text}\n")
+        os.replace(file.name, f"{self.folder}/{name}")
+
     # ---- the kernel ------------------------------------------------------------------------------------------
 
     def kernel(self):
@@ -202,12 +224,13 @@ class Store:
         if not busybox:
             raise Trouble(EXIT_BOX, "no busybox here: install busybox-static")
         modules = [name for name in AMD_MODULES + KVM_MODULES if box == "amd" or name in KVM_MODULES]
+        scripts = ["init", "agent"]
         # The AMD box has another busybox in its userland: its initramfs calls only this one.
         links = run([busybox, "--list"]).stdout.split() if box == "intel" else INIT_WORDS
 
         def make(folder):
             with tempfile.TemporaryDirectory(prefix=f"new.{os.getpid()}.", dir=self.folder) as root, Janitor(root):
-                for name in "bin dev proc sys tmp modules userland cargo own root kvmbox".split():
+                for name in "bin dev proc sys tmp modules base userland root kvmbox".split():
                     os.makedirs(f"{root}/{name}")
                 shutil.copy(busybox, root + "/bin/busybox")
                 for name in links:
@@ -215,12 +238,13 @@ class Store:
                         os.symlink("busybox", f"{root}/bin/{name}")
                 for name in modules:
                     shutil.copy(f"{kernel}/{name}.ko", f"{root}/modules")
-                shutil.copy(self.parts + "/init", root + "/init")
-                os.chmod(root + "/init", 0o755)
+                for name in scripts:
+                    shutil.copy(f"{self.parts}/{name}", f"{root}/{name}")
+                    os.chmod(f"{root}/{name}", 0o755)
                 archive_folder(root, folder + "/base.cpio")
 
         status = os.stat(busybox)
-        key = key_of(os.path.basename(kernel), self.part("init"), box, busybox, status.st_size, status.st_mtime_ns, modules)
+        key = key_of(os.path.basename(kernel), [self.part(name) for name in scripts], box, busybox, status.st_size, status.st_mtime_ns, modules)
         path = self.entry(f"base-{box}", key, make)
         self.forget(f"base-{box}", 2)
         return path
@@ -229,21 +253,12 @@ class Store:
 
     def userland(self):
         """The folder of the userland: root.squashfs. Made again when one of its packages has another version."""
-        stamp = os.stat(DPKG_STATUS).st_mtime_ns if os.path.exists(DPKG_STATUS) else 0
-        stamp = key_of(stamp, USERLAND_PACKAGES)
-        known = self.folder + "/userland"  # the stamp, and what it leads to
-        try:
-            with open(known, encoding="ascii") as file:
-                was, key, *_ = file.read().split() + ["", ""]
-        except OSError:
-            was, key = "", ""
-        packages = None
-        if was != stamp or not re.fullmatch("[0-9a-f]{16}", key):
+        packages, of = None, [stamp(DPKG_STATUS), USERLAND_PACKAGES]
+        key = self.known("userland", of)
+        if not re.fullmatch("[0-9a-f]{16}", key):
             packages = closure(USERLAND_PACKAGES)
             key = key_of(packages, USERLAND_LEFT_OUT, USERLAND_TEXT, USERLAND_EMPTY)
-            with tempfile.NamedTemporaryFile("w", dir=self.folder, prefix=f"new.{os.getpid()}.", delete=False) as file:
-                file.write(f"{stamp} {key}\n")
-            os.replace(file.name, known)
+            self.know("userland", of, key)
 
         def make(folder):
             self.say.note("making the AMD box's userland, once")
