@@ -226,7 +226,7 @@ class Cargo:
         """Names and texts of kvmbox's own files in the box."""
         gets = "".join(get.name + "\n" for get in self.options.gets)
         texts = {"/kvmbox/settings": self.settings(terminal, one_output, size), "/kvmbox/get": gets}
-        for name in ("lead",):
+        for name in ("lead", "channel.py"):
             with open(f"{parts}/{name}", encoding="utf-8") as file:
                 texts[f"/kvmbox/{name}"] = file.read()
         return texts

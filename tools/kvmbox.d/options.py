@@ -37,7 +37,8 @@ size and kind; otherwise its standard input is empty unless -i is given.
                        as LOCAL (default: its own name, in the current folder); repeatable
   --get-if FILE[:LOCAL] the same, and no error if there is none
   --forward ADDRESS    listen on ADDRESS ([127.0.0.1:]PORT, or the PATH of a UNIX socket) here and
-                       lead each connection to the same address in the AMD box
+                       lead each connection to the same address in the AMD box, where somebody
+                       is to listen within half a minute
   --interactive, -i    the AMD box's command reads this one's standard input
   --timeout SECONDS    for box and command together, of this machine's time (default 300 amd,
                        600 intel); the command is then ended, and its files still come out
