@@ -457,12 +457,17 @@ test_damage() {
   for damage in 'truncate -s 1000 state' 'printf x | dd of=memory bs=1 seek=20000000 conv=notrunc status=none' 'rm state' \
     'echo >manifest.json'; do
     (cd "$folder" && sh -c "$damage")
-    same "damaged by $damage: made again" "$("$kvmbox" --quiet --smp 1 amd -- echo works 2>err; grep -m 1 -c 'made again' err)" $'works\n1'
+    same "damaged by $damage: made again" "$("$kvmbox" --quiet --smp 1 amd -- echo works 2>err; grep -c 'made again' err)" $'works\n1'
   done
   touch "$folder/state"
   before=$(stat -c %i "$folder/state")
   same "a file that was only touched is believed" "$("$kvmbox" --quiet --smp 1 amd -- echo works 2>&1) $(stat -c %i "$folder/state")" \
     "works $before"
+  # Read once, and then believed with its new time, like one that was never touched.
+  strace -f -o trace -e trace=pread64,read,openat "$kvmbox" --quiet --smp 1 amd -- true
+  same "... and not read again at each start" "$(grep -c '"[^"]*/state", O_RDONLY' trace)" 1
+  printf x | dd of="$folder/state" bs=1 seek=1000 conv=notrunc status=none
+  same "... but when it is written to, it is" "$("$kvmbox" --quiet --smp 1 amd -- echo works 2>err; grep -c 'made again' err)" $'works\n1'
 }
 
 # Killed at any moment, it leaves nothing running and nothing lying around.

@@ -20,7 +20,7 @@ import time
 from collections import namedtuple
 
 from store import key_of
-from trouble import Trouble, EXIT_BOX
+from trouble import Trouble, EXIT_BOX, last_words
 
 CPU = "EPYC-Milan,+svm,+npt"
 DRIVE_SIZE = 2 << 30   # of a run's files; the machine has been told, so it is the same for all (sparse)
@@ -184,17 +184,11 @@ class Machine:
         return self.heard
 
     def last_words(self):
-        """What the emulator and the kernel said last; QEMU's remarks on CPU features are no cause."""
+        """QEMU's remarks on CPU features are no cause."""
         self.process.poll()
         os.lseek(self.log, 0, os.SEEK_SET)
-        log = [line for line in os.read(self.log, 1 << 16).decode(errors="replace").splitlines()
-               if "TCG doesn't support requested feature" not in line]
-        kernel = [line for line in self.console().decode(errors="replace").splitlines() if line.isprintable()]
-        text = ""
-        for title, lines in (("kernel", kernel), ("emulator", log)):
-            if lines:
-                text += f"--- end of what the {title} said\n" + "\n".join(lines[-15:]) + "\n"
-        return text
+        log = [line for line in os.read(self.log, 1 << 16).splitlines() if b"TCG doesn't support requested feature" not in line]
+        return last_words(kernel=self.console(), emulator=b"\n".join(log))
 
     def end(self):
         self.process.kill()

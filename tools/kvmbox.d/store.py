@@ -2,7 +2,8 @@
 
 An entry is a folder NAME-KEY with the files that were made and manifest.json, which has their sizes, times and
 SHA-256. It comes into being under another name and is then renamed, so it is there whole or not at all. A file
-whose size and time are those of the manifest is believed; another one is read, and made again when it differs.
+whose size and time are those of the manifest is believed; another one is read: it is made again when it differs,
+and otherwise believed from then on with its new time (in the file touched).
 """
 import fcntl
 import glob
@@ -86,7 +87,7 @@ def key_of(*parts):
 class Store:
     def __init__(self, folder, parts, say):
         self.folder, self.parts, self.say = folder, parts, say
-        self.locks = []
+        self.locks, self.told = [], set()
         try:
             os.makedirs(folder, exist_ok=True)
             self.sweep()
@@ -133,20 +134,29 @@ class Store:
     def whole(self, path, manifest):
         try:
             files = json.load(manifest)["files"]
+            found = {name: os.stat(f"{path}/{name}") for name in files}
+            touched = [name for name, was in files.items() if found[name].st_mtime_ns != was["time"]]
+            # Times from before the files are read: what is written meanwhile has another one.
+            now = [files, [(name, found[name].st_size, found[name].st_mtime_ns) for name in files]]
+            believed = self.known(os.path.basename(path) + "/touched", now)
             for name, was in files.items():
-                now = os.stat(f"{path}/{name}")
-                if now.st_size == was["size"] and now.st_mtime_ns == was["time"]:
-                    continue
-                if now.st_size != was["size"] or sha256(f"{path}/{name}") != was["sha256"]:
-                    self.say.line(f"{path}/{name} is damaged: it is made again")
-                    return False
+                if found[name].st_size != was["size"] or (
+                        name in touched and not believed and sha256(f"{path}/{name}") != was["sha256"]):
+                    return self.damaged(path, f"{path}/{name} is damaged")
+            if touched and not believed:
+                self.know(os.path.basename(path) + "/touched", now)
         except FileNotFoundError as error:
-            self.say.line(f"{error.filename} is gone: it is made again")
-            return False
+            return self.damaged(path, f"{error.filename} is gone")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            self.say.line(f"{path} cannot be read ({error}): it is made again")
-            return False
+            return self.damaged(path, f"{path} cannot be read ({error})")
         return True
+
+    def damaged(self, path, what):
+        """Said once of an entry, though it is looked at before and behind the lock."""
+        if path not in self.told:
+            self.told.add(path)
+            self.say.line(f"{what}: it is made again")
+        return False
 
     def make(self, path, make):
         work = tempfile.mkdtemp(prefix=f"new.{os.getpid()}.", dir=self.folder)
@@ -182,7 +192,7 @@ class Store:
         try:
             with open(f"{self.folder}/{name}", encoding="ascii") as file:
                 was, text, *_ = file.read().split() + ["", ""]
-        except OSError:
+        except (OSError, ValueError):
             return ""
         return text if was == key_of(of) else ""
 
