@@ -123,6 +123,20 @@ test_one_boot() {
   if printf 'x\0y\r\nz' | cmp -s - small; then ok "--get under another name"; else not_ok "--get under another name"; fi
 }
 
+# A command finds itself as if nothing had been done before it; and how long that takes can be measured.
+test_start() {
+  local text
+  # shellcheck disable=SC2016 # the shell in the box is to expand it
+  text=$("$kvmbox" --quiet amd -- bash -c 'echo $0 $BASH; exec 9</proc/self/fd; ls /proc/$$/fd | tr "\n" " "; echo
+    grep SigIgn /proc/self/status; grep -c . /proc/mounts; ls -A /mnt; ps -o stat= -p $$; trap "exit 3" INT; kill -INT $$' 2>&1)
+  same "a command has its name, its three descriptors, no ignored signals, one root, a session" "$? $text" \
+    "3 bash /usr/bin/bash"$'\n'"0 1 2 9 "$'\n'$'SigIgn:\t0000000000000000\n6\nSs'
+  text=$("$kvmbox" --quiet amd -- no-such-program 2>&1)
+  same "a command that is not there" "$? $text" "127 kvmbox: no-such-program: not found"
+  text=$("$top/tests/bench/ready" --rounds 1 2>&1)
+  same "bench: the box's rows" "$(grep -cE '^amd box (ready|done) +[0-9.]+ +[0-9.]+ +[0-9.]+$' <<<"$text")" 2
+}
+
 # The first line must be here while the command still runs; Ctrl-C then leaves nothing behind.
 test_live_and_interrupt() {
   local pid status signal
@@ -303,6 +317,139 @@ PYTHON
   same "a terminal's size, kind, Ctrl-C, changes, input" "$text" "True True 7"
 }
 
+# Connections from outside reach who listens inside. Each wait has its end, also for what must not happen.
+test_forward() {
+  local address pid
+  cat >inside.py <<'PYTHON'
+# For each connection: reads to its end, then says what it was in capitals; "wait" never ends, "bye" ends at once.
+import os, socket, sys, threading, time
+made = socket.socket(socket.AF_UNIX if "/" in sys.argv[1] else socket.AF_INET)
+made.bind(sys.argv[1] if "/" in sys.argv[1] else ("127.0.0.1", int(sys.argv[1])))
+made.listen(50)
+def serve(one):
+    heard = b""
+    while data := one.recv(100000):
+        if data == b"stop":
+            made.close()
+            os.unlink(sys.argv[1]) if "/" in sys.argv[1] else None
+            os.write(1, b"stopped\n")
+        if data == b"bye":
+            break
+        while data == b"wait":
+            time.sleep(1)
+        if data == b"flood":
+            while True:
+                one.sendall(bytes(100000))
+        if data.startswith(b"echo"):
+            one.sendall(data[4:])
+        else:
+            heard += data
+    one.sendall(heard.upper())
+    one.close()
+def quietly(one):
+    try:
+        serve(one)
+    except OSError:
+        os.write(1, b"broken\n")
+try:
+    while True:
+        one, _ = made.accept()
+        threading.Thread(target=quietly, args=(one,), daemon=True).start()
+except OSError:
+    time.sleep(1000)
+PYTHON
+  cat >outside.py <<'PYTHON'
+import os, socket, sys, time
+def connect():
+    end = time.monotonic() + 60
+    while True:
+        made = socket.socket(socket.AF_UNIX if "/" in sys.argv[1] else socket.AF_INET)
+        made.settimeout(60)
+        try:
+            made.connect(sys.argv[1] if "/" in sys.argv[1] else ("127.0.0.1", int(sys.argv[1])))
+            return made
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+def rest(made, size=1 << 30):
+    heard = b""
+    while len(heard) < size and (data := made.recv(min(100000, size - len(heard)))):
+        heard += data
+    return heard
+def say(made, *words):
+    for word in words:
+        made.sendall(word)
+        time.sleep(0.05)
+    return made
+if sys.argv[2] == "nobody":
+    began = time.monotonic()
+    print(rest(connect()), time.monotonic() - began < 50)
+    sys.exit()
+for number in range(5):
+    made = say(connect(), b"word%d" % number * 20000)
+    made.shutdown(socket.SHUT_WR)
+    print(rest(made) == b"WORD%d" % number * 20000, end=" ")
+    made.close()
+print("half closed, one after another")
+several = [say(connect(), b"one%d" % number) for number in range(20)]
+sleeper = say(connect(), b"wait")
+sleeper.setblocking(False)
+try:
+    while True:
+        sleeper.send(bytes(100000))
+except BlockingIOError:
+    pass
+flood = say(connect(), b"flood")
+for number, made in reversed(list(enumerate(several))):
+    say(made, b"two").shutdown(socket.SHUT_WR)
+    print(rest(made) == b"ONE%dTWO" % number, end=" ")
+print("at once")
+made = connect()
+for number in range(50):
+    made.sendall(b"echo" + b"%d" % number * 30)
+    print(rest(made, len(b"%d" % number * 30)) == b"%d" % number * 30, end=" ")
+print("both ways")
+say(made, b"bye")
+print(rest(made), "the other side ends")
+flood.close()
+sleeper.close()
+for number in range(20):
+    say(connect(), b"x").close()
+made = say(connect(), b"still")
+made.shutdown(socket.SHUT_WR)
+print(rest(made), "after some that went away")
+say(connect(), b"stop")
+time.sleep(1)
+print(rest(connect()), "nobody listens any more")
+PYTHON
+  {
+    printf 'True %.0s' {1..5}
+    echo 'half closed, one after another'
+    printf 'True %.0s' {1..20}
+    echo 'at once'
+    printf 'True %.0s' {1..50}
+    printf '%s\n' 'both ways' "b'' the other side ends" "b'STILL' after some that went away" "b'' nobody listens any more"
+  } >wanted
+  for address in $((20000 + RANDOM % 12000)) "$scratch/socket"; do
+    : >out
+    (marked timeout 200 "$kvmbox" --quiet --here --file inside.py --forward "$address" amd -- python3 -u inside.py "$address") >out 2>err &
+    pid=$!
+    same "--forward ${address##*/}" "$(timeout 120 python3 outside.py "$address" all 2>&1)" "$(<wanted)"
+    has "--forward ${address##*/}: the other side stops to listen" "$(<out)" "stopped"
+    has "--forward ${address##*/}: a client that goes away is noticed" "$(<out)" "broken"
+    kill "$pid"
+    wait "$pid"
+    same "--forward ${address##*/}: nothing was said, nothing is left" "$(<err)$(left)" ""
+  done
+  same "--forward: the socket is gone" "$(ls "$scratch/socket" 2>/dev/null)" ""
+  (marked timeout 200 "$kvmbox" --quiet --forward "$scratch/socket" amd -- sleep 1000) >out 2>err &
+  pid=$!
+  same "--forward: nobody listens: an end, and no hang" "$(timeout 120 python3 outside.py "$scratch/socket" nobody 2>&1)" "b'' True"
+  kill "$pid"
+  wait "$pid"
+}
+
 # Something of what is kept is changed, or lost: it is noticed, named, and made again.
 test_damage() {
   local folder before damage
@@ -310,12 +457,17 @@ test_damage() {
   for damage in 'truncate -s 1000 state' 'printf x | dd of=memory bs=1 seek=20000000 conv=notrunc status=none' 'rm state' \
     'echo >manifest.json'; do
     (cd "$folder" && sh -c "$damage")
-    same "damaged by $damage: made again" "$("$kvmbox" --quiet --smp 1 amd -- echo works 2>err; grep -m 1 -c 'made again' err)" $'works\n1'
+    same "damaged by $damage: made again" "$("$kvmbox" --quiet --smp 1 amd -- echo works 2>err; grep -c 'made again' err)" $'works\n1'
   done
   touch "$folder/state"
   before=$(stat -c %i "$folder/state")
   same "a file that was only touched is believed" "$("$kvmbox" --quiet --smp 1 amd -- echo works 2>&1) $(stat -c %i "$folder/state")" \
     "works $before"
+  # Read once, and then believed with its new time, like one that was never touched.
+  strace -f -o trace -e trace=pread64,read,openat "$kvmbox" --quiet --smp 1 amd -- true
+  same "... and not read again at each start" "$(grep -c '"[^"]*/state", O_RDONLY' trace)" 1
+  printf x | dd of="$folder/state" bs=1 seek=1000 conv=notrunc status=none
+  same "... but when it is written to, it is" "$("$kvmbox" --quiet --smp 1 amd -- echo works 2>err; grep -c 'made again' err)" $'works\n1'
 }
 
 # Killed at any moment, it leaves nothing running and nothing lying around.
@@ -403,6 +555,7 @@ if ! text=$("$kvmbox" --timeout 120 amd -- true 2>&1); then
 else
   ok "AMD box runs true"
   test_one_boot
+  test_start
   test_live_and_interrupt
   test_signal_taken
   test_timeout_and_order
@@ -410,6 +563,7 @@ else
   test_isolation
   test_files
   test_input_and_terminal
+  test_forward
   test_damage
   test_killed
   test_two_at_once_offline

@@ -32,7 +32,7 @@ for file in bin/vmm bin/kvmbox lib/ringscope/guest.elf lib/ringscope/install-dep
 	verdict "... puts $file below DESTDIR and PREFIX" "$([ -f "$root/$file" ] && echo 1)"
 done
 is "... and nothing outside" "$(ls "$work/root" "$work/root/opt" | tr '\n' ' ')" "$work/root: opt  $work/root/opt: x "
-is "... all parts of kvmbox" "$(cd "$root/lib/ringscope/kvmbox.d" && find . -type f | sort)" \
+is "... all parts of kvmbox" "$(cd "$root/lib/ringscope/kvmbox.d" && find . -type f ! -name "*.pyc" | sort)" \
 	"$(cd tools/kvmbox.d && find . -type f ! -name '*.pyc' | sort)"
 for file in bin/vmm bin/kvmbox lib/ringscope/install-deps; do
 	verdict "... $file can be run" "$([ -x "$root/$file" ] && echo 1)"

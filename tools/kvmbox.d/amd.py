@@ -17,10 +17,10 @@ import socket
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from collections import namedtuple
 
 from store import key_of
-from trouble import Trouble, EXIT_BOX
+from trouble import Trouble, EXIT_BOX, last_words
 
 CPU = "EPYC-Milan,+svm,+npt"
 DRIVE_SIZE = 2 << 30   # of a run's files; the machine has been told, so it is the same for all (sparse)
@@ -54,19 +54,22 @@ class Machine:
     """A QEMU that runs: channels maps the names of PORTS, "console", "terminal" and "qmp" to sockets, whose
     descriptors have the same names; died is a descriptor that can be read when it has ended."""
 
-    def __init__(self, options, parts, drives, memory, boots):
-        """parts: Parts. drives: descriptors for reading, two. memory: the file of the machine's RAM. boots: whether it is to boot,
-        and its memory to go into that file; otherwise it waits for a state."""
+    def __init__(self, options, parts, drives, memory, state=None):
+        """parts: Parts. drives: descriptors for reading, two. memory: the file of the machine's RAM. state: the file
+        of the state that it is to go on from; without one it is to boot, and its memory to go into that file."""
         self.channels, ends = {}, {}
         for name in ("console", "terminal", "qmp", *PORTS):
             self.channels[name], ends[name] = socket.socketpair()
         self.log = os.memfd_create("emulator.log")
-        words = self.words(options, parts, drives, memory, boots, {name: end.fileno() for name, end in ends.items()})
+        words = self.words(options, parts, drives, memory, state is None, {name: end.fileno() for name, end in ends.items()})
+        self.state = None if state is None else os.open(state, os.O_RDONLY)
+        passed = [*drives, *(end.fileno() for end in ends.values())] + ([] if state is None else [self.state])
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-                                        pass_fds=[*drives, *(end.fileno() for end in ends.values())],
-                                        preexec_fn=end_with_parent)
+                                        pass_fds=passed, preexec_fn=end_with_parent)
         for end in ends.values():
             end.close()
+        if self.state is not None:
+            os.close(self.state)
         self.died = os.pidfd_open(self.process.pid)
         for name in ("control", "stdin", "stdout", "stderr", "terminal", "forward"):
             setattr(self, name, self.channels[name].fileno())
@@ -120,16 +123,16 @@ class Machine:
         while not done():
             if time.monotonic() > end:
                 raise Trouble(EXIT_BOX, f"the AMD box did not {what} in {limit} s", self.last_words())
-            time.sleep(0.005)
+            time.sleep(0.001)
 
     def prepare(self):
         self.qmp("qmp_capabilities")
         self.qmp("migrate-set-capabilities", capabilities=[{"capability": "x-ignore-shared", "state": True}])
 
-    def restore(self, state):
+    def restore(self):
         """Takes the state in and lets the machine go."""
         self.prepare()
-        self.qmp("migrate-incoming", uri=f"exec:cat {shlex.quote(state)}")
+        self.qmp("migrate-incoming", uri=f"fd:{self.state}")
         self.wait_for("start", lambda: self.qmp("query-status")["status"] != "inmigrate", RESTORE_LIMIT)
         self.qmp("cont")
         self.channels["control"].sendall(b"go\n")
@@ -181,17 +184,11 @@ class Machine:
         return self.heard
 
     def last_words(self):
-        """What the emulator and the kernel said last; QEMU's remarks on CPU features are no cause."""
+        """QEMU's remarks on CPU features are no cause."""
         self.process.poll()
         os.lseek(self.log, 0, os.SEEK_SET)
-        log = [line for line in os.read(self.log, 1 << 16).decode(errors="replace").splitlines()
-               if "TCG doesn't support requested feature" not in line]
-        kernel = [line for line in self.console().decode(errors="replace").splitlines() if line.isprintable()]
-        text = ""
-        for title, lines in (("kernel", kernel), ("emulator", log)):
-            if lines:
-                text += f"--- end of what the {title} said\n" + "\n".join(lines[-15:]) + "\n"
-        return text
+        log = [line for line in os.read(self.log, 1 << 16).splitlines() if b"TCG doesn't support requested feature" not in line]
+        return last_words(kernel=self.console(), emulator=b"\n".join(log))
 
     def end(self):
         self.process.kill()
@@ -207,12 +204,7 @@ def panicked(text):
     return b"Kernel panic" in text or b"] BUG: " in text or b"kvmbox failed: " in text
 
 
-@dataclass
-class Parts:
-    """The folders of what a machine is made of (store.py)."""
-    kernel: str
-    base: str
-    userland: str
+Parts = namedtuple("Parts", "kernel base userland")  # the folders of what a machine is made of (store.py)
 
 
 def saved(store, options):
@@ -246,7 +238,7 @@ def boot_and_save(options, parts, folder):
     with open(f"{folder}/memory", "wb") as memory:
         memory.truncate(options.memory << 20)
     with nameless(folder) as file, Drives(file, file) as drives:
-        machine = Machine(options, parts, drives, f"{folder}/memory", boots=True)
+        machine = Machine(options, parts, drives, f"{folder}/memory", state=None)
         try:
             machine.boot()
             machine.save(f"{folder}/state")
@@ -288,12 +280,14 @@ def start(store, options, cargo, texts):
     kept = store.entry("cargo", key_of(cargo.kept_key(), DRIVE_SIZE), make_kept)
     store.forget("cargo", KEPT)
     with nameless(store.folder) as own, open(f"{kept}/kept.squashfs", "rb") as kept:
-        cargo.write_own(f"/proc/self/fd/{own.fileno()}", texts)
         with Drives(kept, own) as drives:
-            machine = Machine(options, parts, drives, f"{folder}/memory", boots=False)
-    try:
-        machine.restore(f"{folder}/state")
-    except BaseException:
-        machine.end()
-        raise
+            machine = Machine(options, parts, drives, f"{folder}/memory", f"{folder}/state")
+        try:
+            # While QEMU starts; nobody in the machine reads it yet.
+            cargo.write_own(f"/proc/self/fd/{own.fileno()}", texts)
+            own.truncate(DRIVE_SIZE)
+            machine.restore()
+        except BaseException:
+            machine.end()
+            raise
     return machine

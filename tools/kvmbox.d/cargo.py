@@ -4,7 +4,6 @@ import os
 import shlex
 import stat
 import subprocess
-import tarfile
 import time
 
 from store import run
@@ -19,6 +18,8 @@ class Image:
     has no name any more may be given by its path below /proc/self/fd."""
 
     def __init__(self, path, compress=False):
+        import tarfile  # late: the emulator starts meanwhile
+        self.tarfile = tarfile
         packing = [] if compress else ["-noI", "-noD", "-noF", "-noX"]
         keep = ()
         if path.startswith("/proc/self/fd/"):
@@ -54,14 +55,14 @@ class Image:
             return
         self.parents(name)
         self.names.add(name)
-        entry = tarfile.TarInfo(name[1:])
-        entry.type, entry.mode = tarfile.DIRTYPE, mode
+        entry = self.tarfile.TarInfo(name[1:])
+        entry.type, entry.mode = self.tarfile.DIRTYPE, mode
         self.tar.addfile(entry)
 
     def text(self, name, text, mode=0o644):
         self.parents(name)
         self.names.add(name)
-        entry = tarfile.TarInfo(name[1:])
+        entry = self.tarfile.TarInfo(name[1:])
         data = text.encode()
         entry.size, entry.mode = len(data), mode
         self.tar.addfile(entry, io.BytesIO(data))
@@ -75,10 +76,10 @@ class Image:
             self.folder(name, stat.S_IMODE(status.st_mode))
             return
         self.parents(name)
-        entry = tarfile.TarInfo(name[1:])
+        entry = self.tarfile.TarInfo(name[1:])
         entry.mode, entry.mtime = stat.S_IMODE(status.st_mode), int(status.st_mtime)
         if stat.S_ISLNK(status.st_mode):
-            entry.type, entry.linkname = tarfile.SYMTYPE, os.readlink(path)
+            entry.type, entry.linkname = self.tarfile.SYMTYPE, os.readlink(path)
             self.tar.addfile(entry)
         elif stat.S_ISREG(status.st_mode):
             with open(path, "rb") as file:
@@ -213,20 +214,19 @@ class Cargo:
                 here[name] = os.environ[name]
         if not terminal:
             here["NO_COLOR"] = "1"
-        command = "exec " + shlex.join(options.command) + (" 2>&1" if one_output else "")
         values = {"now": f"{time.time():.3f}", "folder": self.folder, "terminal": "1" if terminal else "",
                   "input": "1" if options.interactive else "", "forward": options.forward,
-                  "columns": str(size[0]), "rows": str(size[1]), "one_output": "1" if one_output else ""}
+                  "columns": str(size[0]), "rows": str(size[1]), "one_output": "1" if one_output else "",
+                  "command": shlex.join(options.command)}
         text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
         text += "".join(f"export {name}={shlex.quote(value)}\n" for name, value in here.items())
-        return text, command + "\n"
+        return text
 
     def texts(self, parts, terminal, one_output, size):
         """Names and texts of kvmbox's own files in the box."""
-        settings, command = self.settings(terminal, one_output, size)
         gets = "".join(get.name + "\n" for get in self.options.gets)
-        texts = {"/kvmbox/settings": settings, "/kvmbox/command": command, "/kvmbox/get": gets}
-        for name in ("agent", "lead"):
+        texts = {"/kvmbox/settings": self.settings(terminal, one_output, size), "/kvmbox/get": gets}
+        for name in ("lead", "channel.py"):
             with open(f"{parts}/{name}", encoding="utf-8") as file:
                 texts[f"/kvmbox/{name}"] = file.read()
         return texts

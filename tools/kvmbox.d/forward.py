@@ -1,14 +1,14 @@
-"""--forward: connections to an address of this machine, led over a channel to the same address in the box, one
-after the other. kvmbox.d/lead is the other end, and says what the frames are."""
+"""--forward: connections to an address of this machine, led over a channel to the same address in the box, where
+kvmbox.d/lead is the other end."""
 import os
 import select
 import socket
 import stat
-import struct
 
+from channel import Channel
 from trouble import Trouble, EXIT_BOX, EXIT_USAGE
 
-OPEN, CLOSE = 0xFFFFFFFF, 0
+MOST = 64  # connections at once; others wait
 
 
 def listen(address):
@@ -49,58 +49,29 @@ def remove_stale(path):
 
 
 class Forward:
-    def __init__(self, address, channel):
+    """Connections to this address, led over the channel (channel.py), to their end."""
+
+    def __init__(self, address, descriptor):
         self.server, self.path = listen(address)
-        self.channel, self.connection, self.heard = channel, None, b""
-        os.set_blocking(channel, True)
+        self.server.setblocking(False)
+        self.channel, self.last = Channel(descriptor), 0
 
     def events(self):
-        who = self.connection or self.server
-        return [(who.fileno(), select.POLLIN), (self.channel, select.POLLIN)]
+        full = len(self.channel.connections) >= MOST
+        return ([] if full else [(self.server.fileno(), select.POLLIN)]) + self.channel.events()
 
     def step(self, ready):
-        if self.channel in ready:
-            self.hear()
-        if not self.connection and self.server.fileno() in ready:
-            self.connection, _ = self.server.accept()
-            self.send(OPEN)
-        elif self.connection and self.connection.fileno() in ready:
+        if self.server.fileno() in ready:
             try:
-                data = self.connection.recv(65536)
+                made, _ = self.server.accept()
+                self.last += 1
+                self.channel.open(self.last, made)
             except OSError:
-                data = b""
-            self.send(len(data), data)  # no data: CLOSE
-            if not data:
-                self.hang_up()
-
-    def send(self, length, data=b""):
-        data = struct.pack(">I", length) + data
-        while data:
-            data = data[os.write(self.channel, data):]
-
-    def hear(self):
-        self.heard += os.read(self.channel, 65536)
-        while len(self.heard) >= 4:
-            length, = struct.unpack(">I", self.heard[:4])
-            if len(self.heard) < 4 + length:
-                return
-            data, self.heard = self.heard[4:4 + length], self.heard[4 + length:]
-            if length == CLOSE:
-                self.hang_up()
-            elif self.connection:
-                try:
-                    self.connection.sendall(data)
-                except OSError:
-                    self.send(CLOSE)
-                    self.hang_up()
-
-    def hang_up(self):
-        if self.connection:
-            self.connection.close()
-        self.connection = None
+                pass  # it is gone already
+        self.channel.step(ready)
 
     def close(self):
-        self.hang_up()
+        self.channel.close()
         self.server.close()
         if self.path:
             try:

@@ -17,7 +17,7 @@ import tty
 
 from amd import end_with_parent, panicked
 from store import Janitor, archive_folder, must
-from trouble import Trouble, EXIT_BOX
+from trouble import Trouble, EXIT_BOX, last_words
 
 CPU = "corei7_skylake_x"
 IPS = 100_000_000       # instructions in an emulated second
@@ -76,18 +76,12 @@ class Machine:
         return panicked(self.console())
 
     def last_words(self):
-        """What the emulator and the kernel said last."""
-        text = ""
-        kernel = [line for line in self.console().decode(errors="replace").splitlines() if line.isprintable()]
         try:
-            with open(f"{self.folder}/emulator.log", encoding="utf-8", errors="replace") as file:
-                log = file.read().splitlines()
+            with open(f"{self.folder}/emulator.log", "rb") as file:
+                log = file.read()
         except OSError:
-            log = []
-        for title, lines in (("kernel", kernel), ("emulator", log)):
-            if lines:
-                text += f"--- end of what the {title} said\n" + "\n".join(lines[-15:]) + "\n"
-        return text
+            log = b""
+        return last_words(kernel=self.console(), emulator=log)
 
     def end(self):
         self.process.kill()

@@ -1,7 +1,7 @@
 """The command line of kvmbox."""
 import os
 import re
-from dataclasses import dataclass, field
+from collections import namedtuple
 
 from trouble import Trouble, EXIT_USAGE
 
@@ -11,7 +11,7 @@ usage: kvmbox [OPTIONS] amd|intel -- COMMAND [ARGUMENT...]
 Runs COMMAND on a real, unmodified Linux KVM in an emulated machine. Use it when this machine has
 no /dev/kvm, has one that is not to be trusted, or has the other vendor's CPU.
 
-  amd    QEMU with emulated SVM. Ready in a third of a second (the first time 10 s); 2 CPUs; SMEP,
+  amd    QEMU with emulated SVM. Ready in less than half a second (the first time 10 s); 2 CPUs; SMEP,
          SMAP, UMIP, FSGSBASE; no PCID. For functional checks, SMP, anything interactive.
          With --exact RDTSC counts instructions and nothing depends on how busy this machine is.
   intel  Bochs with emulated VT-x. About 12 s; 1 CPU; SMEP, SMAP, PCID, INVPCID. RDTSC counts
@@ -37,7 +37,8 @@ size and kind; otherwise its standard input is empty unless -i is given.
                        as LOCAL (default: its own name, in the current folder); repeatable
   --get-if FILE[:LOCAL] the same, and no error if there is none
   --forward ADDRESS    listen on ADDRESS ([127.0.0.1:]PORT, or the PATH of a UNIX socket) here and
-                       lead each connection to the same address in the AMD box
+                       lead each connection to the same address in the AMD box, where somebody
+                       is to listen within half a minute
   --interactive, -i    the AMD box's command reads this one's standard input
   --timeout SECONDS    for box and command together, of this machine's time (default 300 amd,
                        600 intel); the command is then ended, and its files still come out
@@ -76,34 +77,25 @@ examples:
 TIMEOUTS = {"amd": 300, "intel": 600}  # seconds
 
 
-@dataclass
-class Get:
-    """A file to bring out: its name in the box, where it goes, whether it must be there."""
-    name: str
-    local: str
-    needed: bool
+# A file to bring out: its name in the box, where it goes, whether it must be there.
+Get = namedtuple("Get", "name local needed")
 
 
-@dataclass
 class Options:
-    box: str = ""
-    command: list = field(default_factory=list)
-    files: list = field(default_factory=list)        # of the build folder; empty: all of it
-    extra: list = field(default_factory=list)        # --file, as it was typed
-    gets: list = field(default_factory=list)         # of Get
-    forward: str = ""
-    tree: bool = False
-    here: bool = False
-    interactive: bool = False
-    exact: bool = False
-    prepare: bool = False
-    quiet: bool = False
-    timeout: int = 0                                 # seconds
-    smp: int = 2
-    memory: int = 1024                               # MiB
-    cpu: str = ""
-    append: str = ""
-    log: str = ""
+    """What was asked for."""
+
+    def __init__(self):
+        self.box = ""
+        self.command = []
+        self.files = []         # of the build folder; empty: all of it
+        self.extra = []         # --file, as it was typed
+        self.gets = []          # of Get
+        self.forward = ""
+        self.tree = self.here = self.interactive = self.exact = self.prepare = self.quiet = False
+        self.timeout = 0        # seconds
+        self.smp = 2
+        self.memory = 1024      # MiB
+        self.cpu = self.append = self.log = ""
 
 
 FLAGS = {"--tree", "--here", "--interactive", "--exact", "--prepare", "--quiet"}

@@ -4,18 +4,15 @@ import select
 import signal
 import stat
 import sys
-import tarfile
 import tempfile
 import termios
 import time
 import tty
 
 import amd
-import intel
 import options as words
 from cargo import Cargo
-from forward import Forward
-from store import Store, run
+from store import DPKG_STATUS, Store, run, stamp
 from trouble import EXIT_BOX, EXIT_PIPE, EXIT_TIMEOUT, Say, Trouble
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -136,7 +133,10 @@ class Session:
                 self.pipes.append(Pipe(0, machine.terminal))
         elif options.interactive:
             self.pipes.append(Pipe(0, machine.stdin, at_end=machine.end_of_input))
-        self.forward = Forward(options.forward, machine.forward) if options.forward else None
+        self.forward = None
+        if options.forward:
+            from forward import Forward
+            self.forward = Forward(options.forward, machine.forward)
         os.set_blocking(machine.control, False)
 
     # ---- the loop ---------------------------------------------------------------------------------------
@@ -275,9 +275,9 @@ class Session:
     def keep(self, arrival):
         try:
             arrival.keep()
-        except (OSError, tarfile.TarError) as error:
+        except OSError as error:
             arrival.drop()
-            self.say.line(f"cannot write {arrival.get.local} (--get): {getattr(error, 'strerror', None) or error}")
+            self.say.line(f"cannot write {arrival.get.local} (--get): {error.strerror or error}")
             self.status = self.status or EXIT_BOX
 
 
@@ -332,25 +332,32 @@ class Arrival:
 
     def unpack(self):
         """Files and folders, and nothing that could lead elsewhere; with the names that lie below this one."""
+        import tarfile
         self.file.seek(0)
-        with tarfile.open(fileobj=self.file) as archive:
-            for member in archive:
-                name = os.path.normpath(member.name)
-                if name.startswith(("/", "..")) or not (member.isreg() or member.isdir()):
-                    continue
-                path = os.path.join(self.target, name)
-                if os.path.realpath(os.path.dirname(path)) != os.path.dirname(os.path.normpath(path)):
-                    continue  # a link here that leads out
-                if member.isdir():
-                    os.makedirs(path, exist_ok=True)
-                else:
-                    os.makedirs(os.path.dirname(path), exist_ok=True)
-                    handle, part = tempfile.mkstemp(prefix=".kvmbox.", dir=os.path.dirname(path))
-                    with os.fdopen(handle, "wb") as file, archive.extractfile(member) as data:
-                        while block := data.read(1 << 20):
-                            file.write(block)
-                        os.fchmod(file.fileno(), 0o755 if member.mode & 0o100 else 0o644)
-                    os.rename(part, path)
+        try:
+            with tarfile.open(fileobj=self.file) as archive:
+                self.unpack_members(archive)
+        except tarfile.TarError as error:
+            raise OSError(str(error)) from None
+
+    def unpack_members(self, archive):
+        for member in archive:
+            name = os.path.normpath(member.name)
+            if name.startswith(("/", "..")) or not (member.isreg() or member.isdir()):
+                continue
+            path = os.path.join(self.target, name)
+            if os.path.realpath(os.path.dirname(path)) != os.path.dirname(os.path.normpath(path)):
+                continue  # a link here that leads out
+            if member.isdir():
+                os.makedirs(path, exist_ok=True)
+            else:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                handle, part = tempfile.mkstemp(prefix=".kvmbox.", dir=os.path.dirname(path))
+                with os.fdopen(handle, "wb") as file, archive.extractfile(member) as data:
+                    while block := data.read(1 << 20):
+                        file.write(block)
+                    os.fchmod(file.fileno(), 0o755 if member.mode & 0o100 else 0o644)
+                os.rename(part, path)
 
     def drop(self):
         if self.file:
@@ -387,20 +394,23 @@ def places(parts):
     return top, os.path.realpath(build), cache
 
 
-def install(parts, box):
+def install(parts, box, store):
+    """What a box needs is asked for when dpkg's status, or the list, is another than when all was there."""
     for folder in (os.path.dirname(parts), parts, os.path.dirname(parts) + "/ringscope"):
         if os.path.exists(f"{folder}/install-deps"):
-            done = run([f"{folder}/install-deps", f"box-{box}"])
-            if done.returncode:
-                raise Trouble(EXIT_BOX, f"the {box} box lacks packages", done.stderr)
-            sys.stderr.write(done.stderr)
+            if not store.known(f"packages-{box}", [stamp(DPKG_STATUS), stamp(f"{folder}/install-deps")]):
+                done = run([f"{folder}/install-deps", f"box-{box}"])
+                if done.returncode:
+                    raise Trouble(EXIT_BOX, f"the {box} box lacks packages", done.stderr)
+                sys.stderr.write(done.stderr)
+                store.know(f"packages-{box}", [stamp(DPKG_STATUS), stamp(f"{folder}/install-deps")])
             return
 
 
 def begin(options, parts, say, signals):
     top, build, cache = places(parts)
-    install(parts, options.box)
     store = Store(cache, parts, say)
+    install(parts, options.box, store)
     if options.prepare:
         print(amd.saved(store, options)[1])
         return 0
@@ -409,8 +419,11 @@ def begin(options, parts, say, signals):
     one_output = same_place(1, 2)
     cargo = Cargo(options, top, build)
     texts = cargo.texts(parts, has_terminal, one_output, Terminal.size())
-    start = amd.start if options.box == "amd" else intel.start
-    machine = start(store, options, cargo, texts)
+    if options.box == "amd":
+        box = amd
+    else:
+        import intel as box
+    machine = box.start(store, options, cargo, texts)
     try:
         with Terminal(reads) as terminal:
             return Session(options, say, signals, machine, terminal if has_terminal else None).run()

@@ -2,7 +2,8 @@
 
 An entry is a folder NAME-KEY with the files that were made and manifest.json, which has their sizes, times and
 SHA-256. It comes into being under another name and is then renamed, so it is there whole or not at all. A file
-whose size and time are those of the manifest is believed; another one is read, and made again when it differs.
+whose size and time are those of the manifest is believed; another one is read: it is made again when it differs,
+and otherwise believed from then on with its new time (in the file touched).
 """
 import fcntl
 import glob
@@ -40,8 +41,9 @@ USERLAND_TEXT = {
     "etc/hostname": "kvmbox\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 }
-# What kvmbox.d/init calls in the AMD box.
-INIT_WORDS = "sh mount mkdir ln insmod sleep ifconfig switch_root".split()
+# What kvmbox.d/init and agent call in the AMD box, if this busybox's shell does not look among its own applets first.
+INIT_WORDS = """sh mount umount mkdir mkfifo ln cp cat date insmod sleep ifconfig switch_root chroot
+pivot_root setsid""".split()
 DPKG_STATUS = "/var/lib/dpkg/status"
 
 FORM = 4  # goes up when the contents of entries change their form
@@ -50,6 +52,11 @@ FORM = 4  # goes up when the contents of entries change their form
 def run(command, **more):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
                           stdin=subprocess.DEVNULL, check=False, **more)
+
+
+def stamp(path):
+    """Changes when the file does."""
+    return os.stat(path).st_mtime_ns if os.path.exists(path) else 0
 
 
 def sha256(path):
@@ -80,7 +87,7 @@ def key_of(*parts):
 class Store:
     def __init__(self, folder, parts, say):
         self.folder, self.parts, self.say = folder, parts, say
-        self.locks = []
+        self.locks, self.told = [], set()
         try:
             os.makedirs(folder, exist_ok=True)
             self.sweep()
@@ -127,20 +134,29 @@ class Store:
     def whole(self, path, manifest):
         try:
             files = json.load(manifest)["files"]
+            found = {name: os.stat(f"{path}/{name}") for name in files}
+            touched = [name for name, was in files.items() if found[name].st_mtime_ns != was["time"]]
+            # Times from before the files are read: what is written meanwhile has another one.
+            now = [files, [(name, found[name].st_size, found[name].st_mtime_ns) for name in files]]
+            believed = self.known(os.path.basename(path) + "/touched", now)
             for name, was in files.items():
-                now = os.stat(f"{path}/{name}")
-                if now.st_size == was["size"] and now.st_mtime_ns == was["time"]:
-                    continue
-                if now.st_size != was["size"] or sha256(f"{path}/{name}") != was["sha256"]:
-                    self.say.line(f"{path}/{name} is damaged: it is made again")
-                    return False
+                if found[name].st_size != was["size"] or (
+                        name in touched and not believed and sha256(f"{path}/{name}") != was["sha256"]):
+                    return self.damaged(path, f"{path}/{name} is damaged")
+            if touched and not believed:
+                self.know(os.path.basename(path) + "/touched", now)
         except FileNotFoundError as error:
-            self.say.line(f"{error.filename} is gone: it is made again")
-            return False
+            return self.damaged(path, f"{error.filename} is gone")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            self.say.line(f"{path} cannot be read ({error}): it is made again")
-            return False
+            return self.damaged(path, f"{path} cannot be read ({error})")
         return True
+
+    def damaged(self, path, what):
+        """Said once of an entry, though it is looked at before and behind the lock."""
+        if path not in self.told:
+            self.told.add(path)
+            self.say.line(f"{what}: it is made again")
+        return False
 
     def make(self, path, make):
         work = tempfile.mkdtemp(prefix=f"new.{os.getpid()}.", dir=self.folder)
@@ -168,6 +184,22 @@ class Store:
                     shutil.rmtree(os.path.dirname(manifest), ignore_errors=True)
             except OSError:
                 pass  # in use, or gone meanwhile
+
+    # ---- conclusions -------------------------------------------------------------------------------------
+
+    def known(self, name, of):
+        """What was concluded from this, if it is the same as then; otherwise ""."""
+        try:
+            with open(f"{self.folder}/{name}", encoding="ascii") as file:
+                was, text, *_ = file.read().split() + ["", ""]
+        except (OSError, ValueError):
+            return ""
+        return text if was == key_of(of) else ""
+
+    def know(self, name, of, text="yes"):
+        with tempfile.NamedTemporaryFile("w", dir=self.folder, prefix=f"new.{os.getpid()}.", delete=False) as file:
+            file.write(f"{key_of(of)} {text}\n")
+        os.replace(file.name, f"{self.folder}/{name}")
 
     # ---- the kernel ------------------------------------------------------------------------------------------
 
@@ -202,12 +234,13 @@ class Store:
         if not busybox:
             raise Trouble(EXIT_BOX, "no busybox here: install busybox-static")
         modules = [name for name in AMD_MODULES + KVM_MODULES if box == "amd" or name in KVM_MODULES]
+        scripts = ["init", "agent"]
         # The AMD box has another busybox in its userland: its initramfs calls only this one.
         links = run([busybox, "--list"]).stdout.split() if box == "intel" else INIT_WORDS
 
         def make(folder):
             with tempfile.TemporaryDirectory(prefix=f"new.{os.getpid()}.", dir=self.folder) as root, Janitor(root):
-                for name in "bin dev proc sys tmp modules userland cargo own root kvmbox".split():
+                for name in "bin dev proc sys tmp modules base userland root kvmbox".split():
                     os.makedirs(f"{root}/{name}")
                 shutil.copy(busybox, root + "/bin/busybox")
                 for name in links:
@@ -215,12 +248,13 @@ class Store:
                         os.symlink("busybox", f"{root}/bin/{name}")
                 for name in modules:
                     shutil.copy(f"{kernel}/{name}.ko", f"{root}/modules")
-                shutil.copy(self.parts + "/init", root + "/init")
-                os.chmod(root + "/init", 0o755)
+                for name in scripts:
+                    shutil.copy(f"{self.parts}/{name}", f"{root}/{name}")
+                    os.chmod(f"{root}/{name}", 0o755)
                 archive_folder(root, folder + "/base.cpio")
 
         status = os.stat(busybox)
-        key = key_of(os.path.basename(kernel), self.part("init"), box, busybox, status.st_size, status.st_mtime_ns, modules)
+        key = key_of(os.path.basename(kernel), [self.part(name) for name in scripts], box, busybox, status.st_size, status.st_mtime_ns, modules)
         path = self.entry(f"base-{box}", key, make)
         self.forget(f"base-{box}", 2)
         return path
@@ -229,21 +263,12 @@ class Store:
 
     def userland(self):
         """The folder of the userland: root.squashfs. Made again when one of its packages has another version."""
-        stamp = os.stat(DPKG_STATUS).st_mtime_ns if os.path.exists(DPKG_STATUS) else 0
-        stamp = key_of(stamp, USERLAND_PACKAGES)
-        known = self.folder + "/userland"  # the stamp, and what it leads to
-        try:
-            with open(known, encoding="ascii") as file:
-                was, key, *_ = file.read().split() + ["", ""]
-        except OSError:
-            was, key = "", ""
-        packages = None
-        if was != stamp or not re.fullmatch("[0-9a-f]{16}", key):
+        packages, of = None, [stamp(DPKG_STATUS), USERLAND_PACKAGES]
+        key = self.known("userland", of)
+        if not re.fullmatch("[0-9a-f]{16}", key):
             packages = closure(USERLAND_PACKAGES)
             key = key_of(packages, USERLAND_LEFT_OUT, USERLAND_TEXT, USERLAND_EMPTY)
-            with tempfile.NamedTemporaryFile("w", dir=self.folder, prefix=f"new.{os.getpid()}.", delete=False) as file:
-                file.write(f"{stamp} {key}\n")
-            os.replace(file.name, known)
+            self.know("userland", of, key)
 
         def make(folder):
             self.say.note("making the AMD box's userland, once")

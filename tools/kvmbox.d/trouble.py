@@ -12,6 +12,16 @@ class Trouble(Exception):
         self.status, self.text, self.details = status, text, details
 
 
+def last_words(**said):
+    """For a message's details: the last lines of what each of these said that can be read (bytes)."""
+    text = ""
+    for who, what in said.items():
+        lines = [line for line in what.decode(errors="replace").splitlines() if line.isprintable() and line]
+        if lines:
+            text += f"--- end of what the {who} said\n" + "\n".join(lines[-15:]) + "\n"
+    return text
+
+
 class Say:
     """Messages on standard error, and one line of progress that changes, on a terminal only."""
 
