@@ -32,6 +32,9 @@ int main(void)
 	srunner_add_suite(runner, quirks_suite());
 	srunner_add_suite(runner, start_suite());
 	srunner_add_suite(runner, loader_suite());
+	srunner_add_suite(runner, stop_suite());
+	srunner_add_suite(runner, run_suite());
+	srunner_add_suite(runner, step_suite());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

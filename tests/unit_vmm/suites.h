@@ -25,6 +25,9 @@ Suite *exits_suite(void);
 Suite *quirks_suite(void);
 Suite *start_suite(void);
 Suite *loader_suite(void);
+Suite *stop_suite(void);
+Suite *run_suite(void);
+Suite *step_suite(void);
 
 /* Writes a small ELF file with a symbol "start" at ffffffff80008000; its path, to be unlinked. */
 const char *test_elf_file(void);

@@ -1,0 +1,788 @@
+/* The debugger's engine over a small processor: which instructions get a plant, and where; what a
+ * step leaves of its trap flag; points, watches, entries. */
+#include <string.h>
+
+#include "shared/desc.h"
+#include "tests/unit_vmm/fake_cpu.h"
+#include "tests/unit_vmm/suites.h"
+#include "vmm/debug/debug.h"
+#include "vmm/debug/debug_code.h"
+#include "vmm/debug/debug_internal.h"
+
+static struct live_machine *live;
+static struct machine *machine;
+static struct fake_vcpu *vcpu;
+static struct debug debug;
+
+#define CODE_AT  FAKE_CODE(fake_cpu.ring)
+#define STACK_AT FAKE_STACK(fake_cpu.ring)
+
+static void begin(unsigned ring, const void *code, size_t size)
+{
+	live = live_machine_make();
+	machine = &live->machine;
+	vcpu = &fake_kvm.vcpus[0];
+	fake_cpu_make(live, ring);
+	fake_cpu_code(live, code, size);
+}
+
+static void attach(unsigned ring, const void *code, size_t size)
+{
+	begin(ring, code, size);
+	ck_assert(debug_attach(&debug, machine));
+}
+
+/* Without a note: points are OUTs, and there is no fence. */
+static void attach_plain(const void *code, size_t size)
+{
+	begin(0, code, size);
+	machine->image.noted = false;
+	ck_assert(debug_attach(&debug, machine));
+}
+
+static void teardown(void)
+{
+	debug_detach(&debug);
+	live_machine_free();
+}
+
+static void step(void)
+{
+	ck_assert_int_eq(debug_step(&debug).why, DEBUG_STEPPED);
+}
+
+static uint64_t word_at(uint64_t address)
+{
+	uint64_t word;
+
+	memcpy(&word, fake_cpu_at(live, address), sizeof(word));
+	return word;
+}
+
+/* ---- Which instructions get a plant behind them -------------------------------------------------
+ */
+
+#define CODE(bytes) bytes, sizeof(bytes) - 1
+
+static const struct {
+	const char *bytes;
+	size_t size;
+} planted[] = {
+    /* SWAPGS, LGDT, INVLPG, FXSAVE, ...: every form of ModRM (SDM volume 2, table 2-2) */
+    {CODE("\x0f\x01\xf8")},
+    {CODE("\x0f\x01\x38")},
+    {CODE("\x0f\xae\x05\x11\x22\x33\x44")},
+    {CODE("\x0f\xae\x04\x20")},
+    {CODE("\x0f\xae\x04\x25\x11\x22\x33\x44")},
+    {CODE("\x0f\xae\x40\x11")},
+    {CODE("\x0f\xae\x44\x24\x11")},
+    {CODE("\x0f\xae\x44\x25\x11")},
+    {CODE("\x0f\xae\x80\x11\x22\x33\x44")},
+    {CODE("\x0f\xae\x84\x24\x11\x22\x33\x44")},
+    {CODE("\x0f\xae\x84\x25\x11\x22\x33\x44")},
+    {CODE("\x0f\xae\xe4")},
+    {CODE("\x0f\xae\xe8")},
+    {CODE("\x0f\x01\xc5")},
+    /* with prefixes */
+    {CODE("\x48\x0f\xae\x04\x24")},
+    {CODE("\x4f\x0f\xae\x04\x24")},
+    {CODE("\xf3\x0f\xae\xc0")},
+    {CODE("\xf3\x48\x0f\xae\xc0")},
+    {CODE("\x66\x0f\xae\x3b")},
+    {CODE("\x2e\x0f\x01\x38")},
+    {CODE("\x65\x67\x0f\x01\x38")},
+    /* what a hypervisor may have for itself */
+    {CODE("\xe4\x60")},
+    {CODE("\xe5\x60")},
+    {CODE("\xe6\x60")},
+    {CODE("\xe7\x60")},
+    {CODE("\x66\xe7\x60")},
+    {CODE("\xec")},
+    {CODE("\xed")},
+    {CODE("\xef")},
+    {CODE("\x6c")},
+    {CODE("\x6d")},
+    {CODE("\x6e")},
+    {CODE("\x6f")},
+    {CODE("\xf3\x6e")},
+    {CODE("\x0f\xa2")},
+    {CODE("\x0f\x30")},
+    {CODE("\x0f\x31")},
+    {CODE("\x0f\x32")},
+    {CODE("\x0f\x33")},
+    {CODE("\x0f\x08")},
+    {CODE("\x0f\x09")},
+    {CODE("\x0f\x20\xc0")},
+    {CODE("\x0f\x21\xc0")},
+    {CODE("\x0f\x22\xd8")},
+    {CODE("\x0f\x23\xf8")},
+    {CODE("\x44\x0f\x22\xc0")},
+    {CODE("\x0f\x22\x05")}, /* registers, whatever the mode */
+    /* holds the trap back */
+    {CODE("\xfb")},
+};
+enum { PLANTED = sizeof(planted) / sizeof(planted[0]) };
+
+START_TEST(a_plant_stands_behind_it)
+{
+	const size_t size = planted[_i].size;
+
+	attach(0, planted[_i].bytes, size);
+	fake_cpu.size = size;
+	step();
+	ck_assert_uint_eq(debug.regs.rip, CODE_AT + size);
+	ck_assert_uint_eq(fake_cpu.plant_seen, CODE_AT + size);
+	ck_assert_mem_eq(fake_cpu_at(live, CODE_AT), planted[_i].bytes, size);
+	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + size), 0x90);
+	ck_assert_uint_eq(debug_cpl(&debug), 0);
+}
+END_TEST
+
+/* From ring 3 only what is an exit: an INT3 that goes through the guest's gate and back. */
+START_TEST(a_plant_in_ring_3)
+{
+	attach(3, "\x0f\xa2", 2);
+	fake_cpu.size = 2;
+	step();
+	ck_assert_uint_eq(fake_cpu.plant_seen, CODE_AT + 2);
+	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 2);
+	ck_assert_uint_eq(debug.regs.rsp, STACK_AT);
+	ck_assert_uint_eq(debug_cpl(&debug), 3);
+	ck_assert_uint_eq(debug.regs.rflags, RFLAGS_FIXED);
+	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 2), 0x90);
+}
+END_TEST
+
+START_TEST(no_plant_stands_behind_others)
+{
+	static const struct {
+		const char *bytes;
+		size_t size;
+	} others[] = {{CODE("\x90")},         {CODE("\xfa")},         {CODE("\x89\xd8")},
+	              {CODE("\x0f\x24\xc0")}, {CODE("\x0f\x1f\x00")}, {CODE("\xeb\x00")},
+	              {CODE("\x0f\xc7\xf0")}, {CODE("\xe8\0\0\0\0")}, {CODE("\xcb")},
+	              {CODE("\x40\xcb")}};
+
+	attach(0, others[_i].bytes, others[_i].size);
+	fake_cpu.size = others[_i].size;
+	step();
+	ck_assert_uint_eq(debug.regs.rip, CODE_AT + others[_i].size);
+	ck_assert_uint_eq(fake_cpu.plant_seen, 0);
+	ck_assert_uint_eq(fake_cpu.runs, 1);
+}
+END_TEST
+
+/* ---- Where returns go ---------------------------------------------------------------------------
+ */
+
+START_TEST(a_return_to_ring_3)
+{
+	attach(0, "\x48\xcf", 2);
+	const uint64_t frame[] = {FAKE_CODE(3) + 0x100, RS_SEL_USER_CODE, RFLAGS_FIXED,
+	                          FAKE_STACK(3), RS_SEL_USER_DATA};
+
+	memcpy(fake_cpu_at(live, STACK_AT), frame, sizeof(frame));
+	step();
+	ck_assert_uint_eq(debug.regs.rip, FAKE_CODE(3) + 0x100);
+	ck_assert_uint_eq(debug.regs.rsp, FAKE_STACK(3));
+	ck_assert_uint_eq(debug_cpl(&debug), 3);
+	ck_assert_uint_eq(fake_cpu.plant_seen, FAKE_CODE(3) + 0x100);
+	ck_assert_uint_eq(*fake_cpu_at(live, FAKE_CODE(3) + 0x100), 0x90);
+}
+END_TEST
+
+/* A far return with 64-bit operands, SYSRET, SYSEXIT: by the stack, by RCX, by RDX.  Here they do
+ * nothing, and so what is seen is the plant. */
+static uint8_t seen_at_target;
+
+static int look_at_target(unsigned n)
+{
+	if (!seen_at_target)
+		seen_at_target = *fake_cpu_at(live, FAKE_CODE(3) + 0x200);
+	return fake_cpu_run(n);
+}
+
+START_TEST(other_returns_to_ring_3)
+{
+	static const struct {
+		const char *bytes;
+		size_t size;
+	} returns[] = {{CODE("\x48\xcb")}, {CODE("\x0f\x07")}, {CODE("\x0f\x35")}};
+	const uint64_t words[2] = {_i == 0 ? FAKE_CODE(3) + 0x200 : 0, RS_SEL_USER_CODE};
+
+	attach(0, returns[_i].bytes, returns[_i].size);
+	fake_cpu.size = 0x200;
+	debug.regs.rcx = _i == 1 ? FAKE_CODE(3) + 0x200 : 0;
+	debug.regs.rdx = _i == 2 ? FAKE_CODE(3) + 0x200 : 0;
+	debug.changed = true;
+	memcpy(fake_cpu_at(live, STACK_AT), words, sizeof(words));
+	seen_at_target = 0;
+	fake_kvm.run = look_at_target;
+	step();
+	ck_assert_uint_eq(seen_at_target, OPCODE_INT3);
+	ck_assert_uint_eq(*fake_cpu_at(live, FAKE_CODE(3) + 0x200), 0x90);
+}
+END_TEST
+
+/* ---- What a step leaves -------------------------------------------------------------------------
+ */
+
+#define STUB(vector) (FAKE_VECTORS + FAKE_STRIDE * (uint64_t)(vector))
+
+/* A fault ends at the entry, and the flags that the processor saved have no trap flag of ours. */
+START_TEST(a_fault_in_ring_0)
+{
+	const bool has_error = _i;
+
+	attach(0, has_error ? "\x0f\xff" : "\x0f\x0b", 2);
+	step();
+	ck_assert_uint_eq(debug.regs.rip, STUB(has_error ? VECTOR_GP : VECTOR_UD));
+	ck_assert_uint_eq(word_at(debug.regs.rsp + (has_error ? 8 : 0)), CODE_AT);
+	ck_assert_uint_eq(word_at(debug.regs.rsp + (has_error ? 24 : 16)), RFLAGS_FIXED);
+	ck_assert_uint_eq(*fake_cpu_at(live, debug.regs.rip), 0x90);
+}
+END_TEST
+
+/* But the guest's own stays. */
+START_TEST(a_fault_with_a_trap_flag)
+{
+	begin(0, "\x0f\x0b", 2);
+	vcpu->regs.rflags |= RFLAGS_TF;
+	ck_assert(debug_attach(&debug, machine));
+	step();
+	ck_assert_uint_eq(debug.regs.rip, STUB(VECTOR_UD));
+	ck_assert_uint_eq(word_at(debug.regs.rsp + 16), RFLAGS_FIXED | RFLAGS_TF);
+}
+END_TEST
+
+START_TEST(pushed_flags)
+{
+	attach((unsigned)_i, "\x9c", 1);
+	step();
+	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 1);
+	ck_assert_uint_eq(debug_cpl(&debug), (unsigned)_i);
+	ck_assert_uint_eq(debug.regs.rsp, STACK_AT - 8);
+	ck_assert_uint_eq(word_at(STACK_AT - 8), RFLAGS_FIXED);
+}
+END_TEST
+
+START_TEST(one_instruction_of_ring_3)
+{
+	attach(3, "\x90", 1);
+	step();
+	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 1);
+	ck_assert_uint_eq(debug.regs.rsp, STACK_AT);
+	ck_assert_uint_eq(debug.regs.rflags, RFLAGS_FIXED);
+	ck_assert_uint_eq(debug_cpl(&debug), 3);
+	ck_assert_uint_eq(debug.sregs.cs.selector, RS_SEL_USER_CODE);
+	ck_assert_uint_eq(debug.sregs.cs.l, 1);
+	ck_assert_uint_eq(*fake_cpu_at(live, STUB(VECTOR_DB)), 0x90);
+}
+END_TEST
+
+/* DR6.BS of a #DB that the guest never got; what it had itself stays. */
+START_TEST(dr6_comes_back)
+{
+	begin(3, "\x90\x90", 2);
+	vcpu->debugregs.dr6 = 0xffff0ff1;
+	ck_assert(debug_attach(&debug, machine));
+	step();
+	step();
+	ck_assert_uint_ne(vcpu->debugregs.dr6, 0xffff0ff1);
+	ck_assert(debug_let_go(&debug));
+	ck_assert_uint_eq(vcpu->debugregs.dr6, 0xffff0ff1);
+	ck_assert_uint_eq(vcpu->regs.rip, CODE_AT + 2);
+	ck_assert_uint_eq(vcpu->debug.control, 0);
+}
+END_TEST
+
+/* Processors differ in whether the trap comes behind SYSCALL. */
+START_TEST(a_system_call)
+{
+	attach(3, "\x0f\x05", 2);
+	fake_cpu.syscall_traps = _i;
+	step();
+	ck_assert_uint_eq(debug.regs.rip, FAKE_SYSCALL);
+	ck_assert_uint_eq(debug_cpl(&debug), 0);
+	ck_assert_uint_eq(debug.regs.rcx, CODE_AT + 2);
+	ck_assert_uint_eq(debug.regs.r11, RFLAGS_FIXED);
+	ck_assert_uint_eq(debug.regs.rflags & RFLAGS_TF, 0);
+}
+END_TEST
+
+START_TEST(a_fault_of_ring_3)
+{
+	attach(3, "\x0f\xff", 2);
+	step();
+	ck_assert_uint_eq(debug.regs.rip, STUB(VECTOR_GP));
+	ck_assert_uint_eq(debug.regs.rsp, FAKE_RSP0 - 48);
+	ck_assert_uint_eq(word_at(debug.regs.rsp + 24), RFLAGS_FIXED);
+	ck_assert_uint_eq(word_at(debug.regs.rsp + 16), RS_SEL_USER_CODE);
+}
+END_TEST
+
+/* A #DB of the guest's own making is an entry like others. */
+START_TEST(int1_is_the_guests)
+{
+	attach(3, "\xf1", 1);
+	step();
+	ck_assert_uint_eq(debug.regs.rip, STUB(VECTOR_DB));
+	ck_assert_uint_eq(word_at(debug.regs.rsp), CODE_AT + 1);
+	ck_assert_uint_eq(word_at(debug.regs.rsp + 16), RFLAGS_FIXED);
+}
+END_TEST
+
+/* A step at an entry runs the guest's instruction there, not our OUT. */
+START_TEST(a_step_at_an_entry)
+{
+	begin(0, "\x90", 1);
+	vcpu->regs.rip = STUB(VECTOR_PF);
+	ck_assert(debug_attach(&debug, machine));
+	step();
+	ck_assert_uint_eq(debug.regs.rip, STUB(VECTOR_PF) + 1);
+	ck_assert_uint_eq(fake_cpu.plant_seen, 0);
+}
+END_TEST
+
+/* ---- The fence ----------------------------------------------------------------------------------
+ */
+
+static uint8_t fence_seen[5];
+
+static int look_at_fence(unsigned n)
+{
+	fence_seen[0] = *fake_cpu_at(live, STUB(0));
+	fence_seen[1] = *fake_cpu_at(live, STUB(255));
+	fence_seen[2] = *fake_cpu_at(live, FAKE_SYSCALL);
+	fence_seen[3] = *fake_cpu_at(live, FAKE_COMPAT);
+	fence_seen[4] = *fake_cpu_at(live, FAKE_SYSENTER);
+	return fake_cpu_run(n);
+}
+
+START_TEST(an_out_stands_at_every_entry)
+{
+	attach(0, "\x90", 1);
+	fake_kvm.run = look_at_fence;
+	step();
+	for (unsigned i = 0; i < sizeof(fence_seen); i++)
+		ck_assert_uint_eq(fence_seen[i], OPCODE_OUT);
+	look_at_fence(0);
+	for (unsigned i = 0; i < sizeof(fence_seen); i++)
+		ck_assert_uint_eq(fence_seen[i], 0x90);
+}
+END_TEST
+
+START_TEST(entries)
+{
+	attach(0, "\x90", 1);
+	ck_assert_int_eq(debug_entry(&debug, STUB(0)), 0);
+	ck_assert_int_eq(debug_entry(&debug, STUB(255)), 255);
+	ck_assert_int_eq(debug_entry(&debug, STUB(0) - 1), -1);
+	ck_assert_int_eq(debug_entry(&debug, STUB(3) + 1), -1);
+	ck_assert_int_eq(debug_entry(&debug, STUB(256)), -1);
+	ck_assert_int_eq(debug_entry(&debug, FAKE_SYSCALL), DEBUG_ENTRY_SYSCALL);
+	ck_assert_int_eq(debug_entry(&debug, FAKE_COMPAT), DEBUG_ENTRY_COMPAT);
+	ck_assert_int_eq(debug_entry(&debug, FAKE_SYSENTER), DEBUG_ENTRY_SYSENTER);
+	machine->image.note.syscall_entry = 0;
+	ck_assert_int_eq(debug_entry(&debug, 0), -1);
+	machine->image.noted = false;
+	ck_assert_int_eq(debug_entry(&debug, STUB(0)), -1);
+}
+END_TEST
+
+START_TEST(ring_3_of_a_guest_without_a_note)
+{
+	begin(3, "\x90", 1);
+	machine->image.noted = false;
+	ck_assert(debug_attach(&debug, machine));
+	ck_assert_int_eq(debug_step(&debug).why, DEBUG_NO_RING3);
+}
+END_TEST
+
+/* ---- Points -------------------------------------------------------------------------------------
+ */
+
+START_TEST(a_point_in_ring_0)
+{
+	attach_plain("\x90\x90\x90", 3);
+	fake_cpu.out_is_done = _i;
+	ck_assert_int_eq(debug_add_point(&debug, CODE_AT + 2), DEBUG_OK);
+	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_POINT);
+	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 2);
+	/* It is lifted for its own instruction, and back again. */
+	step();
+	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 3);
+	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 2), OPCODE_OUT);
+	ck_assert_uint_eq(machine->cpus[0].stats.unknown_io, 0);
+}
+END_TEST
+
+START_TEST(a_point_in_ring_3)
+{
+	attach(3, "\x90\x90\x90", 3);
+	ck_assert_int_eq(debug_add_point(&debug, CODE_AT + 2), DEBUG_OK);
+	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 2), OPCODE_INT3);
+	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_POINT);
+	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 2);
+	ck_assert_uint_eq(debug_cpl(&debug), 3);
+	ck_assert_uint_eq(debug.regs.rsp, STACK_AT);
+	ck_assert_int_eq(debug_remove_point(&debug, CODE_AT + 2), DEBUG_OK);
+	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 2), 0x90);
+	ck_assert_uint_eq(*fake_cpu_at(live, STUB(VECTOR_BP)), 0x90);
+	ck_assert_uint_eq(debug.point_count, 0);
+}
+END_TEST
+
+/* The guest's own OUT, next to a point: it is served, and once. */
+START_TEST(the_guests_own_out)
+{
+	attach_plain("\xee\x90\x90", 3);
+	fake_cpu.out_is_done = _i;
+	debug.regs.rdx = RS_PORT_PUTC;
+	debug.regs.rax = 'x';
+	debug.changed = true;
+	ck_assert_int_eq(debug_add_point(&debug, CODE_AT + 1), DEBUG_OK);
+	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_POINT);
+	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 1);
+	ck_assert_uint_eq(machine->console.used, 1);
+	ck_assert_int_eq(machine->console.buffer[0], 'x');
+}
+END_TEST
+
+START_TEST(points_count)
+{
+	attach_plain("\x90\x90", 2);
+	ck_assert_int_eq(debug_remove_point(&debug, CODE_AT), DEBUG_NOT_THERE);
+	ck_assert_int_eq(debug_add_point(&debug, CODE_AT), DEBUG_OK);
+	ck_assert_int_eq(debug_add_point(&debug, CODE_AT), DEBUG_OK);
+	ck_assert_int_eq(debug_add_point(&debug, LIVE_RAM), DEBUG_NOT_MAPPED);
+	ck_assert_int_eq(debug_remove_point(&debug, CODE_AT), DEBUG_OK);
+	ck_assert(debug_has_point(&debug, CODE_AT));
+	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT), OPCODE_OUT);
+	ck_assert_int_eq(debug_remove_point(&debug, CODE_AT), DEBUG_OK);
+	ck_assert(!debug_has_point(&debug, CODE_AT));
+	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT), 0x90);
+	ck_assert_int_eq(debug_remove_point(&debug, CODE_AT), DEBUG_NOT_THERE);
+}
+END_TEST
+
+/* One place stays for the engine's own hook. */
+START_TEST(points_have_an_end)
+{
+	attach_plain("\x90", 1);
+	for (unsigned i = 0; i < DEBUG_POINTS_MAX - 1; i++)
+		ck_assert_int_eq(debug_add_point(&debug, 0x200000 + i), DEBUG_OK);
+	ck_assert_int_eq(debug_add_point(&debug, 0x300000), DEBUG_NO_ROOM);
+	ck_assert_uint_eq(debug.point_count, DEBUG_POINTS_MAX - 1);
+}
+END_TEST
+
+START_TEST(memory_without_plants)
+{
+	uint8_t bytes[3], text[3] = {1, 2, 3};
+
+	attach_plain("\x11\x22\x33", 3);
+	ck_assert_int_eq(debug_add_point(&debug, CODE_AT), DEBUG_OK);
+	ck_assert_int_eq(debug_add_point(&debug, CODE_AT + 2), DEBUG_OK);
+	ck_assert_uint_eq(debug_read(&debug, CODE_AT, bytes, 3), 3);
+	ck_assert_mem_eq(bytes, "\x11\x22\x33", 3);
+	ck_assert(debug_read_physical(&debug, 0x30000, bytes, 3));
+	ck_assert_mem_eq(bytes, "\x11\x22\x33", 3);
+	ck_assert_uint_eq(debug_write(&debug, CODE_AT, text, 3), 3);
+	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT), OPCODE_OUT);
+	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 1), 2);
+	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 2), OPCODE_OUT);
+	ck_assert_uint_eq(debug_read(&debug, CODE_AT, bytes, 3), 3);
+	ck_assert_mem_eq(bytes, text, 3);
+	debug_remove_point(&debug, CODE_AT);
+	debug_remove_point(&debug, CODE_AT + 2);
+	ck_assert_mem_eq(fake_cpu_at(live, CODE_AT), text, 3);
+	/* As much as there is. */
+	ck_assert_uint_eq(debug_read(&debug, LIVE_RAM - 2, bytes, 3), 2);
+	ck_assert_uint_eq(debug_read(&debug, LIVE_RAM - 2, bytes, 2), 2);
+	ck_assert(!debug_read_physical(&debug, LIVE_RAM - 2, bytes, 3));
+}
+END_TEST
+
+/* ---- Watches ------------------------------------------------------------------------------------
+ */
+
+START_TEST(watches_have_bounds)
+{
+	attach_plain("\x90", 1);
+	ck_assert_int_eq(debug_add_watch(&debug, 0x50000, 0), DEBUG_NO_ROOM);
+	ck_assert_int_eq(debug_add_watch(&debug, 0x50000, DEBUG_WATCH_SIZE + 1), DEBUG_NO_ROOM);
+	ck_assert_int_eq(debug_add_watch(&debug, 0x50fff, 2), DEBUG_NOT_MAPPED);
+	ck_assert_int_eq(debug_add_watch(&debug, LIVE_RAM, 1), DEBUG_NOT_MAPPED);
+	for (unsigned i = 0; i < DEBUG_WATCHES_MAX; i++)
+		ck_assert_int_eq(debug_add_watch(&debug, 0x50000 + i, 1), DEBUG_OK);
+	ck_assert_int_eq(debug_add_watch(&debug, 0x60000, 1), DEBUG_NO_ROOM);
+	ck_assert_int_eq(debug_remove_watch(&debug, 0x50000, 2), DEBUG_NOT_THERE);
+	ck_assert_int_eq(debug_remove_watch(&debug, 0x50000, 1), DEBUG_OK);
+	ck_assert_int_eq(debug_add_watch(&debug, 0x50fc0, DEBUG_WATCH_SIZE), DEBUG_OK);
+}
+END_TEST
+
+START_TEST(a_watch_sees_its_last_byte)
+{
+	struct debug_stop stop;
+
+	attach_plain("\x9c\x90", 2);
+	/* PUSHF's highest byte, and the one behind it */
+	ck_assert_int_eq(debug_add_watch(&debug, STACK_AT - 10, 3), DEBUG_OK);
+	stop = debug_step(&debug);
+	ck_assert_int_eq(stop.why, DEBUG_WATCHED);
+	ck_assert_uint_eq(stop.watch->va, STACK_AT - 10);
+	ck_assert_int_eq(debug_step(&debug).why, DEBUG_STEPPED);
+}
+END_TEST
+
+/* ---- Frames and selectors -----------------------------------------------------------------------
+ */
+
+START_TEST(frames)
+{
+	const uint64_t words[] = {0x18, 1, 2, 3, 4, 5, 6};
+	struct debug_frame frame;
+
+	attach(0, "\x90", 1);
+	memcpy(fake_cpu_at(live, STACK_AT), words, sizeof(words));
+	ck_assert(debug_frame(&debug, VECTOR_PF, &frame));
+	ck_assert_uint_eq(frame.error, 0x18);
+	ck_assert_uint_eq(frame.rip, 1);
+	ck_assert_uint_eq(frame.ss, 5);
+	ck_assert(debug_frame(&debug, VECTOR_UD, &frame));
+	ck_assert_uint_eq(frame.error, 0);
+	ck_assert_uint_eq(frame.rip, 0x18);
+	ck_assert_uint_eq(frame.ss, 4);
+	ck_assert(debug_frame(&debug, 0x80, &frame));
+	ck_assert_uint_eq(frame.rip, 0x18);
+	debug.regs.rsp = FAKE_KERNEL + LIVE_RAM - 40;
+	ck_assert(debug_frame(&debug, VECTOR_UD, &frame));
+	ck_assert(!debug_frame(&debug, VECTOR_PF, &frame));
+}
+END_TEST
+
+START_TEST(rewinding)
+{
+	struct debug_frame frame = {
+	    .rip = 7, .cs = RS_SEL_USER_CODE, .rflags = 2, .rsp = 9, .ss = RS_SEL_USER_DATA};
+
+	attach(0, "\x90", 1);
+	/* USER_CODE is the last that the GDT's limit lets in. */
+	ck_assert(debug_rewind(&debug, &frame));
+	ck_assert_uint_eq(debug.regs.rip, 7);
+	ck_assert_uint_eq(debug.regs.rsp, 9);
+	ck_assert_uint_eq(debug.sregs.cs.selector, RS_SEL_USER_CODE);
+	ck_assert_uint_eq(debug.sregs.cs.type & 1, 1);
+	ck_assert_uint_eq(debug.sregs.ss.dpl, 3);
+	ck_assert_uint_eq(debug.sregs.ss.limit, 0xffffffff);
+	ck_assert_uint_eq(debug.sregs.ss.g, 1);
+	frame.cs = RS_SEL_USER_CODE + 8;
+	ck_assert(!debug_rewind(&debug, &frame));
+	frame.cs = RS_SEL_USER_CODE | 4; /* the LDT's */
+	ck_assert(!debug_rewind(&debug, &frame));
+	debug.sregs.gdt.limit--;
+	frame.cs = RS_SEL_USER_CODE;
+	ck_assert(!debug_rewind(&debug, &frame));
+}
+END_TEST
+
+/* KVM says "busy" of AMD's TR, and one processor must get back "available". */
+START_TEST(the_tss_of_amd)
+{
+	begin(0, "\x90", 1);
+	machine->kvm.host.features = _i ? RS_FEATURE_AMD : 0;
+	vcpu->sregs.tr.type = DESC_TSS_AVAILABLE;
+	ck_assert(debug_attach(&debug, machine));
+	ck_assert(debug_know(&debug));
+	ck_assert_uint_eq(debug.sregs.tr.type, DESC_TSS_BUSY);
+	debug.sregs.cr2 = 5;
+	debug.changed = true;
+	ck_assert(debug_forget(&debug));
+	ck_assert_uint_eq(vcpu->sregs.tr.type, _i ? DESC_TSS_AVAILABLE : DESC_TSS_BUSY);
+	ck_assert_uint_eq(vcpu->sregs.cr2, 5);
+}
+END_TEST
+
+START_TEST(only_what_changed_is_written)
+{
+	attach(0, "\x90", 1);
+	ck_assert(debug_know(&debug));
+	debug.regs.rax = 5;
+	debug.changed = true;
+	ck_assert(debug_forget(&debug));
+	ck_assert_uint_eq(vcpu->regs.rax, 5);
+	ck_assert_uint_eq(fake_kvm_count(KVM_SET_SREGS), 0);
+	ck_assert(debug_know(&debug) && debug_forget(&debug));
+	ck_assert_uint_eq(fake_kvm_count(KVM_SET_REGS), 1);
+}
+END_TEST
+
+/* An entry is taken back to the instruction that a debugger wants. */
+START_TEST(taken_back)
+{
+	attach(3, "\x0f\x05", 2);
+	step();
+	ck_assert(debug_take_back(&debug, CODE_AT));
+	ck_assert_uint_eq(debug.regs.rip, CODE_AT);
+	ck_assert_uint_eq(debug_cpl(&debug), 3);
+	ck_assert_uint_eq(debug.regs.rflags, RFLAGS_FIXED);
+	ck_assert(!debug_take_back(&debug, CODE_AT)); /* not at an entry */
+}
+END_TEST
+
+/* ---- Instructions as text -----------------------------------------------------------------------
+ */
+
+static struct debug_instruction decode(const char *bytes, size_t size)
+{
+	struct debug_code *code = debug_code_open();
+	struct debug_instruction insn;
+
+	ck_assert_ptr_nonnull(code);
+	debug_code_decode(code, (const uint8_t *)bytes, size, 0x1000, NULL, &insn);
+	debug_code_close(code);
+	return insn;
+}
+
+START_TEST(instructions)
+{
+	static const struct {
+		const char *bytes;
+		size_t size;
+		enum debug_code_kind kind;
+		unsigned reads, writes;
+	} want[] = {
+	    {CODE("\x48\xcf"), CODE_IRET, 5, 0},
+	    {CODE("\x48\xcb"), CODE_FAR_RET, 4, 0},
+	    {CODE("\x48\x0f\x07"), CODE_SYSRET, 0, 0},
+	    {CODE("\x48\x0f\x35"), CODE_SYSEXIT, 0, 0},
+	    {CODE("\x0f\x05"), CODE_SYSCALL, 0, 0},
+	    {CODE("\x0f\x34"), CODE_SYSENTER, 0, 0},
+	    {CODE("\xcd\x80"), CODE_INT, 0, 0},
+	    {CODE("\xcc"), CODE_INT, 0, 0},
+	    {CODE("\xe8\0\0\0\0"), CODE_CALL, 0, 1},
+	    {CODE("\xc3"), CODE_RET, 1, 0},
+	    {CODE("\x0f\x22\xd8"), CODE_CR3_WRITE, 0, 0},
+	    {CODE("\x0f\x20\xd8"), CODE_OTHER, 0, 0},
+	    {CODE("\x0f\x22\xe0"), CODE_OTHER, 0, 0},
+	    {CODE("\x50"), CODE_OTHER, 0, 1},
+	    {CODE("\x58"), CODE_OTHER, 1, 0},
+	    {CODE("\x48\x89\x04\x24"), CODE_OTHER, 0, 1},
+	    {CODE("\x48\x8b\x04\x24"), CODE_OTHER, 1, 0},
+	    {CODE("\x48\x8d\x04\x24"), CODE_OTHER, 0, 0},
+	    {CODE("\x48\x01\x04\x24"), CODE_OTHER, 1, 1},
+	};
+	const struct debug_instruction insn = decode(want[_i].bytes, want[_i].size);
+
+	ck_assert_uint_eq(insn.size, want[_i].size);
+	ck_assert_int_eq(insn.kind, want[_i].kind);
+	ck_assert_uint_eq(insn.reads, want[_i].reads);
+	ck_assert_uint_eq(insn.writes, want[_i].writes);
+	ck_assert_mem_eq(insn.bytes, want[_i].bytes, want[_i].size);
+}
+END_TEST
+
+START_TEST(no_instruction)
+{
+	const struct debug_instruction insn = decode("\x48", 1);
+
+	ck_assert_uint_eq(insn.size, 0);
+	ck_assert_str_eq(insn.text, "(bad)");
+	ck_assert_str_eq(decode("\x48\x8b\x04\x24", 4).text, "mov rax, qword [rsp]");
+}
+END_TEST
+
+struct finds {
+	uint64_t at[8];
+	size_t count;
+};
+
+static bool note_find(void *ctx, uint64_t address, enum debug_code_kind kind)
+{
+	struct finds *finds = ctx;
+
+	ck_assert_int_eq(kind, CODE_RET);
+	finds->at[finds->count++] = address;
+	return finds->count < 3;
+}
+
+/* From one symbol to the next: what lies before one is no part of its first instruction. */
+START_TEST(finding_code)
+{
+	/* c3; 90; a MOV of ten bytes, were it not for "two" in the middle of it */
+	static const char bytes[] = "\xc3\x90\x48\xb8\xc3\x90\xc3\x90\x90\x90\x90\x90\x90\x90";
+	static char one[] = "one", two[] = "two";
+	struct symbol list[] = {{0x30000, 0, one}, {0x30004, 0, two}};
+	const struct symbols symbols = {.list = list, .count = 2};
+	struct debug_code *code = debug_code_open();
+	struct finds finds = {0};
+
+	begin(0, bytes, sizeof(bytes) - 1);
+	machine->image.count = 2;
+	machine->image.segments[0] = (struct segment){
+	    .va = FAKE_CODE(0), .gpa = 0x30000, .memsz = sizeof(bytes) - 1, .flags = 5};
+	machine->image.segments[1] = (struct segment){
+	    .va = FAKE_CODE(3), .gpa = 0x30000, .memsz = sizeof(bytes) - 1, .flags = 5};
+	ck_assert(debug_attach(&debug, machine));
+	debug_code_find(&debug, &symbols, code, true, CODE_BIT(CODE_RET), note_find, &finds);
+	ck_assert_uint_eq(finds.count, 3);
+	ck_assert_uint_eq(finds.at[0], 0x30000);
+	ck_assert_uint_eq(finds.at[1], 0x30004);
+	ck_assert_uint_eq(finds.at[2], 0x30006);
+	finds.count = 0;
+	debug_code_find(&debug, &symbols, code, false, CODE_BIT(CODE_RET), note_find, &finds);
+	ck_assert_uint_eq(finds.count, 1);
+	ck_assert_uint_eq(finds.at[0], FAKE_CODE(0));
+	debug_code_close(code);
+}
+END_TEST
+
+Suite *step_suite(void)
+{
+	Suite *suite = suite_create("step");
+	TCase *tests = tcase_create("step");
+
+	tcase_add_checked_fixture(tests, NULL, teardown);
+	tcase_add_loop_test(tests, a_plant_stands_behind_it, 0, PLANTED);
+	tcase_add_test(tests, a_plant_in_ring_3);
+	tcase_add_loop_test(tests, no_plant_stands_behind_others, 0, 10);
+	tcase_add_test(tests, a_return_to_ring_3);
+	tcase_add_loop_test(tests, other_returns_to_ring_3, 0, 3);
+	tcase_add_loop_test(tests, a_fault_in_ring_0, 0, 2);
+	tcase_add_test(tests, a_fault_with_a_trap_flag);
+	tcase_add_test(tests, one_instruction_of_ring_3);
+	tcase_add_test(tests, dr6_comes_back);
+	tcase_add_loop_test(tests, a_system_call, 0, 2);
+	tcase_add_test(tests, a_fault_of_ring_3);
+	tcase_add_test(tests, int1_is_the_guests);
+	tcase_add_test(tests, a_step_at_an_entry);
+	tcase_add_test(tests, an_out_stands_at_every_entry);
+	tcase_add_test(tests, entries);
+	tcase_add_test(tests, ring_3_of_a_guest_without_a_note);
+	tcase_add_loop_test(tests, a_point_in_ring_0, 0, 2);
+	tcase_add_test(tests, a_point_in_ring_3);
+	tcase_add_loop_test(tests, the_guests_own_out, 0, 2);
+	tcase_add_test(tests, points_count);
+	tcase_add_test(tests, points_have_an_end);
+	tcase_add_test(tests, memory_without_plants);
+	tcase_add_test(tests, watches_have_bounds);
+	tcase_add_test(tests, a_watch_sees_its_last_byte);
+	tcase_add_test(tests, frames);
+	tcase_add_test(tests, rewinding);
+	tcase_add_loop_test(tests, the_tss_of_amd, 0, 2);
+	tcase_add_test(tests, only_what_changed_is_written);
+	tcase_add_test(tests, taken_back);
+	/* Both rings' PUSHF. */
+	tcase_add_loop_test(tests, pushed_flags, 0, 1);
+	tcase_add_loop_test(tests, pushed_flags, 3, 4);
+	tcase_add_test(tests, finding_code);
+	suite_add_tcase(suite, tests);
+
+	tests = tcase_create("code");
+	tcase_add_loop_test(tests, instructions, 0, 19);
+	tcase_add_test(tests, no_instruction);
+	suite_add_tcase(suite, tests);
+	return suite;
+}
