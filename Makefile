@@ -15,9 +15,6 @@ HOST_CFLAGS := -std=gnu17 -O2 -g -ffunction-sections -fdata-sections -I. -DRS_VE
 # vmm is one static file: it starts faster than a dynamic one and runs in a box as it is.
 # Without -z relro the loader has nothing to protect at start, and what nobody calls is left out.
 LINK ?= -static -Wl,-z,norelro -Wl,--gc-sections
-# A linker writes a file here and there, and the page cache keeps it in small pieces: starting it would take
-# 6 % longer than starting a copy.
-WRITE_WHOLE = cp $@.tmp $@.whole && mv -f $@.whole $@ && rm $@.tmp
 VMM_LIBS := -ldw -lelf -lz -lcapstone -ljansson
 CHECK_LIBS := -lcheck -lsubunit -lm -lrt -lpthread
 
@@ -38,30 +35,21 @@ HOT_CFLAGS := -fno-align-functions $(if $(IS_CLANG),,-fno-align-jumps -fno-align
 USER_CFLAGS := $(GUEST_CFLAGS) -mcmodel=small $(STACK_ALIGNMENT) $(SMALL)
 ASFLAGS := -I. -I$(BUILD)/guest -g -D__ASSEMBLER__
 
+# $(call sources,FOLDER): all that is below it.  $(call objects,KIND,SOURCES)
+sources = $(sort $(shell find $(1) -name '*.[cS]'))
 objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
 
-SHARED_SOURCES := $(sort $(wildcard shared/*.c))
+SHARED_OBJECTS := $(call objects,host,$(call sources,shared))
+VMM_OBJECTS := $(call objects,host,$(call sources,vmm))
 # Words are for hosts: no snprintf in ring 0.
-SHARED_GUEST_SOURCES := $(filter-out shared/pt_text.c,$(SHARED_SOURCES))
-# What every run goes through is linked first: with shared/ it fills the first 64 KiB of text, which Linux maps
-# at one page fault.  So what few runs need comes behind.
-VMM_FEW := vmm/cli/box.c vmm/base/outfile.c vmm/cli/place.c
-VMM_SOURCES := $(sort $(shell find vmm -name '*.[cS]'))
-VMM_CORE_SOURCES := $(filter-out $(VMM_FEW) vmm/look/% vmm/engine/% vmm/instruments/%,$(VMM_SOURCES)) \
-	vmm/instruments/look/live.c vmm/instruments/trace/tracer.c
-KERNEL_SOURCES := $(filter-out guest/offsets.c,$(sort $(wildcard guest/*.c guest/*.S)))
+KERNEL_SOURCES := $(sort $(wildcard guest/*.c guest/*.S)) $(call sources,shared)
+KERNEL_OBJECTS := $(call objects,kernel,$(filter-out guest/offsets.c shared/pt_text.c,$(KERNEL_SOURCES)))
 # Clang calls memset and memcpy where GCC writes them out.
-USER_SOURCES := $(sort $(wildcard guest/user/*.c guest/user/*.S)) $(if $(IS_CLANG),guest/string.c)
+USER_OBJECTS := $(call objects,user,$(call sources,guest/user) $(if $(IS_CLANG),guest/string.c))
 
-SHARED_OBJECTS := $(call objects,host,$(SHARED_SOURCES))
-VMM_OBJECTS := $(call objects,host,$(VMM_SOURCES))
-KERNEL_OBJECTS := $(call objects,kernel,$(KERNEL_SOURCES) $(SHARED_GUEST_SOURCES))
-USER_OBJECTS := $(call objects,user,$(USER_SOURCES))
-
-EXAMPLES := $(patsubst guest/examples/%.c,$(BUILD)/%.elf,$(wildcard guest/examples/*.c))
-
-.PHONY: all
-all: $(BUILD)/vmm $(BUILD)/guest.elf $(EXAMPLES) ## build vmm and guest.elf (the default)
+.PHONY: all vmm tests deps run test test-asan coverage bench install uninstall compdb lint clean distclean help
+all: $(BUILD)/vmm $(BUILD)/guest.elf $(patsubst guest/examples/%.c,$(BUILD)/%.elf,$(wildcard guest/examples/*.c)) ## build vmm and guest.elf (the default)
+vmm: $(BUILD)/vmm
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -77,34 +65,37 @@ $(call say,$(1),$<$(2))
 @$(CC) $(3) -MMD -MP -c -o $@ $<
 endef
 
-# $(call program,FLAGS,LIBRARIES): a host program of all that is named
+# $(call program,FLAGS,LIBRARIES): a host program of all that is named.  A linker writes a file here and there, and
+# the page cache keeps it in small pieces: starting it takes 5 % longer than starting a copy.
 define program
 $(call say,LINK,$@)
-@$(CC) $(HOST_CFLAGS) $(1) -o $@ $^ $(2)
+@$(CC) $(HOST_CFLAGS) $(1) -o $@.tmp $^ $(2) && cp --remove-destination $@.tmp $@ && rm $@.tmp
 endef
 
 # $(call guest,FLAGS,LINKER'S): a guest of one source
 PLAIN := -nostdlib -static -Wl,--build-id=none -Wl,-z,max-page-size=4096
 define guest
-$(call say,GUEST,$<)
+$(call say,GUEST,$@)
 @$(CC) $(1) -MMD -MP -MF $@.d $(PLAIN) $(2) -o $@ $<
 endef
 
+# $(call missing,SETS): packages are installed by `make deps` alone; others say what they lack.
+missing = @missing=$$(tools/install-deps --check $(1)) || { echo "$$missing; type: make deps" >&2; exit 1; }
+
 # ---- vmm -------------------------------------------------------------------------------------------
 
-.PHONY: vmm
-vmm: $(BUILD)/vmm
+$(BUILD)/vmm: $(SHARED_OBJECTS) $(VMM_OBJECTS)
+	$(call program,$(LINK),$(VMM_LIBS))
 
-$(BUILD)/vmm: $(call objects,host,$(VMM_CORE_SOURCES)) $(SHARED_OBJECTS) $(VMM_OBJECTS)
-	$(call say,LINK,$@)
-	@$(CC) $(HOST_CFLAGS) $(LINK) -o $@.tmp $^ $(VMM_LIBS)
-	@$(WRITE_WHOLE)
-
-$(BUILD)/host/%.c.o: %.c
+$(BUILD)/host/%.c.o: %.c | $(BUILD)/packages
 	$(call object,CC,,$(HOST_CFLAGS))
-
-$(BUILD)/host/%.S.o: %.S
+$(BUILD)/host/%.S.o: %.S | $(BUILD)/packages
 	$(call object,AS,,$(ASFLAGS))
+
+# Asked once for a build folder.
+$(BUILD)/packages: tools/install-deps
+	$(call missing,build)
+	@mkdir -p $(@D) && touch $@
 
 # ---- guest.elf ---------------------------------------------------------------------------------------
 
@@ -122,13 +113,10 @@ $(BUILD)/guest/offsets.h: guest/offsets.c
 
 $(BUILD)/kernel/%.c.o: %.c
 	$(call object,CC, (ring 0),$(KERNEL_CFLAGS) $(if $(filter $<,$(HOT_SOURCES)),$(HOT_CFLAGS),$(SMALL)))
-
 $(BUILD)/kernel/%.S.o: %.S $(BUILD)/guest/offsets.h
 	$(call object,AS, (ring 0),$(ASFLAGS))
-
 $(BUILD)/user/%.c.o: %.c
 	$(call object,CC, (ring 3),$(USER_CFLAGS))
-
 $(BUILD)/user/%.S.o: %.S
 	$(call object,AS, (ring 3),$(ASFLAGS))
 
@@ -145,155 +133,121 @@ $(BUILD)/%.elf: guest/examples/%.c guest/examples/plain.ld
 
 # ---- Tests -------------------------------------------------------------------------------------------
 
-TEST_CFLAGS := $(HOST_CFLAGS)
-UNIT_SOURCES := $(sort $(wildcard tests/unit/*.c))
-UNIT_VMM_SOURCES := $(sort $(wildcard tests/unit_vmm/*.c))
-VMM_PARTS := $(filter-out $(BUILD)/host/vmm/cli/main.c.o,$(VMM_OBJECTS))
-KVM_TESTS := $(patsubst tests/kvm/%.c,$(BUILD)/tests/%,$(wildcard tests/kvm/*.c))
-TEST_GUESTS := $(patsubst tests/guests/%,$(BUILD)/tests/%.elf,$(basename $(wildcard tests/guests/*.S tests/guests/*.c))) \
-	$(patsubst tests/guests/noted/%.c,$(BUILD)/tests/%.elf,$(wildcard tests/guests/noted/*.c))
-TEST_PROGRAMS := $(BUILD)/tests/unit $(BUILD)/tests/unit_vmm $(BUILD)/tests/unit_space $(BUILD)/tests/unit_space_broken $(BUILD)/tests/tour_test $(KVM_TESTS) $(TEST_GUESTS)
+TESTS := $(BUILD)/tests
+# All of vmm but its main().
+VMM_PARTS := $(filter-out $(BUILD)/host/vmm/cli/main.c.o,$(VMM_OBJECTS)) $(SHARED_OBJECTS)
+KVM_TESTS := $(patsubst tests/kvm/%.c,$(TESTS)/%,$(wildcard tests/kvm/*.c))
+TEST_GUESTS := $(patsubst %,$(TESTS)/%.elf,$(basename $(notdir $(call sources,tests/guests))))
+# Kernels whose entry code is broken on purpose: the torture run must notice each.
+MUTANTS := $(patsubst tests/mutants/%.sed,$(BUILD)/mutants/%.elf,$(sort $(wildcard tests/mutants/*.sed)))
+SPACE_FLAGS := -Itests/unit_space/fake $(HOST_CFLAGS)
+SPACE_PARTS := $(call objects,space,$(call sources,tests/unit_space)) $(BUILD)/host/tests/unit/arena.c.o $(SHARED_OBJECTS)
+HOST_TESTS := $(addprefix $(TESTS)/,unit unit_vmm unit_space unit_space_broken tour_test)
+BENCH_GUESTS := $(foreach guest,exit hello trips,$(BUILD)/bench_$(guest).elf $(BUILD)/bench_$(guest)_pvh.elf)
+BENCH_TOOLS := $(addprefix $(BUILD)/bench_,run floor linux pt)
 
-$(BUILD)/tests/unit: $(call objects,host,$(UNIT_SOURCES)) $(SHARED_OBJECTS)
-	$(call program,,$(CHECK_LIBS))
+tests: all $(HOST_TESTS) $(KVM_TESTS) $(TEST_GUESTS) $(MUTANTS) $(BENCH_TOOLS) $(BENCH_GUESTS) ## build everything that make test runs
+
+$(TESTS)/unit: $(call objects,host,$(call sources,tests/unit)) $(SHARED_OBJECTS)
+# Over a KVM of its own: tests/unit_vmm/fake_kvm.h.
+$(TESTS)/unit_vmm: WRAP := -Wl,--wrap=ioctl -Wl,--wrap=pthread_attr_setsigmask_np
+$(TESTS)/unit_vmm: $(call objects,host,$(call sources,tests/unit_vmm)) $(VMM_PARTS)
+$(TESTS)/tour_test: $(BUILD)/host/tests/guest/tour_test.c.o
+$(TESTS)/unit_space: $(SPACE_PARTS) $(BUILD)/space/guest/space.c.o
+$(TESTS)/unit_space_broken: $(SPACE_PARTS) $(BUILD)/space/broken.o
+$(HOST_TESTS):
+	$(call program,$(WRAP),$(CHECK_LIBS) $(VMM_LIBS))
 
 # The guest's address spaces over a model of TLBs; and once more without the flush of PCIDs that change hands,
 # which must be noticed.
-SPACE_FLAGS := -Itests/unit_space/fake
-SPACE_PARTS := $(call objects,space,$(sort $(wildcard tests/unit_space/*.c))) $(BUILD)/host/tests/unit/arena.c.o \
-	$(SHARED_OBJECTS)
-
 $(BUILD)/space/%.c.o: %.c
-	$(call object,CC, (over a model),$(SPACE_FLAGS) $(HOST_CFLAGS))
-
+	$(call object,CC, (over a model),$(SPACE_FLAGS))
 $(BUILD)/space/broken.o: guest/space.c $(BUILD)/space/guest/space.c.o
-	@$(CC) $(SPACE_FLAGS) $(HOST_CFLAGS) -DRS_TEST_NO_PCID_FLUSH -c -o $@ $<
-
-$(BUILD)/tests/unit_space: $(SPACE_PARTS) $(BUILD)/space/guest/space.c.o
-$(BUILD)/tests/unit_space_broken: $(SPACE_PARTS) $(BUILD)/space/broken.o
-$(BUILD)/tests/unit_space $(BUILD)/tests/unit_space_broken:
-	$(call program,,$(CHECK_LIBS))
-
-# Over a KVM of its own: tests/unit_vmm/fake_kvm.h.
-FAKE_KVM := -Wl,--wrap=ioctl -Wl,--wrap=pthread_attr_setsigmask_np
-$(BUILD)/tests/unit_vmm: $(call objects,host,$(UNIT_VMM_SOURCES)) $(VMM_PARTS) $(SHARED_OBJECTS)
-	$(call program,$(FAKE_KVM),$(CHECK_LIBS) $(VMM_LIBS))
+	$(call object,CC, (broken),$(SPACE_FLAGS) -DRS_TEST_NO_PCID_FLUSH)
 
 # Linked statically: these run inside the boxes too.
-$(BUILD)/tests/arrival: WRAP := -Wl,--wrap=debug_takes_exit
-$(KVM_TESTS): $(BUILD)/tests/%: $(BUILD)/host/tests/kvm/%.c.o $(BUILD)/host/tests/kvm/common/kvm_suite.c.o $(VMM_PARTS) $(SHARED_OBJECTS)
+$(TESTS)/arrival: WRAP := -Wl,--wrap=debug_takes_exit
+$(KVM_TESTS): $(TESTS)/%: $(BUILD)/host/tests/kvm/%.c.o $(BUILD)/host/tests/kvm/common/kvm_suite.c.o $(VMM_PARTS)
 	$(call program,$(LINK) $(WRAP),$(CHECK_LIBS) $(VMM_LIBS))
 
-$(BUILD)/tests/tour_test: $(BUILD)/host/tests/guest/tour_test.c.o
-	$(call program,,$(CHECK_LIBS) -ljansson)
-
-$(BUILD)/tests/%.elf: tests/guests/%.S guest/examples/plain.ld
-	$(call guest,$(ASFLAGS),-T guest/examples/plain.ld)
-
-$(BUILD)/tests/%.elf: tests/guests/%.c guest/examples/plain.ld
+$(TESTS)/%.elf: tests/guests/%.c guest/examples/plain.ld
 	$(call guest,$(GUEST_CFLAGS),-T guest/examples/plain.ld)
-
 # With the Ringscope note: in the kernel half, as guest.elf is.
-$(BUILD)/tests/%.elf: tests/guests/noted/%.c tests/guests/noted.ld
+$(TESTS)/%.elf: tests/guests/noted/%.c tests/guests/noted.ld
 	$(call guest,$(KERNEL_CFLAGS),-z noexecstack -T tests/guests/noted.ld)
-
-# Kernels whose entry code is broken on purpose: the torture run must notice each.
-MUTANTS := $(patsubst tests/mutants/%.sed,$(BUILD)/mutants/%.elf,$(sort $(wildcard tests/mutants/*.sed)))
-MUTANT_OBJECTS = $(KERNEL_OBJECTS:$(BUILD)/kernel/guest/entry.S.o=$(@D)/$*.o)
 
 $(BUILD)/mutants/%.elf: tests/mutants/%.sed guest/entry.S $(BUILD)/guest.elf
 	$(call say,MUTANT,$<)
 	@sed -f $< guest/entry.S > $(@D)/$*.S
 	@! cmp -s $(@D)/$*.S guest/entry.S || { echo "$<: changes nothing in guest/entry.S" >&2; false; }
 	@$(CC) $(ASFLAGS) -c -o $(@D)/$*.o $(@D)/$*.S
-	@$(LINK_KERNEL) -Wl,--strip-debug -o $@ $(MUTANT_OBJECTS) $(BUILD)/user/programs.o
+	@$(LINK_KERNEL) -Wl,--strip-debug -o $@ $(KERNEL_OBJECTS:$(BUILD)/kernel/guest/entry.S.o=$(@D)/$*.o) $(BUILD)/user/programs.o
 
-tests: $(MUTANTS)
-
-.PHONY: tests
-tests: all $(TEST_PROGRAMS) ## build everything that make test runs
-
-.PHONY: test
-test: ## install what tests need, then run all of them, here and in both boxes
-	@tools/install-deps build test
+test: ## install what is missing, build, and run all tests, here and in both boxes
+	@$(MAKE) --no-print-directory deps SETS="build test"
 	@$(MAKE) --no-print-directory tests
 	@BUILD=$(BUILD) tests/run
 
-.PHONY: test-asan
 test-asan: ## unit tests and command-line tests under ASan and UBSan
-	@tools/install-deps build test
+	$(call missing,build test)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan LINK= \
 		EXTRA_CFLAGS="-DRS_FREE_AT_EXIT -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" \
-		$(BUILD)/asan/vmm $(BUILD)/asan/tests/unit $(BUILD)/asan/tests/unit_vmm \
-		$(BUILD)/asan/guest.elf $(TEST_GUESTS:$(BUILD)/%=$(BUILD)/asan/%)
-	@BUILD=$(BUILD)/asan tests/run unit unit_vmm cli
+		all $(patsubst $(BUILD)/%,$(BUILD)/asan/%,$(HOST_TESTS) $(BENCH_TOOLS) $(BENCH_GUESTS) $(TEST_GUESTS))
+	@BUILD=$(BUILD)/asan BOX=no tests/run unit unit_vmm unit_space cli
 
-.PHONY: coverage
 coverage: ## line coverage of shared/ by its unit tests; fails below 95 %
-	@tools/install-deps build test coverage
+	$(call missing,build unit coverage)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage LINK= EXTRA_CFLAGS="--coverage -O0" \
 		$(BUILD)/coverage/tests/unit
 	@$(BUILD)/coverage/tests/unit > $(BUILD)/coverage/unit.log || { cat $(BUILD)/coverage/unit.log; exit 1; }
 	@gcovr --root . --filter shared/ --exclude tests/ --fail-under-line 95 $(BUILD)/coverage
 
+lint: ## formatting, clang-tidy, cppcheck; and a clang build
+	$(call missing,build lint)
+	@tests/lint
+
 # ---- Measuring ----------------------------------------------------------------------------------------
 
-BENCH_GUESTS := $(foreach guest,exit hello trips,$(BUILD)/bench_$(guest).elf $(BUILD)/bench_$(guest)_pvh.elf)
-BENCH_PROGRAMS := $(BUILD)/bench_run $(BUILD)/bench_floor $(BUILD)/bench_linux $(BUILD)/bench_pt $(BENCH_GUESTS)
-
 # Linked statically, as vmm is: a dynamic floor would start slower, and these run inside the boxes too.
+# bench_linux has the same crossings under Linux, for the Intel box's own kernel.
 $(BUILD)/bench_floor: tests/bench/floor.c tests/bench/guests.S
-	$(call say,LINK,$@)
-	@$(CC) $(HOST_CFLAGS) $(LINK) -o $@.tmp $^
-	@$(WRITE_WHOLE)
-
-# The same crossings under Linux, for the Intel box's own kernel.
 $(BUILD)/bench_linux: tests/bench/linux.c
-	$(call say,LINK,$@)
-	@$(CC) $(HOST_CFLAGS) $(LINK) -o $@ $^
-
 $(BUILD)/bench_run: $(BUILD)/host/tests/bench/bench.c.o
+$(BUILD)/bench_pt: $(BUILD)/host/tests/bench/pt.c.o $(SHARED_OBJECTS)
+$(BENCH_TOOLS):
 	$(call program,$(LINK),-ljansson)
 
-$(BUILD)/bench_pt: $(BUILD)/host/tests/bench/pt.c.o $(SHARED_OBJECTS)
-	$(call program,$(LINK),)
-
 # The guests share a file and differ in where they start; once more for QEMU's firmware (PVH).
+PVH_LINK := -Wl,-Ttext-segment=0x100000
 $(BUILD)/bench_%_pvh.elf: tests/bench/guests.S
-	$(call say,GUEST,$@)
-	@$(CC) $(ASFLAGS) -DPVH=bench_$* -m32 -nostdlib -static -Wl,--build-id=none \
-		-Wl,-Ttext-segment=0x100000 -Wl,-e,bench_$* -o $@ $<
-
+	$(call guest,$(ASFLAGS) -DPVH=bench_$* -m32,-e bench_$* $(PVH_LINK))
 $(BUILD)/bench_%.elf: tests/bench/guests.S guest/examples/plain.ld
-	$(call say,GUEST,$@)
-	@$(CC) $(ASFLAGS) $(PLAIN) -T guest/examples/plain.ld -Wl,-e,bench_$* -o $@ $<
+	$(call guest,$(ASFLAGS),-T guest/examples/plain.ld -e bench_$*)
 
-# They have tests too.
-tests: $(BENCH_PROGRAMS)
-
-.PHONY: bench
 bench: ## ./vmm against a bare ioctl program and its peers; page-table operations; exact counts
-	@tools/install-deps build
-	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
+	$(call missing,build box-amd box-intel)
+	@$(MAKE) --no-print-directory all $(BENCH_TOOLS) $(BENCH_GUESTS)
 	@BUILD=$(BUILD) tests/bench/run
 
 # ---- For people -----------------------------------------------------------------------------------------
 
-.PHONY: run
+SETS ?= build test coverage lint
+deps: ## install the Debian packages that are missing; SETS="build test": only for these
+	@tools/install-deps $(SETS)
+
 run: ## install what is missing, build, and run ./vmm guest.elf (without a /dev/kvm: in the AMD box)
-	@tools/install-deps build
+	@$(MAKE) --no-print-directory deps SETS=build
 	@$(MAKE) --no-print-directory all
 	@cd $(BUILD) && ./vmm --box auto guest.elf
 
 # What goes where below PREFIX.
 INSTALLED = $(BUILD)/vmm:bin/ tools/kvmbox:bin/ \
-	$(foreach file,$(BUILD)/guest.elf guest/examples/plain.ld vmm/instruments/report/report.schema.json \
-		vmm/instruments/probe/probe.schema.json vmm/look/look.schema.json tools/install-deps,$(file):lib/ringscope/) \
-	$(foreach file,$(KVMBOX_PARTS),$(file):$(dir $(file:tools/%=lib/ringscope/%))) \
+	$(foreach file,$(BUILD)/guest.elf guest/examples/plain.ld tools/install-deps \
+		$(shell find vmm -name '*.schema.json'),$(file):lib/ringscope/) \
+	$(foreach file,$(shell find tools/kvmbox.d -type f ! -name '*.pyc'),$(file):$(dir $(file:tools/%=lib/ringscope/%))) \
 	shared/abi.h:include/ringscope/shared/ shared/x86.h:include/ringscope/shared/ \
 	vmm/vmm.1:share/man/man1/ $(BUILD)/ringscope.pc:share/pkgconfig/ \
 	$(BUILD)/vmm.bash:share/bash-completion/completions/vmm $(BUILD)/vmm.zsh:share/zsh/site-functions/_vmm
-KVMBOX_PARTS = $(shell find tools/kvmbox.d -type f ! -name '*.pyc')
 
 $(BUILD)/vmm.bash $(BUILD)/vmm.zsh: $(BUILD)/vmm.%: $(BUILD)/vmm tools/completions
 	@$(BUILD)/vmm --help | tools/completions $* > $@
@@ -303,35 +257,23 @@ $(BUILD)/vmm.bash $(BUILD)/vmm.zsh: $(BUILD)/vmm.%: $(BUILD)/vmm tools/completio
 $(BUILD)/ringscope.pc: shared/ringscope.pc.in | $(BUILD)/vmm
 	@sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' $< > $@
 
-.PHONY: install
 install: all $(BUILD)/vmm.bash $(BUILD)/vmm.zsh $(BUILD)/ringscope.pc ## install vmm, guest.elf, the boxes' tool, completions and man page below $(DESTDIR)$(PREFIX)
 	@tools/install-files "$(DESTDIR)" "$(PREFIX)" $(INSTALLED)
 
-.PHONY: uninstall
 uninstall: ## remove what make install put below $(DESTDIR)$(PREFIX), and nothing else
 	@tools/install-files --remove "$(DESTDIR)" "$(PREFIX)"
 
-.PHONY: compdb
 compdb: ## write compile_commands.json
 	@$(MAKE) --no-print-directory -Bnk all tests 2>/dev/null | tools/compdb > compile_commands.json
 	@echo "compile_commands.json"
 
-.PHONY: lint
-lint: ## formatting, clang-tidy, cppcheck; and a clang build
-	@tools/install-deps build test lint
-	@tests/lint
-
-.PHONY: clean
 clean: ## remove build/, but not what the boxes have downloaded
-	@rm -rf compile_commands.json
-	@if [ -d $(BUILD) ]; then find $(BUILD) -mindepth 1 -maxdepth 1 ! -name kvmbox -exec rm -rf {} +; fi
-	@rmdir $(BUILD) 2>/dev/null || true
+	@rm -f compile_commands.json
+	@if [ -d $(BUILD) ]; then find $(BUILD) -depth -mindepth 1 ! -path '$(BUILD)/kvmbox*' -delete && rmdir --ignore-fail-on-non-empty $(BUILD); fi
 
-.PHONY: distclean
 distclean: clean ## remove build/ with all downloads
 	@rm -rf $(BUILD)
 
-.PHONY: help
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | sed 's/$$(DESTDIR)$$(PREFIX)/DESTDIR and PREFIX/' | expand -t 24
 

@@ -42,7 +42,7 @@ PYTHON
 # counts_with NAME STATUS PART ARGUMENT...
 counts_with() {
   local text status
-  text=$("$counts" --expected "$work/expected" --readme "$work/README" "${@:4}" 2>&1)
+  text=$("$counts" --expected "$work/expected" --costs "$work/COSTS" "${@:4}" 2>&1)
   status=$?
   is "counts: $1: status" $status "$2"
   has "counts: $1: message" "$text" "$3"
@@ -51,7 +51,7 @@ counts_with() {
 test_counts_script() {
   cp "$top/tests/bench/counts.expected" "$work/expected"
   cp "$work/expected" "$work/now"
-  : >"$work/README"
+  : >"$work/COSTS"
   counts_with "the same figures" 0 "met" --from "$work/now"
   sed -i 's/^yield-switch off .*/yield-switch off 120/' "$work/expected"
   counts_with "a crossing that grew" 1 "GREW" --from "$work/now"
@@ -63,13 +63,15 @@ test_counts_script() {
   counts_with "no figures" 125 "is not 'crossing mode instructions'" --from "$work/now"
   counts_with "no file" 125 "No such file" --from "$work/none"
 
+  is "counts: COSTS.md has the table" "$(sed -n '/<!-- counts -->/,/<!-- \/counts -->/p' "$top/tests/bench/COSTS.md" | sed '1d;$d')" \
+    "$("$counts" --table)"
   cp "$top/tests/bench/counts.expected" "$work/now"
-  printf 'before\n<!-- counts -->\n<!-- /counts -->\nafter\n' >"$work/README"
+  printf 'before\n<!-- counts -->\n<!-- /counts -->\nafter\n' >"$work/COSTS"
   cp "$work/now" "$work/expected"
-  counts_with "a README that says nothing" 1 "the table in README.md is not that" --from "$work/now"
+  counts_with "a COSTS.md that says nothing" 1 "the table in COSTS.md is not that" --from "$work/now"
   counts_with "--update" 0 "met" --update --from "$work/now"
-  is "counts: --update keeps the rest of README" "$(sed -n '1p;$p' "$work/README")" $'before\nafter'
-  has "counts: ... and writes the table" "$(cat "$work/README")" "SYSCALL getpid, there and back | "
+  is "counts: --update keeps the rest of COSTS.md" "$(sed -n '1p;$p' "$work/COSTS")" $'before\nafter'
+  has "counts: ... and writes the table" "$(cat "$work/COSTS")" "SYSCALL getpid, there and back | "
   is "counts: ... and the file" "$(cat "$work/expected")" "$(cat "$work/now")"
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What people expect of the Makefile: a second make does nothing, help lists the targets,
-# compile_commands.json is JSON; install obeys DESTDIR and PREFIX, what it puts there works by itself, and
+# compile_commands.json is JSON; make deps installs packages and others say what is missing; install obeys DESTDIR and PREFIX, what it puts there works by itself, and
 # uninstall leaves nothing of it and everything else.
 # shellcheck source=tests/cli/common.sh
 . "$(dirname "$0")/common.sh" || exit 125
@@ -15,13 +15,57 @@ build > "$work/second" 2>&1
 verdict "a second make does nothing" "$(grep -qE 'CC|LINK|AS|GUEST|GEN' "$work/second" || echo 1)" "$(cat "$work/second")"
 
 help=$(make help)
-for target in all run test bench install uninstall clean compdb; do
+for target in all deps run test bench coverage lint test-asan install uninstall clean compdb; do
 	has "make help knows $target" "$help" "make $target "
 done
 
 works "make compdb" build -s compdb
 verdict "compile_commands.json names the sources" \
 	"$(python3 -m json.tool compile_commands.json | grep -q '"vmm/run/run.c"' && echo 1)"
+
+# ---- Packages ------------------------------------------------------------------------------------------
+
+# A Debian on which a package and its command are missing; its apt-get writes down what it is asked for.
+mkdir "$work/bin" "$work/debian"
+cp -s /usr/bin/* "$work/bin" 2> /dev/null
+for tool in dpkg-query apt-get sudo; do rm -f "$work/bin/$tool"; done
+# shellcheck disable=SC2016
+printf '#!/bin/sh\nshift 3\nfor name; do [ "$name" = "$LACKS" ] || echo "$name installed"; done\n' > "$work/debian/dpkg-query"
+# shellcheck disable=SC2016
+printf '#!/bin/sh\n[ "${*#*install}" = "$*" ] || echo "$*" >> "$APT"\nexit "${APT_STATUS:-0}"\n' > "$work/debian/apt-get"
+# shellcheck disable=SC2016
+printf '#!/bin/sh\n[ "$1" != -n ] || shift\nexec "$@"\n' > "$work/debian/sudo"
+chmod +x "$work"/debian/*
+without() { # PACKAGE COMMAND MAKE'S...: into text and status; what apt-get was asked to install into apt
+	local command=$2
+	: > "$work/apt"
+	rm "$work/bin/$command"
+	text=$(LACKS=$1 APT=$work/apt PATH=$work/debian:$work/bin make -s BUILD="$work/fresh" "${@:3}" 2>&1 < /dev/null)
+	status=$?
+	ln -s "/usr/bin/$command" "$work/bin/$command"
+	apt=$(cat "$work/apt")
+}
+while read -r target package command; do
+	without "$package" "$command" "$target"
+	is "make $target without $package: the first line" "$(head -n 1 <<< "$text")" "missing: $package; type: make deps"
+	verdict "... there is but make's own behind it" "$([ "$status" != 0 ] && ! sed 1d <<< "$text" | grep -qv '^make' && echo 1)" "$text"
+	is "... and nothing is installed" "$apt" ""
+done <<- 'TARGETS'
+	all binutils ld
+	bench qemu-system-x86 qemu-system-x86_64
+	coverage gcovr gcovr
+	lint clang-tidy clang-tidy
+	test-asan gdb gdb
+TARGETS
+without gcovr gcovr deps
+is "make deps installs it" "$status,${apt##* install }" "0,--no-install-recommends gcovr"
+without gcovr gcovr deps SETS="build test"
+is "... not what the sets named do not have" "$status,$apt" "0,"
+APT_STATUS=100 without gcovr gcovr deps
+has "... and says when it could not" "$text" "install-deps: apt-get could not install: gcovr"
+has "make deps SETS=x" "$(make -s deps SETS=x 2>&1)" "no set named 'x'"
+is "make run begins with make deps" "$(make -n run | sed -n 2p)" "tools/install-deps build"
+is "... and so does make test" "$(make -n test | sed -n 2p)" "tools/install-deps build test"
 
 # ---- Installing ----------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 /*
  * The TLBs of a few CPUs, as the SDM lets them be (volume 3, 4.10): each keeps every translation it
  * was ever asked for until it is told to forget it, so a flush that was left out shows at the next
- * access.
+ * access.  On no emulated CPU does it: none keeps entries by PCID across a write of CR3.
  */
 #ifndef TESTS_UNIT_SPACE_TLB_H
 #define TESTS_UNIT_SPACE_TLB_H

@@ -7,8 +7,8 @@
 
 #include "tests/unit_vmm/live_machine.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/run.h"
-#include "vmm/stop.h"
+#include "vmm/run/run.h"
+#include "vmm/base/stop.h"
 
 static struct live_machine *live;
 static struct machine *machine;
@@ -204,6 +204,13 @@ START_TEST(the_cpu_that_ended_it)
 }
 END_TEST
 
+static void run_all(void)
+{
+	run_begin(machine);
+	run_cpus(machine);
+	run_end(machine);
+}
+
 START_TEST(from_beginning_to_end)
 {
 	static const struct answer list[] = {{0, KVM_EXIT_IO, RS_PORT_PUTC, 'h'},
@@ -217,7 +224,7 @@ START_TEST(from_beginning_to_end)
 	dup2(ends[1], STDOUT_FILENO);
 	cpu->started = false;
 	answers = list;
-	run_guest(machine);
+	run_all();
 	ck_assert_int_eq(machine->outcome.reason, END_EXITED);
 	ck_assert_uint_eq(machine->outcome.guest_status, 3);
 	ck_assert(cpu->started && !cpu->plain);
@@ -237,7 +244,7 @@ START_TEST(output_that_is_lost)
 	ck_assert_int_ge(full, 0);
 	dup2(full, STDOUT_FILENO);
 	answers = list;
-	run_guest(machine);
+	run_all();
 	ck_assert_int_eq(machine->outcome.reason, END_VMM_FAILED);
 }
 END_TEST

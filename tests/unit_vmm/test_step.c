@@ -5,9 +5,9 @@
 #include "shared/desc.h"
 #include "tests/unit_vmm/fake_cpu.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/debug/debug.h"
-#include "vmm/debug/debug_code.h"
-#include "vmm/debug/debug_internal.h"
+#include "vmm/engine/engine.h"
+#include "vmm/engine/code.h"
+#include "vmm/engine/internal.h"
 
 static struct live_machine *live;
 static struct machine *machine;

@@ -10,8 +10,8 @@
 
 #include "shared/abi.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/outcome.h"
-#include "vmm/stop.h"
+#include "vmm/run/outcome.h"
+#include "vmm/base/stop.h"
 
 static struct kvm_run run[2];
 
