@@ -30,7 +30,7 @@ bool __wrap_debug_takes_exit(struct debug *with)
 {
 	if (!__real_debug_takes_exit(with))
 		return false;
-	if (with->event == DEBUG_EVENT_PLANT && debug_entry(with, with->regs.rip) >= 0) {
+	if (with->event == DEBUG_EVENT_PLANT && debug_entry(with, with->state.regs.rip) >= 0) {
 		arrivals++;
 		if (signals)
 			with->event = DEBUG_EVENT_NONE;
@@ -94,7 +94,7 @@ static unsigned count_stops(bool with_signals)
 
 	begin(with_signals, "user_raw_syscall");
 	while ((stop = debug_continue(&debug)).why == DEBUG_POINT) {
-		ck_assert_uint_eq(debug.regs.rip, address_of("user_raw_syscall"));
+		ck_assert_uint_eq(debug.state.regs.rip, address_of("user_raw_syscall"));
 		ck_assert_uint_eq(debug_cpl(&debug), 3);
 		stops++;
 	}
@@ -123,12 +123,12 @@ static void walk(bool with_signals, struct moment *moments)
 {
 	begin(with_signals, "user_mark_syscall");
 	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_POINT);
-	ck_assert_int_eq(debug_remove_point(&debug, debug.regs.rip), DEBUG_OK);
+	ck_assert_int_eq(debug_remove_point(&debug, debug.state.regs.rip), DEBUG_OK);
 	for (unsigned i = 0; i < STEPS; i++) {
 		ck_assert_int_eq(debug_step(&debug).why, DEBUG_STEPPED);
 		ck_assert(debug_know(&debug));
-		moments[i] = (struct moment){debug.regs.rip, debug.regs.rsp, debug.regs.rflags,
-		                             debug_cpl(&debug)};
+		moments[i] = (struct moment){debug.state.regs.rip, debug.state.regs.rsp,
+		                             debug.state.regs.rflags, debug_cpl(&debug)};
 	}
 	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_ENDED);
 	end();

@@ -174,7 +174,7 @@ END_TEST
 
 START_TEST(registers)
 {
-	static struct gdb_registers all;
+	static struct vcpu_state all;
 	size_t total = 0;
 	uint8_t value[16] = {0};
 	char *xml = gdb_registers_xml();

@@ -79,10 +79,10 @@ START_TEST(changes)
 	struct inspect_change list[INSPECT_CHANGES_MAX];
 
 	ck_assert_uint_eq(inspect_changes(&old, &new, list), 0);
-	new.regs.rip = 1;
-	new.sregs.ss.dpl = 3;
-	new.sregs.cr3 = 0x1000;
-	new.msrs[INSPECT_LSTAR] = 5;
+	new.vcpu.regs.rip = 1;
+	new.vcpu.sregs.ss.dpl = 3;
+	new.vcpu.sregs.cr3 = 0x1000;
+	new.vcpu.msrs[STATE_LSTAR] = 5;
 	ck_assert_uint_eq(inspect_changes(&old, &new, list), 4);
 	ck_assert_str_eq(list[0].name, "RIP");
 	ck_assert_str_eq(list[1].name, "CPL");
@@ -121,10 +121,10 @@ START_TEST(forms)
 	FILE *out = open_memstream(&text, &size);
 	json_t *json;
 
-	state.regs.rip = 0x401000;
-	state.sregs.ss.dpl = 3;
+	state.vcpu.regs.rip = 0x401000;
+	state.vcpu.sregs.ss.dpl = 3;
 	state.number = 2;
-	state.msrs_known = 1U << INSPECT_LSTAR;
+	state.vcpu.msrs_known = 1U << STATE_LSTAR;
 	snprintf(state.why, sizeof(state.why), "because");
 	snprintf(state.kind, sizeof(state.kind), "pc");
 	snprintf(state.instruction, sizeof(state.instruction), "nop");

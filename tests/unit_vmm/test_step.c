@@ -130,7 +130,7 @@ START_TEST(a_plant_stands_behind_it)
 	attach(0, planted[_i].bytes, size);
 	fake_cpu.size = size;
 	step();
-	ck_assert_uint_eq(debug.regs.rip, CODE_AT + size);
+	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + size);
 	ck_assert_uint_eq(fake_cpu.plant_seen, CODE_AT + size);
 	ck_assert_mem_eq(fake_cpu_at(live, CODE_AT), planted[_i].bytes, size);
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + size), 0x90);
@@ -145,10 +145,10 @@ START_TEST(a_plant_in_ring_3)
 	fake_cpu.size = 2;
 	step();
 	ck_assert_uint_eq(fake_cpu.plant_seen, CODE_AT + 2);
-	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 2);
-	ck_assert_uint_eq(debug.regs.rsp, STACK_AT);
+	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 2);
+	ck_assert_uint_eq(debug.state.regs.rsp, STACK_AT);
 	ck_assert_uint_eq(debug_cpl(&debug), 3);
-	ck_assert_uint_eq(debug.regs.rflags, RFLAGS_FIXED);
+	ck_assert_uint_eq(debug.state.regs.rflags, RFLAGS_FIXED);
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 2), 0x90);
 }
 END_TEST
@@ -166,7 +166,7 @@ START_TEST(no_plant_stands_behind_others)
 	attach(0, others[_i].bytes, others[_i].size);
 	fake_cpu.size = others[_i].size;
 	step();
-	ck_assert_uint_eq(debug.regs.rip, CODE_AT + others[_i].size);
+	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + others[_i].size);
 	ck_assert_uint_eq(fake_cpu.plant_seen, 0);
 	ck_assert_uint_eq(fake_cpu.runs, 1);
 }
@@ -183,8 +183,8 @@ START_TEST(a_return_to_ring_3)
 
 	memcpy(fake_cpu_at(live, STACK_AT), frame, sizeof(frame));
 	step();
-	ck_assert_uint_eq(debug.regs.rip, FAKE_CODE(3) + 0x100);
-	ck_assert_uint_eq(debug.regs.rsp, FAKE_STACK(3));
+	ck_assert_uint_eq(debug.state.regs.rip, FAKE_CODE(3) + 0x100);
+	ck_assert_uint_eq(debug.state.regs.rsp, FAKE_STACK(3));
 	ck_assert_uint_eq(debug_cpl(&debug), 3);
 	ck_assert_uint_eq(fake_cpu.plant_seen, FAKE_CODE(3) + 0x100);
 	ck_assert_uint_eq(*fake_cpu_at(live, FAKE_CODE(3) + 0x100), 0x90);
@@ -212,8 +212,8 @@ START_TEST(other_returns_to_ring_3)
 
 	attach(0, returns[_i].bytes, returns[_i].size);
 	fake_cpu.size = 0x200;
-	debug.regs.rcx = _i == 1 ? FAKE_CODE(3) + 0x200 : 0;
-	debug.regs.rdx = _i == 2 ? FAKE_CODE(3) + 0x200 : 0;
+	debug.state.regs.rcx = _i == 1 ? FAKE_CODE(3) + 0x200 : 0;
+	debug.state.regs.rdx = _i == 2 ? FAKE_CODE(3) + 0x200 : 0;
 	debug.changed = true;
 	memcpy(fake_cpu_at(live, STACK_AT), words, sizeof(words));
 	seen_at_target = 0;
@@ -236,10 +236,10 @@ START_TEST(a_fault_in_ring_0)
 
 	attach(0, has_error ? "\x0f\xff" : "\x0f\x0b", 2);
 	step();
-	ck_assert_uint_eq(debug.regs.rip, STUB(has_error ? VECTOR_GP : VECTOR_UD));
-	ck_assert_uint_eq(word_at(debug.regs.rsp + (has_error ? 8 : 0)), CODE_AT);
-	ck_assert_uint_eq(word_at(debug.regs.rsp + (has_error ? 24 : 16)), RFLAGS_FIXED);
-	ck_assert_uint_eq(*fake_cpu_at(live, debug.regs.rip), 0x90);
+	ck_assert_uint_eq(debug.state.regs.rip, STUB(has_error ? VECTOR_GP : VECTOR_UD));
+	ck_assert_uint_eq(word_at(debug.state.regs.rsp + (has_error ? 8 : 0)), CODE_AT);
+	ck_assert_uint_eq(word_at(debug.state.regs.rsp + (has_error ? 24 : 16)), RFLAGS_FIXED);
+	ck_assert_uint_eq(*fake_cpu_at(live, debug.state.regs.rip), 0x90);
 }
 END_TEST
 
@@ -250,8 +250,8 @@ START_TEST(a_fault_with_a_trap_flag)
 	vcpu->regs.rflags |= RFLAGS_TF;
 	ck_assert(debug_attach(&debug, machine));
 	step();
-	ck_assert_uint_eq(debug.regs.rip, STUB(VECTOR_UD));
-	ck_assert_uint_eq(word_at(debug.regs.rsp + 16), RFLAGS_FIXED | RFLAGS_TF);
+	ck_assert_uint_eq(debug.state.regs.rip, STUB(VECTOR_UD));
+	ck_assert_uint_eq(word_at(debug.state.regs.rsp + 16), RFLAGS_FIXED | RFLAGS_TF);
 }
 END_TEST
 
@@ -259,9 +259,9 @@ START_TEST(pushed_flags)
 {
 	attach((unsigned)_i, "\x9c", 1);
 	step();
-	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 1);
+	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 1);
 	ck_assert_uint_eq(debug_cpl(&debug), (unsigned)_i);
-	ck_assert_uint_eq(debug.regs.rsp, STACK_AT - 8);
+	ck_assert_uint_eq(debug.state.regs.rsp, STACK_AT - 8);
 	ck_assert_uint_eq(word_at(STACK_AT - 8), RFLAGS_FIXED);
 }
 END_TEST
@@ -270,12 +270,12 @@ START_TEST(one_instruction_of_ring_3)
 {
 	attach(3, "\x90", 1);
 	step();
-	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 1);
-	ck_assert_uint_eq(debug.regs.rsp, STACK_AT);
-	ck_assert_uint_eq(debug.regs.rflags, RFLAGS_FIXED);
+	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 1);
+	ck_assert_uint_eq(debug.state.regs.rsp, STACK_AT);
+	ck_assert_uint_eq(debug.state.regs.rflags, RFLAGS_FIXED);
 	ck_assert_uint_eq(debug_cpl(&debug), 3);
-	ck_assert_uint_eq(debug.sregs.cs.selector, RS_SEL_USER_CODE);
-	ck_assert_uint_eq(debug.sregs.cs.l, 1);
+	ck_assert_uint_eq(debug.state.sregs.cs.selector, RS_SEL_USER_CODE);
+	ck_assert_uint_eq(debug.state.sregs.cs.l, 1);
 	ck_assert_uint_eq(*fake_cpu_at(live, STUB(VECTOR_DB)), 0x90);
 }
 END_TEST
@@ -302,11 +302,11 @@ START_TEST(a_system_call)
 	attach(3, "\x0f\x05", 2);
 	fake_cpu.syscall_traps = _i;
 	step();
-	ck_assert_uint_eq(debug.regs.rip, FAKE_SYSCALL);
+	ck_assert_uint_eq(debug.state.regs.rip, FAKE_SYSCALL);
 	ck_assert_uint_eq(debug_cpl(&debug), 0);
-	ck_assert_uint_eq(debug.regs.rcx, CODE_AT + 2);
-	ck_assert_uint_eq(debug.regs.r11, RFLAGS_FIXED);
-	ck_assert_uint_eq(debug.regs.rflags & RFLAGS_TF, 0);
+	ck_assert_uint_eq(debug.state.regs.rcx, CODE_AT + 2);
+	ck_assert_uint_eq(debug.state.regs.r11, RFLAGS_FIXED);
+	ck_assert_uint_eq(debug.state.regs.rflags & RFLAGS_TF, 0);
 }
 END_TEST
 
@@ -314,10 +314,10 @@ START_TEST(a_fault_of_ring_3)
 {
 	attach(3, "\x0f\xff", 2);
 	step();
-	ck_assert_uint_eq(debug.regs.rip, STUB(VECTOR_GP));
-	ck_assert_uint_eq(debug.regs.rsp, FAKE_RSP0 - 48);
-	ck_assert_uint_eq(word_at(debug.regs.rsp + 24), RFLAGS_FIXED);
-	ck_assert_uint_eq(word_at(debug.regs.rsp + 16), RS_SEL_USER_CODE);
+	ck_assert_uint_eq(debug.state.regs.rip, STUB(VECTOR_GP));
+	ck_assert_uint_eq(debug.state.regs.rsp, FAKE_RSP0 - 48);
+	ck_assert_uint_eq(word_at(debug.state.regs.rsp + 24), RFLAGS_FIXED);
+	ck_assert_uint_eq(word_at(debug.state.regs.rsp + 16), RS_SEL_USER_CODE);
 }
 END_TEST
 
@@ -326,9 +326,9 @@ START_TEST(int1_is_the_guests)
 {
 	attach(3, "\xf1", 1);
 	step();
-	ck_assert_uint_eq(debug.regs.rip, STUB(VECTOR_DB));
-	ck_assert_uint_eq(word_at(debug.regs.rsp), CODE_AT + 1);
-	ck_assert_uint_eq(word_at(debug.regs.rsp + 16), RFLAGS_FIXED);
+	ck_assert_uint_eq(debug.state.regs.rip, STUB(VECTOR_DB));
+	ck_assert_uint_eq(word_at(debug.state.regs.rsp), CODE_AT + 1);
+	ck_assert_uint_eq(word_at(debug.state.regs.rsp + 16), RFLAGS_FIXED);
 }
 END_TEST
 
@@ -339,7 +339,7 @@ START_TEST(a_step_at_an_entry)
 	vcpu->regs.rip = STUB(VECTOR_PF);
 	ck_assert(debug_attach(&debug, machine));
 	step();
-	ck_assert_uint_eq(debug.regs.rip, STUB(VECTOR_PF) + 1);
+	ck_assert_uint_eq(debug.state.regs.rip, STUB(VECTOR_PF) + 1);
 	ck_assert_uint_eq(fake_cpu.plant_seen, 0);
 }
 END_TEST
@@ -408,10 +408,10 @@ START_TEST(a_point_in_ring_0)
 	fake_cpu.out_is_done = _i;
 	ck_assert_int_eq(debug_add_point(&debug, CODE_AT + 2), DEBUG_OK);
 	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_POINT);
-	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 2);
+	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 2);
 	/* It is lifted for its own instruction, and back again. */
 	step();
-	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 3);
+	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 3);
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 2), OPCODE_OUT);
 	ck_assert_uint_eq(machine->cpus[0].stats.unknown_io, 0);
 }
@@ -423,9 +423,9 @@ START_TEST(a_point_in_ring_3)
 	ck_assert_int_eq(debug_add_point(&debug, CODE_AT + 2), DEBUG_OK);
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 2), OPCODE_INT3);
 	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_POINT);
-	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 2);
+	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 2);
 	ck_assert_uint_eq(debug_cpl(&debug), 3);
-	ck_assert_uint_eq(debug.regs.rsp, STACK_AT);
+	ck_assert_uint_eq(debug.state.regs.rsp, STACK_AT);
 	ck_assert_int_eq(debug_remove_point(&debug, CODE_AT + 2), DEBUG_OK);
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 2), 0x90);
 	ck_assert_uint_eq(*fake_cpu_at(live, STUB(VECTOR_BP)), 0x90);
@@ -438,12 +438,12 @@ START_TEST(the_guests_own_out)
 {
 	attach_plain("\xee\x90\x90", 3);
 	fake_cpu.out_is_done = _i;
-	debug.regs.rdx = RS_PORT_PUTC;
-	debug.regs.rax = 'x';
+	debug.state.regs.rdx = RS_PORT_PUTC;
+	debug.state.regs.rax = 'x';
 	debug.changed = true;
 	ck_assert_int_eq(debug_add_point(&debug, CODE_AT + 1), DEBUG_OK);
 	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_POINT);
-	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 1);
+	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 1);
 	ck_assert_uint_eq(machine->console.used, 1);
 	ck_assert_int_eq(machine->console.buffer[0], 'x');
 }
@@ -557,7 +557,7 @@ START_TEST(frames)
 	ck_assert_uint_eq(frame.ss, 4);
 	ck_assert(debug_frame(&debug, 0x80, &frame));
 	ck_assert_uint_eq(frame.rip, 0x18);
-	debug.regs.rsp = FAKE_KERNEL + LIVE_RAM - 40;
+	debug.state.regs.rsp = FAKE_KERNEL + LIVE_RAM - 40;
 	ck_assert(debug_frame(&debug, VECTOR_UD, &frame));
 	ck_assert(!debug_frame(&debug, VECTOR_PF, &frame));
 }
@@ -571,18 +571,18 @@ START_TEST(rewinding)
 	attach(0, "\x90", 1);
 	/* USER_CODE is the last that the GDT's limit lets in. */
 	ck_assert(debug_rewind(&debug, &frame));
-	ck_assert_uint_eq(debug.regs.rip, 7);
-	ck_assert_uint_eq(debug.regs.rsp, 9);
-	ck_assert_uint_eq(debug.sregs.cs.selector, RS_SEL_USER_CODE);
-	ck_assert_uint_eq(debug.sregs.cs.type & 1, 1);
-	ck_assert_uint_eq(debug.sregs.ss.dpl, 3);
-	ck_assert_uint_eq(debug.sregs.ss.limit, 0xffffffff);
-	ck_assert_uint_eq(debug.sregs.ss.g, 1);
+	ck_assert_uint_eq(debug.state.regs.rip, 7);
+	ck_assert_uint_eq(debug.state.regs.rsp, 9);
+	ck_assert_uint_eq(debug.state.sregs.cs.selector, RS_SEL_USER_CODE);
+	ck_assert_uint_eq(debug.state.sregs.cs.type & 1, 1);
+	ck_assert_uint_eq(debug.state.sregs.ss.dpl, 3);
+	ck_assert_uint_eq(debug.state.sregs.ss.limit, 0xffffffff);
+	ck_assert_uint_eq(debug.state.sregs.ss.g, 1);
 	frame.cs = RS_SEL_USER_CODE + 8;
 	ck_assert(!debug_rewind(&debug, &frame));
 	frame.cs = RS_SEL_USER_CODE | 4; /* the LDT's */
 	ck_assert(!debug_rewind(&debug, &frame));
-	debug.sregs.gdt.limit--;
+	debug.state.sregs.gdt.limit--;
 	frame.cs = RS_SEL_USER_CODE;
 	ck_assert(!debug_rewind(&debug, &frame));
 }
@@ -596,8 +596,8 @@ START_TEST(the_tss_of_amd)
 	vcpu->sregs.tr.type = DESC_TSS_AVAILABLE;
 	ck_assert(debug_attach(&debug, machine));
 	ck_assert(debug_know(&debug));
-	ck_assert_uint_eq(debug.sregs.tr.type, DESC_TSS_BUSY);
-	debug.sregs.cr2 = 5;
+	ck_assert_uint_eq(debug.state.sregs.tr.type, DESC_TSS_BUSY);
+	debug.state.sregs.cr2 = 5;
 	debug.changed = true;
 	ck_assert(debug_forget(&debug));
 	ck_assert_uint_eq(vcpu->sregs.tr.type, _i ? DESC_TSS_AVAILABLE : DESC_TSS_BUSY);
@@ -609,7 +609,7 @@ START_TEST(only_what_changed_is_written)
 {
 	attach(0, "\x90", 1);
 	ck_assert(debug_know(&debug));
-	debug.regs.rax = 5;
+	debug.state.regs.rax = 5;
 	debug.changed = true;
 	ck_assert(debug_forget(&debug));
 	ck_assert_uint_eq(vcpu->regs.rax, 5);
@@ -625,9 +625,9 @@ START_TEST(taken_back)
 	attach(3, "\x0f\x05", 2);
 	step();
 	ck_assert(debug_take_back(&debug, CODE_AT));
-	ck_assert_uint_eq(debug.regs.rip, CODE_AT);
+	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT);
 	ck_assert_uint_eq(debug_cpl(&debug), 3);
-	ck_assert_uint_eq(debug.regs.rflags, RFLAGS_FIXED);
+	ck_assert_uint_eq(debug.state.regs.rflags, RFLAGS_FIXED);
 	ck_assert(!debug_take_back(&debug, CODE_AT)); /* not at an entry */
 }
 END_TEST

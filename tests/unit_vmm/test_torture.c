@@ -274,8 +274,8 @@ START_TEST(states)
 	want = got;
 	compare(true);
 	ck_assert_uint_eq(differences.count, 0);
-	got.sregs.cr3 = 0x1000;
-	got.kernel_gs_base = 5;
+	got.vcpu.sregs.cr3 = 0x1000;
+	got.vcpu.msrs[STATE_KERNEL_GS_BASE] = 5;
 	compare(true);
 	ck_assert_uint_eq(differences.count, 2);
 	ck_assert_str_eq(differences.list[0].name, "CR3");
@@ -283,7 +283,7 @@ START_TEST(states)
 	ck_assert_uint_eq(differences.list[0].want, 0);
 	ck_assert_str_eq(differences.list[1].name, "KERNEL_GS_BASE");
 	got = want;
-	got.regs.rbx = 1;
+	got.vcpu.regs.rbx = 1;
 	got.stack[2] = 2;
 	got.stack[4] = 3; /* beyond */
 	compare(true);
@@ -291,8 +291,8 @@ START_TEST(states)
 	compare(false);
 	ck_assert_uint_eq(differences.count, 0);
 	got = want;
-	got.fpu.mxcsr = 1;
-	got.events.nmi.masked = 1;
+	got.vcpu.fpu.mxcsr = 1;
+	got.vcpu.events.nmi.masked = 1;
 	compare(true);
 	ck_assert_uint_eq(differences.count, 1);
 	got.all = want.all = true;

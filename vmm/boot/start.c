@@ -171,36 +171,28 @@ static bool set_sregs(const struct vcpu *vcpu, struct kvm *kvm, struct kvm_sregs
 
 /* ---- MSRs ---------------------------------------------------------------------------------- */
 
-struct msr {
-	uint32_t index;
-	const char *name;
-	uint64_t value;
-};
-
-enum { MSR_COUNT = 12 };
-
-static void collect_msrs(struct msr msrs[MSR_COUNT], unsigned cpu, const struct image *image,
-                         bool amd)
+static void collect_msrs(struct kvm_msr_entry msrs[MSR_ROWS], unsigned cpu,
+                         const struct image *image, bool amd)
 {
 	const struct rs_note none = {0};
 	const struct rs_note *note = image->noted ? &image->note : &none;
 	/* AMD's processors have no SYSENTER in long mode and keep 32 bits of its MSRs (APM volume
 	 * 3, SYSENTER): they stay zero there. */
 	uint64_t sysenter = amd ? 0 : note->sysenter_entry;
-	const struct msr list[MSR_COUNT] = {
-	    {MSR_EFER, "EFER", efer_value(image)},
-	    {MSR_STAR, "STAR", desc_star(RS_SEL_KERNEL_CODE, RS_SEL_USER_CODE32)},
-	    {MSR_LSTAR, "LSTAR", note->syscall_entry},
-	    {MSR_CSTAR, "CSTAR", note->compat_entry},
-	    {MSR_FMASK, "FMASK", note->syscall_mask},
-	    {MSR_SYSENTER_CS, "SYSENTER_CS", sysenter ? RS_SEL_KERNEL_CODE : 0},
-	    {MSR_SYSENTER_ESP, "SYSENTER_ESP",
-	     sysenter ? RS_ENTRY_CPU(cpu) + RS_ENTRY_STACK_TOP : 0},
-	    {MSR_SYSENTER_EIP, "SYSENTER_EIP", sysenter},
-	    {MSR_FS_BASE, "FS_BASE", 0},
-	    {MSR_GS_BASE, "GS_BASE", RS_ENTRY_CPU(cpu)},
-	    {MSR_KERNEL_GS_BASE, "KERNEL_GS_BASE", 0},
-	    {MSR_PAT, "PAT", (uint64_t)PAT_RESET_HIGH << 32 | PAT_RESET_LOW},
+	const struct kvm_msr_entry list[MSR_ROWS] = {
+	    {.index = MSR_EFER, .data = efer_value(image)},
+	    {.index = MSR_STAR, .data = desc_star(RS_SEL_KERNEL_CODE, RS_SEL_USER_CODE32)},
+	    {.index = MSR_LSTAR, .data = note->syscall_entry},
+	    {.index = MSR_CSTAR, .data = note->compat_entry},
+	    {.index = MSR_FMASK, .data = note->syscall_mask},
+	    {.index = MSR_SYSENTER_CS, .data = sysenter ? RS_SEL_KERNEL_CODE : 0},
+	    {.index = MSR_SYSENTER_ESP,
+	     .data = sysenter ? RS_ENTRY_CPU(cpu) + RS_ENTRY_STACK_TOP : 0},
+	    {.index = MSR_SYSENTER_EIP, .data = sysenter},
+	    {.index = MSR_FS_BASE, .data = 0},
+	    {.index = MSR_GS_BASE, .data = RS_ENTRY_CPU(cpu)},
+	    {.index = MSR_KERNEL_GS_BASE, .data = 0},
+	    {.index = MSR_PAT, .data = (uint64_t)PAT_RESET_HIGH << 32 | PAT_RESET_LOW},
 	};
 
 	memcpy(msrs, list, sizeof(list));
@@ -208,47 +200,41 @@ static void collect_msrs(struct msr msrs[MSR_COUNT], unsigned cpu, const struct 
 
 static bool set_msrs(const struct vcpu *vcpu, unsigned cpu, const struct image *image, bool amd)
 {
-	struct msr msrs[MSR_COUNT];
-	struct kvm_msr_entry entries[MSR_COUNT] = {0};
+	struct kvm_msr_entry msrs[MSR_ROWS], back[MSR_ROWS];
+	int done;
 
 	collect_msrs(msrs, cpu, image, amd);
-	for (size_t i = 0; i < MSR_COUNT; i++) {
-		entries[i].index = msrs[i].index;
-		entries[i].data = msrs[i].value;
-	}
-
-	int done = kvm_msrs(vcpu->fd, KVM_SET_MSRS, entries, MSR_COUNT);
-
+	memcpy(back, msrs, sizeof(back));
+	done = kvm_msrs(vcpu->fd, KVM_SET_MSRS, back, MSR_ROWS);
 	if (done < 0)
 		return message_error("KVM: ioctl KVM_SET_MSRS: %s", strerror(errno));
-	if (done < MSR_COUNT)
-		return message_error("KVM: KVM_SET_MSRS refuses %s (MSR 0x%" PRIx32
-		                     ") = 0x%" PRIx64,
-		                     msrs[done].name, msrs[done].index, msrs[done].value);
-	done = kvm_msrs(vcpu->fd, KVM_GET_MSRS, entries, MSR_COUNT);
+	if (done < MSR_ROWS)
+		return message_error("KVM: KVM_SET_MSRS refuses %s (MSR 0x%" PRIx32 ") = 0x%llx",
+		                     msr_name(msrs[done].index), msrs[done].index, msrs[done].data);
+	done = kvm_msrs(vcpu->fd, KVM_GET_MSRS, back, MSR_ROWS);
 	if (done < 0)
 		return message_error("KVM: ioctl KVM_GET_MSRS: %s", strerror(errno));
-	if (done < MSR_COUNT)
+	if (done < MSR_ROWS)
 		return message_error("KVM: KVM_GET_MSRS cannot read %s (MSR 0x%" PRIx32 ") back",
-		                     msrs[done].name, msrs[done].index);
-	for (size_t i = 0; i < MSR_COUNT; i++) {
-		if (entries[i].data != msrs[i].value)
-			return message_error("KVM: %s (MSR 0x%" PRIx32 ") was set to 0x%" PRIx64
+		                     msr_name(msrs[done].index), msrs[done].index);
+	for (size_t i = 0; i < MSR_ROWS; i++) {
+		if (back[i].data != msrs[i].data)
+			return message_error("KVM: %s (MSR 0x%" PRIx32 ") was set to 0x%llx"
 			                     " and reads back as 0x%llx",
-			                     msrs[i].name, msrs[i].index, msrs[i].value,
-			                     entries[i].data);
+			                     msr_name(msrs[i].index), msrs[i].index, msrs[i].data,
+			                     back[i].data);
 	}
 	return true;
 }
 
 /* ---- All of it ----------------------------------------------------------------------------- */
 
-static bool set_regs(const struct vcpu *vcpu, const struct kvm_regs *regs)
+static bool set_regs(const struct vcpu *vcpu, const struct vcpu_state *state)
 {
 	if (!vcpu->sync_regs)
-		return vcpu_set_regs(vcpu, regs);
+		return vcpu_write(vcpu, state, STATE_REGS);
 	/* Taken over by the first KVM_RUN: an ioctl less. */
-	vcpu->run->s.regs.regs = *regs;
+	vcpu->run->s.regs.regs = state->regs;
 	vcpu->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
 	return true;
 }
@@ -306,7 +292,7 @@ bool start_cpu(struct start *start, const struct vcpu *vcpu, unsigned number,
 	state->regs = start_regs(start->image, number);
 	if (!start_sregs(start, vcpu, number, &state->sregs) ||
 	    !set_msrs(vcpu, number, start->image, host->features & RS_FEATURE_AMD) ||
-	    !set_regs(vcpu, &state->regs))
+	    !set_regs(vcpu, state))
 		return false;
 	if (number == 0)
 		know_tsc(host, vcpu);

@@ -53,7 +53,7 @@ static void say_where(const struct machine *machine, const char *why)
 			snprintf(who, sizeof(who), "CPU %u", i);
 		if (!cpu->started)
 			message_error("%s; %s was not started", why, who);
-		else if (vcpu_get_state(&cpu->vcpu, &now))
+		else if (vcpu_read(&cpu->vcpu, &now, STATE_BASIC))
 			message_error("%s; %s %s in ring %u at RIP 0x%llx", why, who,
 			              is_halted(cpu) ? "was halted" : "was", now.sregs.ss.dpl,
 			              now.regs.rip);
@@ -77,7 +77,7 @@ static unsigned collect_others(const struct machine *machine,
 			continue;
 		*other = (struct diagnose_cpu){
 		    .number = i, .started = cpu->started, .halted = is_halted(cpu)};
-		if (cpu->started && vcpu_get_state(&cpu->vcpu, &now)) {
+		if (cpu->started && vcpu_read(&cpu->vcpu, &now, STATE_BASIC)) {
 			other->known = true;
 			other->regs = now.regs;
 			other->sregs = now.sregs;
@@ -92,7 +92,7 @@ static void diagnose(struct machine *machine, const struct manner *manner)
 	const struct cpu *cpu = machine_last_cpu(machine);
 	struct diagnose_cpu others[RS_MAX_CPUS];
 	struct vcpu_state now;
-	bool have = vcpu_get_state(&cpu->vcpu, &now);
+	bool have = vcpu_read(&cpu->vcpu, &now, STATE_BASIC);
 	const struct panic *panic = &machine->panic;
 	const struct diagnose_input in = {
 	    .reason = machine->outcome.reason,

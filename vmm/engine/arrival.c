@@ -16,13 +16,13 @@ static uint16_t opcode_at(const struct debug *debug, uint64_t va)
 struct debug_arrival debug_arrival(const struct debug *debug)
 {
 	enum { SYSCALL_OPCODE = 0x0f05, INT_OPCODE = 0xcd, INT3_OPCODE = 0xcc };
-	int number = debug_entry(debug, debug->regs.rip);
+	int number = debug_entry(debug, debug->state.regs.rip);
 	struct debug_arrival entry = {.kind = ENTRY_NONE, .arrived = 256, .from_user = true};
 	uint16_t opcode;
 
 	if (number < 0)
 		return entry;
-	entry.rip = debug->regs.rcx - 2;
+	entry.rip = debug->state.regs.rcx - 2;
 	if (number >= DEBUG_ENTRY_SYSCALL) {
 		entry.kind = number == DEBUG_ENTRY_SYSCALL  ? ENTRY_SYSCALL
 		             : number == DEBUG_ENTRY_COMPAT ? ENTRY_COMPAT
@@ -40,10 +40,10 @@ struct debug_arrival debug_arrival(const struct debug *debug)
 	opcode = opcode_at(debug, entry.frame.rip);
 	if (entry.vector == VECTOR_PF &&
 	    debug_entry(debug, entry.frame.rip) == DEBUG_ENTRY_SYSCALL &&
-	    opcode_at(debug, debug->regs.rcx - 2) == SYSCALL_OPCODE) {
+	    opcode_at(debug, debug->state.regs.rcx - 2) == SYSCALL_OPCODE) {
 		entry.kind = ENTRY_SYSCALL;
 		entry.quirk = true;
-		entry.rip = debug->regs.rcx - 2;
+		entry.rip = debug->state.regs.rcx - 2;
 	} else if (entry.vector == VECTOR_UD && opcode >> 8 == INT_OPCODE) {
 		entry.vector = opcode & 0xff;
 		entry.quirk = true;
@@ -64,10 +64,11 @@ const char *debug_arrival_text(const struct debug *debug, const struct debug_arr
 
 	symbols_place(symbols, entry->rip, where, sizeof(where));
 	if (entry->kind == ENTRY_SYSCALL || entry->kind == ENTRY_COMPAT) {
-		snprintf(
-		    buf, size, "SYSCALL number %llu from %s at %s%s", debug->regs.rax, ring, where,
-		    entry->quirk ? "; this KVM makes it a #PF at LSTAR, which the guest completes"
-		                 : "");
+		snprintf(buf, size, "SYSCALL number %llu from %s at %s%s", debug->state.regs.rax,
+		         ring, where,
+		         entry->quirk
+		             ? "; this KVM makes it a #PF at LSTAR, which the guest completes"
+		             : "");
 		return buf;
 	}
 	if (entry->kind != ENTRY_VECTOR) {
@@ -78,7 +79,7 @@ const char *debug_arrival_text(const struct debug *debug, const struct debug_arr
 		snprintf(error, sizeof(error), ", error code 0x%" PRIx64, entry->frame.error);
 	if (entry->arrived == VECTOR_PF)
 		snprintf(error, sizeof(error), ", error code 0x%" PRIx64 ", CR2 0x%llx",
-		         entry->frame.error, debug->sregs.cr2);
+		         entry->frame.error, debug->state.sregs.cr2);
 	if (entry->quirk)
 		snprintf(buf, size,
 		         "INT 0x%x in ring 3 at %s; this KVM makes it a #UD, which the guest "

@@ -17,12 +17,11 @@ bool debug_know(struct debug *debug)
 
 	if (debug->known)
 		return true;
-	debug->known = KVM_IOCTL(vcpu->fd, KVM_GET_REGS, &debug->regs) == 0 &&
-	               KVM_IOCTL(vcpu->fd, KVM_GET_SREGS, &debug->sregs) == 0;
+	debug->known = vcpu_read(vcpu, &debug->state, STATE_REGS | STATE_SREGS);
 	/* What TR holds is busy (SDM volume 3, 7.2.2); see debug_forget. */
-	if (debug->sregs.tr.type == DESC_TSS_AVAILABLE)
-		debug->sregs.tr.type = DESC_TSS_BUSY;
-	debug->sregs_read = debug->sregs;
+	if (debug->state.sregs.tr.type == DESC_TSS_AVAILABLE)
+		debug->state.sregs.tr.type = DESC_TSS_BUSY;
+	debug->sregs_read = debug->state.sregs;
 	return debug->known;
 }
 
@@ -35,36 +34,19 @@ bool debug_forget(struct debug *debug)
 	if (!changed)
 		return true;
 	/* At a plant only RIP changes, and the rest is much more work for KVM. */
-	if (memcmp(&debug->sregs, &debug->sregs_read, sizeof(debug->sregs)) == 0)
-		return KVM_IOCTL(vcpu->fd, KVM_SET_REGS, &debug->regs) == 0;
+	if (memcmp(&debug->state.sregs, &debug->sregs_read, sizeof(debug->state.sregs)) == 0)
+		return vcpu_write(vcpu, &debug->state, STATE_REGS);
 	/* KVM says "busy" of AMD's TR whatever it is, and one emulated AMD processor reads the I/O
 	 * bitmap only with what was there before. */
 	if (debug->machine->kvm.host.features & RS_FEATURE_AMD &&
-	    debug->sregs.tr.type == DESC_TSS_BUSY)
-		debug->sregs.tr.type = DESC_TSS_AVAILABLE;
-	return KVM_IOCTL(vcpu->fd, KVM_SET_SREGS, &debug->sregs) == 0 &&
-	       KVM_IOCTL(vcpu->fd, KVM_SET_REGS, &debug->regs) == 0;
+	    debug->state.sregs.tr.type == DESC_TSS_BUSY)
+		debug->state.sregs.tr.type = DESC_TSS_AVAILABLE;
+	return vcpu_write(vcpu, &debug->state, STATE_REGS | STATE_SREGS);
 }
 
 unsigned debug_cpl(const struct debug *debug)
 {
-	return debug->sregs.ss.dpl & 3;
-}
-
-bool debug_msr(const struct debug *debug, uint32_t index, uint64_t *value)
-{
-	struct kvm_msr_entry entry = {.index = index};
-	bool known = kvm_msrs(debug->cpu->vcpu.fd, KVM_GET_MSRS, &entry, 1) == 1;
-
-	*value = entry.data;
-	return known;
-}
-
-bool debug_set_msr(const struct debug *debug, uint32_t index, uint64_t value)
-{
-	struct kvm_msr_entry entry = {.index = index, .data = value};
-
-	return kvm_msrs(debug->cpu->vcpu.fd, KVM_SET_MSRS, &entry, 1) == 1;
+	return state_cpl(&debug->state);
 }
 
 /* ---- Memory -------------------------------------------------------------------------------- */
@@ -100,8 +82,8 @@ static bool translate_by_image(const struct image *image, uint64_t va, uint64_t 
 bool debug_translate(const struct debug *debug, uint64_t va, uint64_t *gpa)
 {
 	const struct machine *machine = debug->machine;
-	const struct view view =
-	    view_make(&machine->memory, &debug->regs, &debug->sregs, machine->boot.kernel.geo);
+	const struct view view = view_make(&machine->memory, &debug->state.regs,
+	                                   &debug->state.sregs, machine->boot.kernel.geo);
 
 	if (!view.paging) {
 		*gpa = va;
@@ -230,7 +212,7 @@ bool debug_is_user_root(const struct debug *debug)
 	struct pt tree = debug->machine->boot.kernel;
 	struct pt_walk walk;
 
-	tree.root = debug->sregs.cr3 & CR3_FRAME;
+	tree.root = debug->state.sregs.cr3 & CR3_FRAME;
 	pt_walk(&tree, kernel_text(&debug->machine->image), &walk);
 	return !walk.mapped;
 }
@@ -241,7 +223,7 @@ bool debug_frame(const struct debug *debug, unsigned vector, struct debug_frame 
 	uint64_t words[6] = {0}, *from = has_error ? words : words + 1;
 	size_t size = has_error ? 48 : 40;
 
-	if (debug_read(debug, debug->regs.rsp, from, size) != size)
+	if (debug_read(debug, debug->state.regs.rsp, from, size) != size)
 		return false;
 	*frame = (struct debug_frame){words[0], words[1], words[2], words[3], words[4], words[5]};
 	return true;
@@ -256,8 +238,8 @@ static bool load_segment(const struct debug *debug, uint16_t selector, struct kv
 	*to = (struct kvm_segment){.selector = selector, .unusable = 1, .dpl = selector & 3};
 	if (!selector_index(selector))
 		return true;
-	if (selector_ldt(selector) || offset + 7 > debug->sregs.gdt.limit ||
-	    debug_read(debug, debug->sregs.gdt.base + offset, words, 8) != 8)
+	if (selector_ldt(selector) || offset + 7 > debug->state.sregs.gdt.limit ||
+	    debug_read(debug, debug->state.sregs.gdt.base + offset, words, 8) != 8)
 		return false;
 	desc_segment_decode(words, &segment);
 	*to = (struct kvm_segment){
@@ -283,18 +265,18 @@ bool debug_rewind(struct debug *debug, const struct debug_frame *frame)
 	if (!load_segment(debug, (uint16_t)frame->cs, &cs) ||
 	    !load_segment(debug, (uint16_t)frame->ss, &ss))
 		return false;
-	debug->sregs.cs = cs;
-	debug->sregs.ss = ss;
-	debug->regs.rip = frame->rip;
-	debug->regs.rsp = frame->rsp;
-	debug->regs.rflags = frame->rflags;
+	debug->state.sregs.cs = cs;
+	debug->state.sregs.ss = ss;
+	debug->state.regs.rip = frame->rip;
+	debug->state.regs.rsp = frame->rsp;
+	debug->state.regs.rflags = frame->rflags;
 	debug->changed = true;
 	return true;
 }
 
 bool debug_take_back(struct debug *debug, uint64_t rip)
 {
-	const struct kvm_regs *regs = &debug->regs;
+	const struct kvm_regs *regs = &debug->state.regs;
 	int entry = debug_entry(debug, regs->rip);
 	struct debug_frame frame = {0};
 
@@ -510,7 +492,7 @@ static bool take_first_regs(const struct cpu *cpu)
 	if (!cpu->vcpu.run->kvm_dirty_regs)
 		return true;
 	cpu->vcpu.run->kvm_dirty_regs = 0;
-	return vcpu_set_regs(&cpu->vcpu, &cpu->last.regs);
+	return vcpu_write(&cpu->vcpu, &cpu->last, STATE_REGS);
 }
 
 static bool takes_exit(struct observer *observer, struct cpu *cpu)

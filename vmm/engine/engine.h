@@ -104,8 +104,7 @@ struct debug {
 	uint64_t others_at; /* when debug_let_others does so next */
 
 	/* Its registers while it is stopped.  Whoever changes them sets `changed`. */
-	struct kvm_regs regs;
-	struct kvm_sregs sregs;
+	struct vcpu_state state;     /* its registers and system registers */
 	struct kvm_sregs sregs_read; /* as they were when they became known */
 	bool known, changed;
 
@@ -161,13 +160,10 @@ bool debug_takes_exit(struct debug *debug);
 
 /* ---- Looking --------------------------------------------------------------------------------- */
 
-/* Makes debug->regs and debug->sregs those of the vCPU.  False after a message. */
+/* Makes debug->state.regs and debug->state.sregs those of the vCPU.  False after a message. */
 bool debug_know(struct debug *debug);
 /* The ring: SS.DPL. */
 unsigned debug_cpl(const struct debug *debug);
-/* A model-specific register; false, without a message, when KVM does not know it. */
-bool debug_msr(const struct debug *debug, uint32_t index, uint64_t *value);
-bool debug_set_msr(const struct debug *debug, uint32_t index, uint64_t value);
 /* Where a virtual address lies in RAM: by CR3, else by the root that the guest was booted with,
  * else, for the read-only part of the user half, by the image.  False: nowhere. */
 bool debug_translate(const struct debug *debug, uint64_t va, uint64_t *gpa);
@@ -187,8 +183,8 @@ bool debug_frame(const struct debug *debug, unsigned vector, struct debug_frame 
 /* Whether CR3 is a root as KPTI gives it to ring 3: of the kernel's text it maps the entry area
  * alone. */
 bool debug_is_user_root(const struct debug *debug);
-/* Makes debug->regs and debug->sregs those of the frame: an entry is taken back.  False: its
- * selectors are none of the GDT's. */
+/* Makes debug->state.regs and debug->state.sregs those of the frame: an entry is taken back. False:
+ * its selectors are none of the GDT's. */
 bool debug_rewind(struct debug *debug, const struct debug_frame *frame);
 /* Whether the address is an entry of the guest's: the stub of a vector (0 to 255), or one of these;
  * -1 for none. */

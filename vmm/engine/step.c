@@ -117,7 +117,7 @@ static enum special special_at(const struct debug *debug, uint64_t rip)
 
 static void fence_up(struct debug *debug)
 {
-	debug->stepped = debug->regs.rip;
+	debug->stepped = debug->state.regs.rip;
 	for (size_t i = 0; i < debug->fence_count; i++) {
 		struct debug_plant *plant = &debug->fence[i];
 
@@ -149,7 +149,7 @@ static bool fence_has(const struct debug *debug, uint64_t va)
 /* Takes the point at RIP out, so that the instruction can run; what debug_replant needs. */
 static struct debug_plant *lift(struct debug *debug)
 {
-	struct debug_point *point = debug_find_point(debug, debug->regs.rip);
+	struct debug_point *point = debug_find_point(debug, debug->state.regs.rip);
 
 	if (!point)
 		return NULL;
@@ -206,7 +206,8 @@ static bool has_plant(const struct debug *debug, uint64_t va)
  * that no instruction of the guest is at. */
 static bool is_half_syscall(const struct debug *debug)
 {
-	return debug_cpl(debug) == 3 && debug_entry(debug, debug->regs.rip) == DEBUG_ENTRY_SYSCALL;
+	return debug_cpl(debug) == 3 &&
+	       debug_entry(debug, debug->state.regs.rip) == DEBUG_ENTRY_SYSCALL;
 }
 
 /* A signal may end KVM_RUN between the arrival at a plant and the OUT that stands there: as good as
@@ -216,7 +217,7 @@ static bool see_arrival(struct debug *debug)
 {
 	if (!debug_know(debug))
 		return false;
-	if (has_plant(debug, debug->regs.rip) && !is_half_syscall(debug))
+	if (has_plant(debug, debug->state.regs.rip) && !is_half_syscall(debug))
 		debug->event = DEBUG_EVENT_PLANT;
 	return true;
 }
@@ -249,11 +250,12 @@ static bool is_plant(struct debug *debug)
 
 	if (io.direction != KVM_EXIT_IO_OUT || io.size != 1 || io.count != 1 ||
 	    !debug_know(debug) ||
-	    (!has_plant(debug, debug->regs.rip) && !has_plant(debug, debug->regs.rip - 1)))
+	    (!has_plant(debug, debug->state.regs.rip) &&
+	     !has_plant(debug, debug->state.regs.rip - 1)))
 		return false;
 	byte = *data;
-	if (finish_instruction(debug) && has_plant(debug, debug->regs.rip - 1)) {
-		debug->regs.rip--;
+	if (finish_instruction(debug) && has_plant(debug, debug->state.regs.rip - 1)) {
+		debug->state.regs.rip--;
 		debug->changed = true;
 		return true;
 	}
@@ -271,9 +273,9 @@ static void stop_stepping(struct debug *debug)
 	if (debug->mode == DEBUG_MODE_STEP0) {
 		set_stepping(debug, false);
 	} else if (debug->mode == DEBUG_MODE_STEP3 && !debug->own_tf && debug_know(debug)) {
-		debug->regs.rflags &= ~RFLAGS_TF;
+		debug->state.regs.rflags &= ~RFLAGS_TF;
 		debug->changed = false;
-		vcpu_set_regs(&debug->cpu->vcpu, &debug->regs);
+		vcpu_write(&debug->cpu->vcpu, &debug->state, STATE_REGS);
 		debug->known = false;
 	}
 }
@@ -395,15 +397,15 @@ static void clear_saved_tf(struct debug *debug, int entry)
 	bool has_error = vector < 32 && VECTORS_WITH_ERROR_CODE >> vector & 1;
 
 	if (vector < 256)
-		clear_stored_tf(debug, debug->regs.rsp + (has_error ? 8 : 0) + 16);
+		clear_stored_tf(debug, debug->state.regs.rsp + (has_error ? 8 : 0) + 16);
 }
 
 /* SYSENTER, for one, leaves it set. */
 static void clear_live_tf(struct debug *debug)
 {
-	if (debug->own_tf || !(debug->regs.rflags & RFLAGS_TF))
+	if (debug->own_tf || !(debug->state.regs.rflags & RFLAGS_TF))
 		return;
-	debug->regs.rflags &= ~RFLAGS_TF;
+	debug->state.regs.rflags &= ~RFLAGS_TF;
 	debug->changed = true;
 }
 
@@ -411,7 +413,7 @@ static void clear_syscall_tf(struct debug *debug)
 {
 	if (debug->own_tf)
 		return;
-	debug->regs.r11 &= ~RFLAGS_TF;
+	debug->state.regs.r11 &= ~RFLAGS_TF;
 	debug->changed = true;
 }
 
@@ -436,7 +438,7 @@ static bool run_one(struct debug *debug, uint64_t from)
 		if (debug->event != DEBUG_EVENT_NONE)
 			return true;
 		/* A signal; it may have come when the instruction was done. */
-		if (debug->regs.rip != from)
+		if (debug->state.regs.rip != from)
 			return true;
 		if (waits_in_vain(debug))
 			return true;
@@ -458,11 +460,11 @@ static struct debug_stop over(const struct debug *debug)
 static struct debug_stop step_ring0(struct debug *debug, enum special special)
 {
 	struct debug_plant *lifted = lift(debug);
-	uint64_t from = debug->regs.rip;
+	uint64_t from = debug->state.regs.rip;
 	bool alive;
 
 	debug->mode = DEBUG_MODE_STEP0;
-	debug->own_tf = debug->regs.rflags & RFLAGS_TF;
+	debug->own_tf = debug->state.regs.rflags & RFLAGS_TF;
 	fence_up(debug);
 	alive = debug_forget(debug) && set_stepping(debug, true) && run_one(debug, from);
 	if (alive)
@@ -473,9 +475,9 @@ static struct debug_stop step_ring0(struct debug *debug, enum special special)
 	if (!alive)
 		return over(debug);
 	if (debug->event == DEBUG_EVENT_PLANT)
-		clear_saved_tf(debug, debug_entry(debug, debug->regs.rip));
+		clear_saved_tf(debug, debug_entry(debug, debug->state.regs.rip));
 	else if (special == SPECIAL_PUSHF)
-		clear_stored_tf(debug, debug->regs.rsp);
+		clear_stored_tf(debug, debug->state.regs.rsp);
 	return stop_because(DEBUG_STEPPED);
 }
 
@@ -494,7 +496,7 @@ static bool loads_flags(const struct debug *debug, uint64_t rip)
  * 0. */
 static void end_step3(struct debug *debug, enum special special, bool own_flags)
 {
-	int entry = debug_entry(debug, debug->regs.rip);
+	int entry = debug_entry(debug, debug->state.regs.rip);
 	struct debug_frame frame;
 
 	if (special == SPECIAL_SYSCALL)
@@ -515,12 +517,12 @@ static void end_step3(struct debug *debug, enum special special, bool own_flags)
 static struct debug_stop step_ring3(struct debug *debug, enum special special)
 {
 	struct debug_plant *lifted = lift(debug);
-	uint64_t from = debug->regs.rip;
+	uint64_t from = debug->state.regs.rip;
 	bool own_flags = loads_flags(debug, from), alive;
 
 	keep_dr6(debug);
-	debug->own_tf = debug->regs.rflags & RFLAGS_TF;
-	debug->regs.rflags |= RFLAGS_TF;
+	debug->own_tf = debug->state.regs.rflags & RFLAGS_TF;
+	debug->state.regs.rflags |= RFLAGS_TF;
 	debug->changed = true;
 	debug->mode = DEBUG_MODE_STEP3;
 	fence_up(debug);
@@ -547,19 +549,19 @@ static bool target_of(const struct debug *debug, enum special special, uint64_t 
 	uint64_t words[2];
 
 	if (special == SPECIAL_SYSRET || special == SPECIAL_SYSEXIT) {
-		*rip = special == SPECIAL_SYSRET ? debug->regs.rcx : debug->regs.rdx;
+		*rip = special == SPECIAL_SYSRET ? debug->state.regs.rcx : debug->state.regs.rdx;
 		*cs = RS_SEL_USER_CODE;
 		return true;
 	}
 	if (special == SPECIAL_GROUP || special == SPECIAL_EXIT) {
 		uint8_t code[32];
-		size_t i = read_code(debug, debug->regs.rip, code);
+		size_t i = read_code(debug, debug->state.regs.rip, code);
 
-		*rip = debug->regs.rip + i + size_from_opcode(code + i);
+		*rip = debug->state.regs.rip + i + size_from_opcode(code + i);
 		*cs = debug_cpl(debug) == 3 ? RS_SEL_USER_CODE : RS_SEL_KERNEL_CODE;
 		return true;
 	}
-	if (debug_read(debug, debug->regs.rsp, words, sizeof(words)) != sizeof(words))
+	if (debug_read(debug, debug->state.regs.rsp, words, sizeof(words)) != sizeof(words))
 		return false;
 	*rip = words[0];
 	*cs = words[1];
@@ -573,7 +575,7 @@ static struct debug_stop step_to_target(struct debug *debug, enum special specia
 	uint64_t rip = 0, cs = 0;
 	bool known = target_of(debug, special, &rip, &cs), alive;
 	const struct debug_point *point = known ? debug_find_point(debug, rip) : NULL;
-	uint8_t *at = known && rip != debug->regs.rip ? debug_byte(debug, rip) : NULL;
+	uint8_t *at = known && rip != debug->state.regs.rip ? debug_byte(debug, rip) : NULL;
 
 	debug->mode = DEBUG_MODE_STEP3;
 	debug->own_tf = true; /* whatever TF there is, is the guest's */
@@ -587,7 +589,7 @@ static struct debug_stop step_to_target(struct debug *debug, enum special specia
 		debug->point_count++;
 	}
 	alive = set_stepping(debug, false) && debug_forget(debug) &&
-	        run_one(debug, debug->regs.rip) && debug_know(debug);
+	        run_one(debug, debug->state.regs.rip) && debug_know(debug);
 	if (!(cs & 3) && target.at)
 		debug->point_count--;
 	debug_unplant(&target);
@@ -599,7 +601,8 @@ static struct debug_stop step_to_target(struct debug *debug, enum special specia
 
 	struct debug_frame frame;
 
-	if (debug->event == DEBUG_EVENT_PLANT && debug_entry(debug, debug->regs.rip) == VECTOR_BP &&
+	if (debug->event == DEBUG_EVENT_PLANT &&
+	    debug_entry(debug, debug->state.regs.rip) == VECTOR_BP &&
 	    debug_frame(debug, VECTOR_BP, &frame) && frame.cs & 3 && frame.rip == rip + 1) {
 		frame.rip = rip;
 		debug_rewind(debug, &frame);
@@ -634,7 +637,7 @@ static bool is_point3(struct debug *debug)
 	struct debug_frame frame;
 	const struct debug_point *point;
 
-	if (debug_entry(debug, debug->regs.rip) != VECTOR_BP ||
+	if (debug_entry(debug, debug->state.regs.rip) != VECTOR_BP ||
 	    !debug_frame(debug, VECTOR_BP, &frame) || !(frame.cs & 3))
 		return false;
 	point = debug_find_point(debug, frame.rip - 1);
@@ -677,7 +680,7 @@ static bool is_at_hlt(const struct debug *debug)
 
 	if (!debug->has_clock)
 		return false;
-	debug_read(debug, debug->regs.rip - 1, code, sizeof(code));
+	debug_read(debug, debug->state.regs.rip - 1, code, sizeof(code));
 	return code[1] == OPCODE_HLT ||
 	       (code[0] == OPCODE_HLT && vcpu_is_halted(&debug->cpu->vcpu));
 }
@@ -686,7 +689,7 @@ static bool is_at_hlt(const struct debug *debug)
 static bool can_hold(const struct debug *debug)
 {
 	uint8_t code[32];
-	size_t i = read_code(debug, debug->regs.rip, code);
+	size_t i = read_code(debug, debug->state.regs.rip, code);
 
 	return debug->can_hold && code[i] != OPCODE_HLT;
 }
@@ -701,7 +704,7 @@ static struct debug_stop step(struct debug *debug, bool hold)
 		return stop_because(DEBUG_FAILED);
 	if (debug_cpl(debug) == 3 && !debug->fence_count)
 		return stop_because(DEBUG_NO_RING3);
-	special = special_at(debug, debug->regs.rip);
+	special = special_at(debug, debug->state.regs.rip);
 	debug->steps++;
 	debug->hold = hold && can_hold(debug);
 	if (is_at_hlt(debug)) {
@@ -735,7 +738,7 @@ struct debug_stop debug_step(struct debug *debug)
 /* Whether to stop where the guest is now. */
 static bool stops_here(struct debug *debug)
 {
-	return debug_know(debug) && debug_has_point(debug, debug->regs.rip);
+	return debug_know(debug) && debug_has_point(debug, debug->state.regs.rip);
 }
 
 /* One KVM_RUN of the guest at full speed. */
@@ -776,7 +779,7 @@ struct debug_stop debug_go(struct debug *debug, bool first)
 
 	if (!debug_know(debug))
 		return stop_because(DEBUG_FAILED);
-	here = debug_find_point(debug, debug->regs.rip);
+	here = debug_find_point(debug, debug->state.regs.rip);
 	if (!first && here && here->uses && !is_half_syscall(debug))
 		return stop_because(DEBUG_POINT);
 	if (!debug->watch_count && !here)

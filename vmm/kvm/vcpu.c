@@ -45,11 +45,79 @@ void vcpu_destroy(struct vcpu *vcpu)
 	*vcpu = VCPU_NONE;
 }
 
-bool vcpu_get_state(const struct vcpu *vcpu, struct vcpu_state *state)
+/* KVM stops at the first that it does not know: the rest is asked for again. */
+static void read_msrs(const struct vcpu *vcpu, struct vcpu_state *state)
 {
-	return KVM_IOCTL(vcpu->fd, KVM_GET_REGS, &state->regs) == 0 &&
-	       KVM_IOCTL(vcpu->fd, KVM_GET_SREGS, &state->sregs) == 0 &&
-	       KVM_IOCTL(vcpu->fd, KVM_GET_VCPU_EVENTS, &state->events) == 0;
+	struct kvm_msr_entry entries[STATE_MSRS] = {0};
+
+	for (unsigned i = 0; i < STATE_MSRS; i++)
+		entries[i].index = msr_table[i].index;
+	state->msrs_known = 0;
+	for (unsigned i = 0, done; i < STATE_MSRS; i += done + 1) {
+		const int count =
+		    kvm_msrs(vcpu->fd, KVM_GET_MSRS, &entries[i], (uint32_t)(STATE_MSRS - i));
+
+		done = count > 0 ? (unsigned)count : 0;
+		for (unsigned k = i; k < i + done; k++)
+			state->msrs_known |= 1U << k;
+	}
+	for (unsigned i = 0; i < STATE_MSRS; i++)
+		state->msrs[i] = state->msrs_known >> i & 1 ? entries[i].data : 0;
+}
+
+bool vcpu_read(const struct vcpu *vcpu, struct vcpu_state *state, uint32_t what)
+{
+	const int fd = vcpu->fd;
+
+	if (what & STATE_ALL_MSRS)
+		read_msrs(vcpu, state);
+	return (!(what & STATE_REGS) || KVM_IOCTL(fd, KVM_GET_REGS, &state->regs) == 0) &&
+	       (!(what & STATE_SREGS) || KVM_IOCTL(fd, KVM_GET_SREGS, &state->sregs) == 0) &&
+	       (!(what & STATE_EVENTS) ||
+	        KVM_IOCTL(fd, KVM_GET_VCPU_EVENTS, &state->events) == 0) &&
+	       (!(what & STATE_FPU) || KVM_IOCTL(fd, KVM_GET_FPU, &state->fpu) == 0) &&
+	       (!(what & STATE_DEBUG) || KVM_IOCTL(fd, KVM_GET_DEBUGREGS, &state->debug) == 0);
+}
+
+static bool write_msrs(const struct vcpu *vcpu, const struct vcpu_state *state)
+{
+	for (unsigned i = 0; i < STATE_MSRS; i++) {
+		if (state->msrs_known >> i & 1 &&
+		    !vcpu_write_msr(vcpu, msr_table[i].index, state->msrs[i]))
+			return message_error("KVM: KVM_SET_MSRS refuses %s = 0x%llx",
+			                     msr_table[i].name, (unsigned long long)state->msrs[i]);
+	}
+	return true;
+}
+
+bool vcpu_write(const struct vcpu *vcpu, const struct vcpu_state *state, uint32_t what)
+{
+	/* What ioctl takes is never written to. */
+	struct vcpu_state *from = (struct vcpu_state *)(uintptr_t)state;
+	const int fd = vcpu->fd;
+
+	return (!(what & STATE_SREGS) || KVM_IOCTL(fd, KVM_SET_SREGS, &from->sregs) == 0) &&
+	       (!(what & STATE_REGS) || KVM_IOCTL(fd, KVM_SET_REGS, &from->regs) == 0) &&
+	       (!(what & STATE_EVENTS) || KVM_IOCTL(fd, KVM_SET_VCPU_EVENTS, &from->events) == 0) &&
+	       (!(what & STATE_FPU) || KVM_IOCTL(fd, KVM_SET_FPU, &from->fpu) == 0) &&
+	       (!(what & STATE_DEBUG) || KVM_IOCTL(fd, KVM_SET_DEBUGREGS, &from->debug) == 0) &&
+	       (!(what & STATE_ALL_MSRS) || write_msrs(vcpu, state));
+}
+
+bool vcpu_read_msr(const struct vcpu *vcpu, uint32_t index, uint64_t *value)
+{
+	struct kvm_msr_entry entry = {.index = index};
+	const bool known = kvm_msrs(vcpu->fd, KVM_GET_MSRS, &entry, 1) == 1;
+
+	*value = known ? entry.data : 0;
+	return known;
+}
+
+bool vcpu_write_msr(const struct vcpu *vcpu, uint32_t index, uint64_t value)
+{
+	struct kvm_msr_entry entry = {.index = index, .data = value};
+
+	return kvm_msrs(vcpu->fd, KVM_SET_MSRS, &entry, 1) == 1;
 }
 
 bool vcpu_is_halted(const struct vcpu *vcpu)
@@ -58,16 +126,6 @@ bool vcpu_is_halted(const struct vcpu *vcpu)
 
 	return kvm_try(vcpu->fd, KVM_GET_MP_STATE, &state) == 0 &&
 	       state.mp_state == KVM_MP_STATE_HALTED;
-}
-
-bool vcpu_set_regs(const struct vcpu *vcpu, const struct kvm_regs *regs)
-{
-	return KVM_IOCTL(vcpu->fd, KVM_SET_REGS, (void *)(uintptr_t)regs) == 0;
-}
-
-bool vcpu_set_events(const struct vcpu *vcpu, const struct kvm_vcpu_events *events)
-{
-	return KVM_IOCTL(vcpu->fd, KVM_SET_VCPU_EVENTS, (void *)(uintptr_t)events) == 0;
 }
 
 bool vcpu_is_reset(const struct kvm_regs *regs, const struct kvm_sregs *sregs)

@@ -8,6 +8,7 @@
 #include <linux/kvm.h>
 #include <sys/syscall.h>
 
+#include "vmm/base/state.h"
 #include "vmm/kvm/kvm.h"
 
 struct vcpu {
@@ -39,19 +40,18 @@ static inline int vcpu_run(const struct vcpu *vcpu)
 	return result < 0 ? (int)-result : 0;
 }
 
-/* The state that decides what the guest does next. */
-struct vcpu_state {
-	struct kvm_regs regs;
-	struct kvm_sregs sregs;
-	struct kvm_vcpu_events events;
-};
-
-/* Reads or writes all of it, three ioctls: for rare occasions.  False after a message. */
-bool vcpu_get_state(const struct vcpu *vcpu, struct vcpu_state *state);
+/* Reads the parts of its state that `what` names (STATE_*), an ioctl for each: for rare occasions.
+ * MSRs that KVM does not know are no failure.  False after a message. */
+bool vcpu_read(const struct vcpu *vcpu, struct vcpu_state *state, uint32_t what);
+/* Writes them, system registers before general ones.  False, after a message, when KVM takes one of
+ * them not. */
+bool vcpu_write(const struct vcpu *vcpu, const struct vcpu_state *state, uint32_t what);
+/* One MSR by its number.  False when KVM does not know it (*value is 0 then), or refuses the value.
+ */
+bool vcpu_read_msr(const struct vcpu *vcpu, uint32_t index, uint64_t *value);
+bool vcpu_write_msr(const struct vcpu *vcpu, uint32_t index, uint64_t value);
 /* Whether it waits in KVM for an interrupt (HLT), which only one with a local APIC does. */
 bool vcpu_is_halted(const struct vcpu *vcpu);
-bool vcpu_set_regs(const struct vcpu *vcpu, const struct kvm_regs *regs);
-bool vcpu_set_events(const struct vcpu *vcpu, const struct kvm_vcpu_events *events);
 
 /* Whether registers are those of a processor just reset (SDM volume 3, table 10-1: CS:RIP
  * f000:fff0 in real mode), which is what AMD's KVM leaves after a SHUTDOWN. */

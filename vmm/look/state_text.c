@@ -9,34 +9,8 @@
 #include "vmm/base/units.h"
 #include "vmm/look/registers.h"
 
-static const struct {
-	const char *name;
-	uint32_t index;
-} msr_list[INSPECT_MSRS] = {
-    [INSPECT_STAR] = {"STAR", MSR_STAR},
-    [INSPECT_LSTAR] = {"LSTAR", MSR_LSTAR},
-    [INSPECT_CSTAR] = {"CSTAR", MSR_CSTAR},
-    [INSPECT_FMASK] = {"FMASK", MSR_FMASK},
-    [INSPECT_KERNEL_GS_BASE] = {"KERNEL_GS_BASE", MSR_KERNEL_GS_BASE},
-    [INSPECT_SYSENTER_CS] = {"SYSENTER_CS", MSR_SYSENTER_CS},
-    [INSPECT_SYSENTER_ESP] = {"SYSENTER_ESP", MSR_SYSENTER_ESP},
-    [INSPECT_SYSENTER_EIP] = {"SYSENTER_EIP", MSR_SYSENTER_EIP},
-};
-
-const char *inspect_msr_name(enum inspect_msr msr)
-{
-	return msr_list[msr].name;
-}
-
-uint32_t inspect_msr_index(enum inspect_msr msr)
-{
-	return msr_list[msr].index;
-}
-
-unsigned inspect_cpl(const struct inspect_state *state)
-{
-	return state->sregs.ss.dpl & 3;
-}
+/* Those that are shown: PAT is a core's business. */
+enum { SHOWN_MSRS = STATE_PAT };
 
 /* ---- Words ----------------------------------------------------------------------------------- */
 
@@ -103,7 +77,7 @@ const char *inspect_events_text(const struct kvm_vcpu_events *events, char *buf,
 /* ---- Changes -----------------------------------------------------------------------------------
  */
 
-/* Every word of the state that has a name. */
+/* Every word of the registers that has a name. */
 static const struct {
 	const char *name;
 	uint16_t offset;
@@ -111,7 +85,7 @@ static const struct {
 } words[] = {
 #define REG(field, text)                                                                           \
 	{                                                                                          \
-		text, offsetof(struct inspect_state, regs.field), 8                                \
+		text, offsetof(struct vcpu_state, regs.field), 8                                   \
 	}
     REG(rip, "RIP"),
     REG(rsp, "RSP"),
@@ -134,7 +108,7 @@ static const struct {
 #undef REG
 #define SREG(field, text, bytes)                                                                   \
 	{                                                                                          \
-		text, offsetof(struct inspect_state, sregs.field), bytes                           \
+		text, offsetof(struct vcpu_state, sregs.field), bytes                              \
 	}
     SREG(ss.dpl, "CPL", 1),
     SREG(cs.selector, "CS", 2),
@@ -155,27 +129,15 @@ static const struct {
     SREG(gdt.base, "GDT base", 8),
     SREG(idt.base, "IDT base", 8),
 #undef SREG
-#define MSR(msr, text)                                                                             \
-	{                                                                                          \
-		text, offsetof(struct inspect_state, msrs[msr]), 8                                 \
-	}
-    MSR(INSPECT_STAR, "STAR"),
-    MSR(INSPECT_LSTAR, "LSTAR"),
-    MSR(INSPECT_CSTAR, "CSTAR"),
-    MSR(INSPECT_FMASK, "FMASK"),
-    MSR(INSPECT_KERNEL_GS_BASE, "KERNEL_GS_BASE"),
-    MSR(INSPECT_SYSENTER_CS, "SYSENTER_CS"),
-    MSR(INSPECT_SYSENTER_ESP, "SYSENTER_ESP"),
-    MSR(INSPECT_SYSENTER_EIP, "SYSENTER_EIP"),
-#undef MSR
 };
-_Static_assert(sizeof(words) / sizeof(words[0]) <= INSPECT_CHANGES_MAX, "all may change");
+_Static_assert(sizeof(words) / sizeof(words[0]) + SHOWN_MSRS <= INSPECT_CHANGES_MAX,
+               "all may change");
 
 static uint64_t word_of(const struct inspect_state *state, size_t i)
 {
 	uint64_t value = 0;
 
-	memcpy(&value, (const uint8_t *)state + words[i].offset, words[i].size);
+	memcpy(&value, (const uint8_t *)&state->vcpu + words[i].offset, words[i].size);
 	return value;
 }
 
@@ -189,6 +151,13 @@ size_t inspect_changes(const struct inspect_state *old, const struct inspect_sta
 
 		if (before != after)
 			changes[count++] = (struct inspect_change){words[i].name, before, after};
+	}
+	for (unsigned i = 0; i < SHOWN_MSRS; i++) {
+		const uint64_t before = old->vcpu.msrs[i], after = new->vcpu.msrs[i];
+
+		if (before != after)
+			changes[count++] =
+			    (struct inspect_change){msr_table[i].name, before, after};
 	}
 	return count;
 }
@@ -223,13 +192,13 @@ static void print_changes(FILE *out, const struct inspect_state *state,
 
 static void print_msrs(FILE *out, const struct inspect_state *state)
 {
-	for (unsigned i = 0; i < INSPECT_MSRS; i++) {
-		if (!(state->msrs_known >> i & 1))
+	for (unsigned i = 0; i < SHOWN_MSRS; i++) {
+		if (!(state->vcpu.msrs_known >> i & 1))
 			continue;
-		fprintf(out, "  %-14s %016" PRIx64 "%s", msr_list[i].name, state->msrs[i],
+		fprintf(out, "  %-14s %016" PRIx64 "%s", msr_table[i].name, state->vcpu.msrs[i],
 		        i % 2 ? "\n" : "  ");
 	}
-	if (state->msrs_known && INSPECT_MSRS % 2)
+	if (state->vcpu.msrs_known && SHOWN_MSRS % 2)
 		fputc('\n', out);
 }
 
@@ -243,15 +212,16 @@ void inspect_print(FILE *out, const struct inspect_state *state,
 	if (state->several)
 		fprintf(out, ", CPU %u", state->cpu);
 	fprintf(out, ": %s\n", state->why);
-	fprintf(out, "  ring %u at %016llx%s: %s\n", inspect_cpl(state), state->regs.rip,
-	        symbols_text(symbols, state->regs.rip, text, sizeof(text)),
+	fprintf(out, "  ring %u at %016llx%s: %s\n", state_cpl(&state->vcpu), state->vcpu.regs.rip,
+	        symbols_text(symbols, state->vcpu.regs.rip, text, sizeof(text)),
 	        *state->instruction ? state->instruction : "(not readable)");
 	if (previous)
 		print_changes(out, state, previous);
-	registers_print_general(out, &state->regs, symbols);
-	registers_print_system(out, &state->sregs);
+	registers_print_general(out, &state->vcpu.regs, symbols);
+	registers_print_system(out, &state->vcpu.sregs);
 	print_msrs(out, state);
-	fprintf(out, "  events: %s\n\n", inspect_events_text(&state->events, text, sizeof(text)));
+	fprintf(out, "  events: %s\n\n",
+	        inspect_events_text(&state->vcpu.events, text, sizeof(text)));
 }
 
 /* ---- JSON --------------------------------------------------------------------------------------
@@ -296,7 +266,7 @@ static json_t *registers_json(const struct inspect_state *state)
 	json_t *object = json_object();
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (words[i].size == 8 && words[i].offset < offsetof(struct inspect_state, msrs))
+		if (words[i].size == 8)
 			set_hex(object, words[i].name, word_of(state, i));
 	}
 	return object;
@@ -319,29 +289,30 @@ static json_t *changed_json(const struct inspect_state *state, const struct insp
 json_t *inspect_json(const struct inspect_state *state, const struct inspect_state *previous,
                      const struct symbols *symbols)
 {
-	const struct symbol *symbol = symbols_find(symbols, state->regs.rip);
+	const struct symbol *symbol = symbols_find(symbols, state->vcpu.regs.rip);
 	json_t *object = json_object(), *msrs = json_object();
 	char text[160];
 
-	for (unsigned i = 0; i < INSPECT_MSRS; i++) {
-		if (state->msrs_known >> i & 1)
-			set_hex(msrs, msr_list[i].name, state->msrs[i]);
+	for (unsigned i = 0; i < SHOWN_MSRS; i++) {
+		if (state->vcpu.msrs_known >> i & 1)
+			set_hex(msrs, msr_table[i].name, state->vcpu.msrs[i]);
 	}
 	json_object_set_new(object, "stop", json_integer((json_int_t)state->number));
 	json_object_set_new(object, "exits", json_integer((json_int_t)state->exits));
 	json_object_set_new(object, "cpu", json_integer(state->cpu));
 	json_object_set_new(object, "kind", json_string(state->kind));
 	json_object_set_new(object, "why", json_string(state->why));
-	json_object_set_new(object, "cpl", json_integer(inspect_cpl(state)));
-	set_hex(object, "rip", state->regs.rip);
+	json_object_set_new(object, "cpl", json_integer(state_cpl(&state->vcpu)));
+	set_hex(object, "rip", state->vcpu.regs.rip);
 	json_object_set_new(object, "symbol", symbol ? json_string(symbol->name) : json_null());
-	set_hex(object, "offset", symbol ? state->regs.rip - symbol->address : 0);
+	set_hex(object, "offset", symbol ? state->vcpu.regs.rip - symbol->address : 0);
 	json_object_set_new(object, "instruction", json_string(state->instruction));
 	json_object_set_new(object, "registers", registers_json(state));
-	json_object_set_new(object, "segments", segments_json(&state->sregs));
+	json_object_set_new(object, "segments", segments_json(&state->vcpu.sregs));
 	json_object_set_new(object, "msrs", msrs);
-	json_object_set_new(object, "events",
-	                    json_string(inspect_events_text(&state->events, text, sizeof(text))));
+	json_object_set_new(
+	    object, "events",
+	    json_string(inspect_events_text(&state->vcpu.events, text, sizeof(text))));
 	json_object_set_new(object, "changed",
 	                    previous ? changed_json(state, previous) : json_null());
 	return object;

@@ -14,42 +14,22 @@
 #include <jansson.h>
 #include <linux/kvm.h>
 
+#include "vmm/base/state.h"
 #include "vmm/look/symbols.h"
 
-/* The MSRs of the boundary, in the order of inspect_state.msrs. */
-enum inspect_msr {
-	INSPECT_STAR,
-	INSPECT_LSTAR,
-	INSPECT_CSTAR,
-	INSPECT_FMASK,
-	INSPECT_KERNEL_GS_BASE,
-	INSPECT_SYSENTER_CS,
-	INSPECT_SYSENTER_ESP,
-	INSPECT_SYSENTER_EIP,
-	INSPECT_MSRS,
-};
-const char *inspect_msr_name(enum inspect_msr msr);
-uint32_t inspect_msr_index(enum inspect_msr msr);
-
 struct inspect_state {
-	struct kvm_regs regs;
-	struct kvm_sregs sregs;
-	struct kvm_vcpu_events events;
-	uint64_t msrs[INSPECT_MSRS];
-	uint32_t msrs_known;   /* bit per MSR: KVM has it */
-	char instruction[192]; /* the one at RIP, disassembled; "" when it cannot be read */
-	uint64_t number;       /* of this stop, from 1 */
-	uint64_t exits;        /* returns from KVM_RUN so far */
-	unsigned cpu;          /* where it stopped ... */
-	bool several;          /* ... if there is more than one */
-	char kind[16];         /* "vector", "syscall", ...: the WHEN that it answers */
-	char why[224];         /* the reason in words */
+	struct vcpu_state vcpu; /* all but FPU and debug registers */
+	char instruction[192];  /* the one at RIP, disassembled; "" when it cannot be read */
+	uint64_t number;        /* of this stop, from 1 */
+	uint64_t exits;         /* returns from KVM_RUN so far */
+	unsigned cpu;           /* where it stopped ... */
+	bool several;           /* ... if there is more than one */
+	char kind[16];          /* "vector", "syscall", ...: the WHEN that it answers */
+	char why[224];          /* the reason in words */
 };
 
 /* ---- Questions ------------------------------------------------------------------------------- */
 
-/* The ring, 0 to 3 (SDM volume 3, 5.5: SS.DPL). */
-unsigned inspect_cpl(const struct inspect_state *state);
 /* "CS 002b base 0 limit ffffffff DPL 3 code, 64-bit".  Returns buf. */
 const char *inspect_segment_text(const struct kvm_segment *segment, char *buf, size_t size);
 /* What waits to be delivered, or is held back: "#PF injected, error code 0x4; NMIs masked"; "none".

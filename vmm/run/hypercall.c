@@ -189,7 +189,7 @@ static bool read_state(struct cpu *cpu)
 	struct kvm_run *run = cpu->vcpu.run;
 
 	if (!cpu->vcpu.sync_regs)
-		return vcpu_get_state(&cpu->vcpu, &cpu->last);
+		return vcpu_read(&cpu->vcpu, &cpu->last, STATE_BASIC);
 	run->kvm_valid_regs = 0;
 	cpu->last.regs = run->s.regs.regs;
 	cpu->last.sregs = run->s.regs.sregs;
@@ -199,13 +199,13 @@ static bool read_state(struct cpu *cpu)
 bool hypercall_store_mark(struct cpu *cpu)
 {
 	enum { TIME_STAMP_COUNTER = 0x10 };
-	struct kvm_msr_entry tsc = {.index = TIME_STAMP_COUNTER};
+	uint64_t tsc;
 	struct rs_mark *mark = &call_page(cpu)->marks[cpu->mark_slot];
 
 	cpu->mark_due = false;
 	if (!read_state(cpu))
 		return false;
-	kvm_msrs(cpu->vcpu.fd, KVM_GET_MSRS, &tsc, 1); /* stays 0 if it fails */
+	vcpu_read_msr(&cpu->vcpu, TIME_STAMP_COUNTER, &tsc); /* 0 if it fails */
 	cpu->last_when = "at the last mark";
 
 	const struct kvm_regs *regs = &cpu->last.regs;
@@ -220,7 +220,7 @@ bool hypercall_store_mark(struct cpu *cpu)
 	    .cs = sregs->cs.selector,
 	    .ss = sregs->ss.selector,
 	    .cpl = sregs->ss.dpl,
-	    .tsc = tsc.data,
+	    .tsc = tsc,
 	};
 	return observers_marked(cpu->machine->observers, cpu, cpu->mark_slot, mark);
 }

@@ -41,8 +41,7 @@ static bool complete_stac(struct cpu *cpu, struct vcpu_state *state)
 		state->regs.rflags &= ~RFLAGS_AC;
 	state->regs.rip += 3;
 	clear_exception(state);
-	if (!vcpu_set_regs(&cpu->vcpu, &state->regs) ||
-	    !vcpu_set_events(&cpu->vcpu, &state->events))
+	if (!vcpu_write(&cpu->vcpu, state, STATE_REGS | STATE_EVENTS))
 		return false;
 	cpu->stats.quirk_stac++;
 	cpu->machine->quirks |= RS_QUIRK_NO_STAC;
@@ -62,7 +61,7 @@ static bool inject_ud(struct cpu *cpu, struct vcpu_state *state)
 	state->events.exception.injected = 1;
 	state->events.exception.nr = VECTOR_UD;
 	state->events.exception.has_error_code = 0;
-	if (!vcpu_set_events(&cpu->vcpu, &state->events))
+	if (!vcpu_write(&cpu->vcpu, state, STATE_EVENTS))
 		return false;
 	cpu->stats.quirk_ud_injected++;
 	return true;
@@ -73,7 +72,7 @@ bool quirk_complete(struct cpu *cpu)
 	struct vcpu_state state;
 
 	if (cpu->vcpu.run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION ||
-	    !vcpu_get_state(&cpu->vcpu, &state))
+	    !vcpu_read(&cpu->vcpu, &state, STATE_BASIC))
 		return false;
 	/* CPL is SS.DPL (SDM 5.5). */
 	if (state.sregs.ss.dpl == 3)

@@ -50,15 +50,15 @@ static bool add_row(struct follower *f, struct debug_instruction *insn)
 		anatomy->rows = rows;
 		f->room = room;
 	}
-	size = debug_read(debug, debug->regs.rip, bytes, sizeof(bytes));
-	debug_code_decode(f->code, bytes, size, debug->regs.rip, NULL, insn);
+	size = debug_read(debug, debug->state.regs.rip, bytes, sizeof(bytes));
+	debug_code_decode(f->code, bytes, size, debug->state.regs.rip, NULL, insn);
 	row = &anatomy->rows[anatomy->count++];
 	*row = (struct anatomy_row){
-	    .rip = debug->regs.rip,
-	    .rsp = debug->regs.rsp,
-	    .cr3 = debug->sregs.cr3,
-	    .gs_base = debug->sregs.gs.base,
-	    .rflags = debug->regs.rflags,
+	    .rip = debug->state.regs.rip,
+	    .rsp = debug->state.regs.rsp,
+	    .cr3 = debug->state.sregs.cr3,
+	    .gs_base = debug->state.sregs.gs.base,
+	    .rflags = debug->state.regs.rflags,
 	    .cpl = (uint8_t)debug_cpl(debug),
 	    .user_root = debug_is_user_root(&f->debug),
 	    .kind = (uint8_t)insn->kind,
@@ -102,8 +102,8 @@ static void tell(struct follower *f, const struct debug_instruction *insn,
 static bool follow_step(struct follower *f, struct debug_instruction *insn)
 {
 	struct debug *debug = &f->debug;
-	const struct kvm_regs regs = debug->regs;
-	const struct kvm_sregs sregs = debug->sregs;
+	const struct kvm_regs regs = debug->state.regs;
+	const struct kvm_sregs sregs = debug->state.sregs;
 
 	if (debug_step(debug).why != DEBUG_STEPPED || !debug_know(debug))
 		return false;
@@ -117,16 +117,16 @@ static bool follow_step(struct follower *f, struct debug_instruction *insn)
 static bool add_interrupted_row(struct follower *f)
 {
 	struct debug *debug = &f->debug;
-	const struct kvm_regs regs = debug->regs;
-	const struct kvm_sregs sregs = debug->sregs;
+	const struct kvm_regs regs = debug->state.regs;
+	const struct kvm_sregs sregs = debug->state.sregs;
 	const bool changed = debug->changed;
 	struct debug_instruction insn;
 	struct debug_frame frame;
 	bool added = debug_frame(debug, f->finder.vector, &frame) && debug_rewind(debug, &frame) &&
 	             add_row(f, &insn);
 
-	debug->regs = regs;
-	debug->sregs = sregs;
+	debug->state.regs = regs;
+	debug->state.sregs = sregs;
 	debug->changed = changed;
 	if (!added)
 		return false;
@@ -236,7 +236,7 @@ static void set_titles(struct follower *f)
 	         number);
 	snprintf(f->anatomy.machine, sizeof(f->anatomy.machine), "KPTI %s%s%s",
 	         kpti ? "on, two roots" : "off, one root: the kernel's",
-	         f->debug.sregs.cr4 & CR4_PCIDE ? ", with PCID" : "",
+	         f->debug.state.sregs.cr4 & CR4_PCIDE ? ", with PCID" : "",
 	         f->finder.quirk ? "; this KVM does not enter ring 0 as the manuals say" : "");
 }
 

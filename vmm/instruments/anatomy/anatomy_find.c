@@ -156,7 +156,7 @@ static bool plant(struct finder *finder, bool on)
 
 static bool is_wanted_entry(const struct finder *finder, const struct debug_arrival *entry)
 {
-	const struct kvm_regs *regs = &finder->debug->regs;
+	const struct kvm_regs *regs = &finder->debug->state.regs;
 	bool by_vector = entry->kind == ENTRY_VECTOR;
 
 	if (!entry->from_user)
@@ -188,7 +188,7 @@ static bool stops_here(struct finder *finder)
 	if (debug_is_user_root(debug) != (debug->machine->pti_mode != RS_PTI_OFF))
 		return false;
 	if (debug_cpl(debug) == 3)
-		return debug->sregs.cs.l && debug->regs.rax == finder->crossing.number;
+		return debug->state.sregs.cs.l && debug->state.regs.rax == finder->crossing.number;
 	if (!is_wanted_entry(finder, &entry))
 		return false;
 	finder->quirk = entry.quirk;
@@ -217,7 +217,7 @@ bool finder_next(struct finder *finder)
 bool finder_has_arrived(struct finder *finder)
 {
 	const struct debug *debug = finder->debug;
-	int entry = debug_entry(debug, debug->regs.rip);
+	int entry = debug_entry(debug, debug->state.regs.rip);
 	bool arrived = finder->crossing.trigger == BY_SYSENTER    ? entry == DEBUG_ENTRY_SYSENTER
 	               : finder->crossing.trigger == BY_CALL_GATE ? entry < 0
 	                                                          : true;

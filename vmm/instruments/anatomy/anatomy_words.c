@@ -24,13 +24,13 @@ static void tell_syscall(FILE *out, const struct anatomy_moment *m)
 	uint64_t star = 0, mask = 0;
 	char flags[96];
 
-	debug_msr(debug, MSR_STAR, &star);
-	debug_msr(debug, MSR_FMASK, &mask);
+	vcpu_read_msr(&debug->cpu->vcpu, MSR_STAR, &star);
+	vcpu_read_msr(&debug->cpu->vcpu, MSR_FMASK, &mask);
 	fprintf(out,
 	        "SYSCALL: RCX = the return address 0x%llx; R11 = RFLAGS 0x%llx; FMASK clears %s; "
 	        "CS = %02x and SS = %02x out of STAR, CPL 3 to 0; RIP = LSTAR. "
 	        "RSP, GS and CR3 stay the user's, and nothing is pushed.",
-	        debug->regs.rcx, debug->regs.r11,
+	        debug->state.regs.rcx, debug->state.regs.r11,
 	        bits_text(flags, sizeof(flags), rflags_names, mask & ~RFLAGS_IOPL),
 	        (unsigned)(star >> 32 & 0xffff), (unsigned)(star >> 32 & 0xffff) + 8);
 }
@@ -44,8 +44,9 @@ static void tell_sysenter(FILE *out, const struct anatomy_moment *m)
 	        "SYSENTER_EIP; RSP = SYSENTER_ESP 0x%llx (%s). Of RFLAGS only IF is cleared. "
 	        "Nothing is saved: that RCX is the user's RSP 0x%llx and RDX where to return, "
 	        "0x%llx, is what both sides have agreed on. GS and CR3 stay the user's.",
-	        debug->sregs.cs.selector, debug->sregs.ss.selector, debug->regs.rsp,
-	        anatomy_stack_name(debug->regs.rsp), debug->regs.rcx, debug->regs.rdx);
+	        debug->state.sregs.cs.selector, debug->state.sregs.ss.selector,
+	        debug->state.regs.rsp, anatomy_stack_name(debug->state.regs.rsp),
+	        debug->state.regs.rcx, debug->state.regs.rdx);
 }
 
 /* The selector of the call gate that leads here, with what it says; 0: none does. */
@@ -54,10 +55,10 @@ static unsigned find_call_gate(const struct debug *debug, struct desc_gate *gate
 	for (unsigned i = 1; i + 1 < RS_GDT_ENTRIES; i++) {
 		uint64_t words[2] = {0};
 
-		debug_read(debug, debug->sregs.gdt.base + i * 8, words, sizeof(words));
+		debug_read(debug, debug->state.sregs.gdt.base + i * 8, words, sizeof(words));
 		desc_gate_decode(words, gate);
 		if (gate->type == DESC_CALL_GATE && gate->present && gate->dpl == 3 &&
-		    gate->offset == debug->regs.rip)
+		    gate->offset == debug->state.regs.rip)
 			return i * 8;
 	}
 	return 0;
@@ -71,8 +72,8 @@ static void tell_call_gate(FILE *out, const struct anatomy_moment *m, uint64_t *
 	struct desc_tss tss = {0};
 	unsigned selector = find_call_gate(debug, &gate);
 
-	debug_read(debug, debug->regs.rsp, frame, sizeof(frame));
-	debug_read(debug, debug->sregs.tr.base, &tss, sizeof(tss));
+	debug_read(debug, debug->state.regs.rsp, frame, sizeof(frame));
+	debug_read(debug, debug->state.sregs.tr.base, &tss, sizeof(tss));
 	fputs("Far CALL through a gate", out);
 	if (selector)
 		fprintf(out,
@@ -99,10 +100,10 @@ static void tell_gate(FILE *out, const struct anatomy_moment *m, const struct de
 	struct desc_tss tss = {0};
 	bool has_error = entry->arrived < 32 && VECTORS_WITH_ERROR_CODE >> entry->arrived & 1;
 
-	debug_read(debug, debug->sregs.idt.base + (uint64_t)entry->arrived * 16, words,
+	debug_read(debug, debug->state.sregs.idt.base + (uint64_t)entry->arrived * 16, words,
 	           sizeof(words));
 	desc_gate_decode(words, &gate);
-	debug_read(debug, debug->sregs.tr.base, &tss, sizeof(tss));
+	debug_read(debug, debug->state.sregs.tr.base, &tss, sizeof(tss));
 	fprintf(out, "Gate %u of the IDT: %s gate, DPL %u. ", entry->arrived,
 	        gate.type == DESC_TRAP_GATE ? "trap" : "interrupt", gate.dpl);
 	if (gate.ist)
@@ -143,7 +144,7 @@ static void tell_entry(FILE *out, const struct anatomy_moment *m, const struct s
 		        "= LSTAR and FMASK are done, but this KVM leaves CPL at 3. So the fetch at "
 		        "LSTAR, a page of ring 0, is a page fault, which the guest recognises and "
 		        "completes as the system call. ",
-		        m->debug->regs.rcx, m->debug->regs.r11);
+		        m->debug->state.regs.rcx, m->debug->state.regs.r11);
 	} else if (entry.kind == ENTRY_SYSCALL) {
 		tell_syscall(out, m);
 		return;
@@ -176,7 +177,8 @@ static void tell_return(FILE *out, const struct anatomy_moment *m, uint64_t *mov
 		fprintf(out,
 		        "SYSRET: RIP = RCX, RFLAGS = R11 = 0x%llx; CS = %02x and SS = %02x out of "
 		        "STAR, CPL 0 to 3. RSP, GS and CR3 are as the kernel has set them.",
-		        debug->regs.rflags, debug->sregs.cs.selector, debug->sregs.ss.selector);
+		        debug->state.regs.rflags, debug->state.sregs.cs.selector,
+		        debug->state.sregs.ss.selector);
 		return;
 	}
 	if (m->insn->kind == CODE_SYSEXIT) {
@@ -184,29 +186,29 @@ static void tell_return(FILE *out, const struct anatomy_moment *m, uint64_t *mov
 		        "SYSEXIT: RIP = RDX, RSP = RCX; CS = %02x and SS = %02x out of "
 		        "SYSENTER_CS, CPL 0 to 3. RFLAGS, GS and CR3 are as the kernel has set "
 		        "them; the STI before it counts from here on.",
-		        debug->sregs.cs.selector, debug->sregs.ss.selector);
+		        debug->state.sregs.cs.selector, debug->state.sregs.ss.selector);
 		return;
 	}
 	if (m->insn->kind == CODE_FAR_RET) {
 		fprintf(out, "Far RET pops RIP 0x%llx, CS %02x, RSP 0x%llx, SS %02x%s.",
-		        debug->regs.rip, debug->sregs.cs.selector, debug->regs.rsp,
-		        debug->sregs.ss.selector,
+		        debug->state.regs.rip, debug->state.sregs.cs.selector,
+		        debug->state.regs.rsp, debug->state.sregs.ss.selector,
 		        to_user ? ": CPL 0 to 3. RFLAGS, GS and CR3 are as the kernel has set them"
 		                : "");
 		*moved += 4;
 		return;
 	}
 	fprintf(out, "IRETQ pops RIP 0x%llx, CS %02x, RFLAGS 0x%llx, RSP 0x%llx, SS %02x%s.",
-	        debug->regs.rip, debug->sregs.cs.selector, debug->regs.rflags, debug->regs.rsp,
-	        debug->sregs.ss.selector,
+	        debug->state.regs.rip, debug->state.sregs.cs.selector, debug->state.regs.rflags,
+	        debug->state.regs.rsp, debug->state.sregs.ss.selector,
 	        to_user ? ": CPL 0 to 3. GS and CR3 are as the kernel has set them" : "");
 	*moved += 5;
 }
 
 static void tell_cr3(FILE *out, const struct anatomy_moment *m)
 {
-	uint64_t cr3 = m->debug->sregs.cr3;
-	bool pcid = m->debug->sregs.cr4 & CR4_PCIDE;
+	uint64_t cr3 = m->debug->state.sregs.cr3;
+	bool pcid = m->debug->state.sregs.cr4 & CR4_PCIDE;
 
 	fprintf(out, "CR3: %s 0x%llx to %s 0x%" PRIx64, cr3_text(m->was_user_root), m->sregs->cr3,
 	        cr3_text(m->is_user_root), cr3);
@@ -217,7 +219,8 @@ static void tell_cr3(FILE *out, const struct anatomy_moment *m)
 		        cr3 & CR3_PCID_MASK);
 	else
 		fprintf(out, "; without PCID the TLB keeps only global pages%s.",
-		        m->debug->sregs.cr4 & CR4_PGE ? "" : ", and there are none with KPTI");
+		        m->debug->state.sregs.cr4 & CR4_PGE ? ""
+		                                            : ", and there are none with KPTI");
 }
 
 char *anatomy_tell(const struct anatomy_moment *m, const struct symbols *symbols, uint64_t *moved)
@@ -226,8 +229,8 @@ char *anatomy_tell(const struct anatomy_moment *m, const struct symbols *symbols
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
-	bool entered = debug_entry(debug, debug->regs.rip) >= 0 &&
-	               debug->regs.rip != m->insn->address + m->insn->size;
+	bool entered = debug_entry(debug, debug->state.regs.rip) >= 0 &&
+	               debug->state.regs.rip != m->insn->address + m->insn->size;
 
 	if (!out)
 		return NULL;
@@ -242,7 +245,7 @@ char *anatomy_tell(const struct anatomy_moment *m, const struct symbols *symbols
 	else if (!strcmp(m->insn->text, "swapgs"))
 		fprintf(out, "GS base 0x%llx and KERNEL_GS_BASE change places: GS is the %s.",
 		        m->sregs->gs.base,
-		        debug->sregs.gs.base >> 63 ? "kernel's now" : "user's again");
+		        debug->state.sregs.gs.base >> 63 ? "kernel's now" : "user's again");
 	else if (m->exited)
 		fputs("An exit to the VMM, and back.", out);
 	fclose(out);

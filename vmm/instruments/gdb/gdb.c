@@ -147,7 +147,7 @@ static void note_stop(struct gdb *gdb, const struct debug_stop *stop)
 		set_stop(gdb, TRAP, more);
 		return;
 	case DEBUG_POINT:
-		set_stop(gdb, TRAP, point_word(gdb, gdb->debug.regs.rip));
+		set_stop(gdb, TRAP, point_word(gdb, gdb->debug.state.regs.rip));
 		return;
 	case DEBUG_INTERRUPTED:
 		set_stop(gdb, SIGINT, "");
@@ -198,9 +198,9 @@ static struct debug_stop step_once(struct gdb *gdb, uint64_t start, uint64_t end
 
 	if (stop.why != DEBUG_STEPPED)
 		return stop;
-	if (debug_has_point(debug, debug->regs.rip))
+	if (debug_has_point(debug, debug->state.regs.rip))
 		stop.why = DEBUG_POINT;
-	else if (debug->regs.rip - start < end - start)
+	else if (debug->state.regs.rip - start < end - start)
 		return debug_let_others(debug);
 	*done = true;
 	return stop;
@@ -334,40 +334,37 @@ static void do_vcont(struct gdb *gdb, const char *packet)
 /* ---- Registers
  * ----------------------------------------------------------------------------------- */
 
-static bool registers_read(struct gdb *gdb, struct gdb_registers *registers)
+static bool registers_read(struct gdb *gdb, struct vcpu_state *state)
 {
-	const struct vcpu *vcpu = &gdb->debug.cpu->vcpu;
-
-	if (!debug_know(&gdb->debug) || KVM_IOCTL(vcpu->fd, KVM_GET_FPU, &registers->fpu) < 0)
+	if (!debug_know(&gdb->debug))
 		return false;
-	registers->regs = gdb->debug.regs;
-	registers->sregs = gdb->debug.sregs;
-	return debug_msr(&gdb->debug, MSR_KERNEL_GS_BASE, &registers->kernel_gs_base);
+	*state = gdb->debug.state;
+	return vcpu_read(&gdb->debug.cpu->vcpu, state, STATE_FPU | STATE_ALL_MSRS) &&
+	       state->msrs_known >> STATE_KERNEL_GS_BASE & 1;
 }
 
-static bool registers_write(struct gdb *gdb, const struct gdb_registers *old,
-                            struct gdb_registers *new)
+static bool registers_write(struct gdb *gdb, const struct vcpu_state *old,
+                            const struct vcpu_state *new)
 {
 	const struct vcpu *vcpu = &gdb->debug.cpu->vcpu;
+	const uint64_t gs = new->msrs[STATE_KERNEL_GS_BASE];
 
 	if (memcmp(&old->fpu, &new->fpu, sizeof(old->fpu)) != 0 &&
-	    kvm_try(vcpu->fd, KVM_SET_FPU, &new->fpu) < 0)
+	    !vcpu_write(vcpu, new, STATE_FPU))
 		return false;
-	if (old->kernel_gs_base != new->kernel_gs_base &&
-	    !debug_set_msr(&gdb->debug, MSR_KERNEL_GS_BASE, new->kernel_gs_base))
+	if (old->msrs[STATE_KERNEL_GS_BASE] != gs && !vcpu_write_msr(vcpu, MSR_KERNEL_GS_BASE, gs))
 		return false;
 	if (memcmp(&old->sregs, &new->sregs, sizeof(old->sregs)) != 0 &&
-	    kvm_try(vcpu->fd, KVM_SET_SREGS, &new->sregs) < 0)
+	    !vcpu_write(vcpu, new, STATE_SREGS))
 		return false;
-	gdb->debug.regs = new->regs;
-	gdb->debug.sregs = new->sregs;
+	gdb->debug.state = *new;
 	gdb->debug.changed = true;
 	return true;
 }
 
 static void do_read_registers(struct gdb *gdb, const char *packet)
 {
-	struct gdb_registers registers;
+	struct vcpu_state registers;
 	uint8_t value[16];
 
 	(void)packet;
@@ -383,7 +380,7 @@ static void do_read_registers(struct gdb *gdb, const char *packet)
 
 static void do_read_register(struct gdb *gdb, const char *packet)
 {
-	struct gdb_registers registers;
+	struct vcpu_state registers;
 	uint8_t value[16];
 	uint64_t number;
 
@@ -396,7 +393,7 @@ static void do_read_register(struct gdb *gdb, const char *packet)
 	gdb_reply_hex(&gdb->reply, value, gdb_register_size((unsigned)number));
 }
 
-static bool set_register(struct gdb_registers *registers, unsigned number, const char **packet)
+static bool set_register(struct vcpu_state *registers, unsigned number, const char **packet)
 {
 	uint8_t value[16] = {0};
 
@@ -406,7 +403,7 @@ static bool set_register(struct gdb_registers *registers, unsigned number, const
 
 static void do_write_registers(struct gdb *gdb, const char *packet)
 {
-	struct gdb_registers old, new;
+	struct vcpu_state old, new;
 	bool ok = true;
 
 	if (gdb->dead || !registers_read(gdb, &old)) {
@@ -421,7 +418,7 @@ static void do_write_registers(struct gdb *gdb, const char *packet)
 
 static void do_write_register(struct gdb *gdb, const char *packet)
 {
-	struct gdb_registers old, new;
+	struct vcpu_state old, new;
 	uint64_t number;
 
 	if (gdb->dead || !gdb_parse_number(&packet, &number) || !gdb_parse_text(&packet, "=") ||
@@ -708,7 +705,7 @@ static void do_thread_info(struct gdb *gdb, const char *packet)
 		return;
 	}
 	snprintf(text, sizeof(text), "vCPU %u, ring %u, CR3 0x%llx%s", cpu->number,
-	         debug_cpl(&gdb->debug), gdb->debug.sregs.cr3,
+	         debug_cpl(&gdb->debug), gdb->debug.state.sregs.cr3,
 	         cpu->halted || vcpu_is_halted(&cpu->vcpu) ? ", halted" : "");
 	gdb_reply_hex(&gdb->reply, text, strlen(text));
 	debug_select(&gdb->debug, selected);

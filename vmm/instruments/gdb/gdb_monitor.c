@@ -31,8 +31,8 @@ static void do_registers(FILE *out, struct debug *debug, const char *argument)
 	const struct symbols none = {0};
 
 	(void)argument;
-	registers_print_general(out, &debug->regs, &none);
-	registers_print_system(out, &debug->sregs);
+	registers_print_general(out, &debug->state.regs, &none);
+	registers_print_system(out, &debug->state.sregs);
 }
 
 static void count(FILE *out, const char *name, uint64_t value)
@@ -129,8 +129,8 @@ static void print_walk(FILE *out, const struct view *view, uint64_t va)
 static void do_walk(FILE *out, struct debug *debug, const char *argument)
 {
 	const struct machine *machine = debug->machine;
-	const struct view view =
-	    view_make(&machine->memory, &debug->regs, &debug->sregs, machine->boot.kernel.geo);
+	const struct view view = view_make(&machine->memory, &debug->state.regs,
+	                                   &debug->state.sregs, machine->boot.kernel.geo);
 	char *end;
 	uint64_t va;
 
@@ -141,7 +141,7 @@ static void do_walk(FILE *out, struct debug *debug, const char *argument)
 		fputs("monitor walk VA: the address is a number, as in 0xffffffff80100000\n", out);
 		return;
 	}
-	fprintf(out, "0x%" PRIx64 " through CR3 = 0x%llx\n", va, debug->sregs.cr3);
+	fprintf(out, "0x%" PRIx64 " through CR3 = 0x%llx\n", va, debug->state.sregs.cr3);
 	print_walk(out, &view, va);
 	for (unsigned ring = 0; ring <= 3; ring += 3) {
 		print_verdict(out, &view, va, PT_READ, ring);

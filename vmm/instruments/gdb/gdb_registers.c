@@ -27,14 +27,14 @@ enum kind {
 static const struct gdb_register {
 	const char *name, *type;
 	uint8_t size;   /* bytes, as gdb sees it */
-	uint8_t stored; /* bytes in struct gdb_registers */
+	uint8_t stored; /* bytes in struct vcpu_state */
 	uint8_t kind, feature;
 	uint16_t offset;
 } registers_table[] = {
 #define GPR(name, type)                                                                            \
 	{                                                                                          \
 #name, type, 8, 8, KIND_PLAIN, FEATURE_CORE,                                       \
-		    offsetof(struct gdb_registers, regs.name)                                      \
+		    offsetof(struct vcpu_state, regs.name)                                         \
 	}
     GPR(rax, "int64"),
     GPR(rbx, "int64"),
@@ -55,11 +55,11 @@ static const struct gdb_register {
     GPR(rip, "code_ptr"),
 #undef GPR
     {"eflags", "i386_eflags", 4, 4, KIND_PLAIN, FEATURE_CORE,
-     offsetof(struct gdb_registers, regs.rflags)},
+     offsetof(struct vcpu_state, regs.rflags)},
 #define SELECTOR(name)                                                                             \
 	{                                                                                          \
 #name, "int32", 4, 2, KIND_FIXED, FEATURE_CORE,                                    \
-		    offsetof(struct gdb_registers, sregs.name.selector)                            \
+		    offsetof(struct vcpu_state, sregs.name.selector)                               \
 	}
     SELECTOR(cs),
     SELECTOR(ss),
@@ -71,7 +71,7 @@ static const struct gdb_register {
 #define ST(i)                                                                                      \
 	{                                                                                          \
 		"st" #i, "i387_ext", 10, 10, KIND_PLAIN, FEATURE_CORE,                             \
-		    offsetof(struct gdb_registers, fpu.fpr[i])                                     \
+		    offsetof(struct vcpu_state, fpu.fpr[i])                                        \
 	}
     ST(0),
     ST(1),
@@ -84,8 +84,7 @@ static const struct gdb_register {
 #undef ST
 #define X87(name, kind, field, bytes)                                                              \
 	{                                                                                          \
-		name, "int", 4, bytes, kind, FEATURE_CORE,                                         \
-		    offsetof(struct gdb_registers, fpu.field)                                      \
+		name, "int", 4, bytes, kind, FEATURE_CORE, offsetof(struct vcpu_state, fpu.field)  \
 	}
     X87("fctrl", KIND_PLAIN, fcw, 2),
     X87("fstat", KIND_PLAIN, fsw, 2),
@@ -99,7 +98,7 @@ static const struct gdb_register {
 #define XMM(i)                                                                                     \
 	{                                                                                          \
 		"xmm" #i, "vec128", 16, 16, KIND_PLAIN, FEATURE_SSE,                               \
-		    offsetof(struct gdb_registers, fpu.xmm[i])                                     \
+		    offsetof(struct vcpu_state, fpu.xmm[i])                                        \
 	}
     XMM(0),
     XMM(1),
@@ -118,15 +117,14 @@ static const struct gdb_register {
     XMM(14),
     XMM(15),
 #undef XMM
-    {"mxcsr", "i386_mxcsr", 4, 4, KIND_PLAIN, FEATURE_SSE,
-     offsetof(struct gdb_registers, fpu.mxcsr)},
+    {"mxcsr", "i386_mxcsr", 4, 4, KIND_PLAIN, FEATURE_SSE, offsetof(struct vcpu_state, fpu.mxcsr)},
 #define WIDE(name, type, feature, field)                                                           \
 	{                                                                                          \
-		name, type, 8, 8, KIND_PLAIN, feature, offsetof(struct gdb_registers, field)       \
+		name, type, 8, 8, KIND_PLAIN, feature, offsetof(struct vcpu_state, field)          \
 	}
     WIDE("fs_base", "int64", FEATURE_SEGMENTS, sregs.fs.base),
     WIDE("gs_base", "int64", FEATURE_SEGMENTS, sregs.gs.base),
-    WIDE("kernel_gs_base", "int64", FEATURE_CONTROL, kernel_gs_base),
+    WIDE("msrs[STATE_KERNEL_GS_BASE]", "int64", FEATURE_CONTROL, msrs[STATE_KERNEL_GS_BASE]),
     WIDE("cr0", "ringscope_cr0", FEATURE_CONTROL, sregs.cr0),
     WIDE("cr2", "int64", FEATURE_CONTROL, sregs.cr2),
     WIDE("cr3", "int64", FEATURE_CONTROL, sregs.cr3),
@@ -159,7 +157,7 @@ static uint16_t tag_word(uint8_t valid)
 	return word;
 }
 
-void gdb_register_get(const struct gdb_registers *registers, unsigned number, uint8_t value[16])
+void gdb_register_get(const struct vcpu_state *registers, unsigned number, uint8_t value[16])
 {
 	const struct gdb_register *r = &registers_table[number];
 	const uint8_t *from = (const uint8_t *)registers + r->offset;
@@ -180,7 +178,7 @@ void gdb_register_get(const struct gdb_registers *registers, unsigned number, ui
 	}
 }
 
-bool gdb_register_set(struct gdb_registers *registers, unsigned number, const uint8_t value[16])
+bool gdb_register_set(struct vcpu_state *registers, unsigned number, const uint8_t value[16])
 {
 	const struct gdb_register *r = &registers_table[number];
 	uint8_t now[16];

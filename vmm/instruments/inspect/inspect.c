@@ -19,24 +19,20 @@ enum { MAX_OFFSET = 1 << 20 }; /* behind a symbol that is decoded from its start
 bool inspect_take(struct debug *debug, struct debug_code *code, const struct symbols *symbols,
                   struct inspect_state *state)
 {
-	const struct vcpu *vcpu = &debug->cpu->vcpu;
 	struct debug_instruction insn;
 	uint8_t bytes[15];
 	size_t size;
 
 	*state = (struct inspect_state){0};
-	if (!debug_know(debug) || KVM_IOCTL(vcpu->fd, KVM_GET_VCPU_EVENTS, &state->events) < 0)
+	if (!debug_know(debug))
+		return false;
+	state->vcpu = debug->state;
+	if (!vcpu_read(&debug->cpu->vcpu, &state->vcpu, STATE_EVENTS | STATE_ALL_MSRS))
 		return false;
 	state->cpu = debug->cpu->number;
 	state->several = debug->machine->boot.cpus > 1;
-	state->regs = debug->regs;
-	state->sregs = debug->sregs;
-	for (unsigned i = 0; i < INSPECT_MSRS; i++) {
-		if (debug_msr(debug, inspect_msr_index((enum inspect_msr)i), &state->msrs[i]))
-			state->msrs_known |= 1U << i;
-	}
-	size = debug_read(debug, debug->regs.rip, bytes, sizeof(bytes));
-	debug_code_decode(code, bytes, size, debug->regs.rip, symbols, &insn);
+	size = debug_read(debug, debug->state.regs.rip, bytes, sizeof(bytes));
+	debug_code_decode(code, bytes, size, debug->state.regs.rip, symbols, &insn);
 	if (size)
 		snprintf(state->instruction, sizeof(state->instruction), "%s", insn.text);
 	return true;
@@ -285,7 +281,7 @@ static void at_entry(struct inspection *in)
 	debug_arrival_text(&in->debug, &entry, &in->symbols, text, sizeof(text));
 	if (entry.kind == ENTRY_VECTOR && in->when.vectors[entry.vector])
 		show(in, "vector", text);
-	else if (entry.kind == ENTRY_SYSCALL && is_wanted_syscall(in, in->debug.regs.rax))
+	else if (entry.kind == ENTRY_SYSCALL && is_wanted_syscall(in, in->debug.state.regs.rax))
 		show(in, "syscall", text);
 	else if (in->when.cpl_change && entry.from_user) {
 		snprintf(why, sizeof(why), "CPL 3 to 0 by %.200s", text);
@@ -297,14 +293,14 @@ static void at_entry(struct inspection *in)
 static void at_found(struct inspection *in, enum debug_code_kind kind)
 {
 	struct debug *debug = &in->debug;
-	uint64_t cr3 = debug->sregs.cr3;
+	uint64_t cr3 = debug->state.sregs.cr3;
 	char why[160];
 
 	if (debug_step(debug).why != DEBUG_STEPPED || !debug_know(debug))
 		return;
 	if (kind == CODE_CR3_WRITE) {
 		snprintf(why, sizeof(why), "MOV to CR3: 0x%" PRIx64 " to 0x%llx", cr3,
-		         debug->sregs.cr3);
+		         debug->state.sregs.cr3);
 		show(in, "cr3-write", why);
 	} else if (debug_cpl(debug) == 3) {
 		snprintf(why, sizeof(why), "CPL 0 to 3 by %s",
@@ -315,7 +311,7 @@ static void at_found(struct inspection *in, enum debug_code_kind kind)
 
 static void at_point(struct inspection *in)
 {
-	uint64_t rip = in->debug.regs.rip;
+	uint64_t rip = in->debug.state.regs.rip;
 	char why[160], where[120];
 
 	if (is_wanted_place(in, rip)) {
@@ -329,8 +325,8 @@ static void at_point(struct inspection *in)
 			continue;
 		at_found(in, in->found[i].kind);
 		/* What it led to may be a place as well. */
-		if (debug_know(&in->debug) && in->debug.regs.rip != rip &&
-		    debug_has_point(&in->debug, in->debug.regs.rip))
+		if (debug_know(&in->debug) && in->debug.state.regs.rip != rip &&
+		    debug_has_point(&in->debug, in->debug.state.regs.rip))
 			at_point(in);
 		break;
 	}

@@ -8,6 +8,7 @@
 
 #include "vmm/base/color.h"
 #include "vmm/base/printable.h"
+#include "vmm/base/state.h"
 #include "vmm/base/units.h"
 #include "vmm/instruments/look/core_read.h"
 #include "vmm/instruments/look/request.h"
@@ -17,30 +18,6 @@
 #include "vmm/look/symbols.h"
 #include "vmm/run/outcome.h"
 #include "vmm/run/stats.h"
-
-static const char *msr_name(uint32_t index)
-{
-	static const struct {
-		uint32_t index;
-		const char *name;
-	} names[] = {
-	    {MSR_PAT, "PAT"},
-	    {MSR_STAR, "STAR"},
-	    {MSR_LSTAR, "LSTAR"},
-	    {MSR_CSTAR, "CSTAR"},
-	    {MSR_FMASK, "FMASK"},
-	    {MSR_SYSENTER_CS, "SYSENTER_CS"},
-	    {MSR_SYSENTER_ESP, "SYSENTER_ESP"},
-	    {MSR_SYSENTER_EIP, "SYSENTER_EIP"},
-	    {MSR_KERNEL_GS_BASE, "KERNEL_GS_BASE"},
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (names[i].index == index)
-			return names[i].name;
-	}
-	return NULL;
-}
 
 /* ---- Text ---------------------------------------------------------------------------------- */
 

@@ -95,7 +95,7 @@ static bool take_end(struct look_moment *moment, struct look_live *live)
 	struct vcpu_state now;
 	char when[48];
 
-	if (!vcpu_get_state(&cpu->vcpu, &now))
+	if (!vcpu_read(&cpu->vcpu, &now, STATE_BASIC))
 		return false;
 	if (machine->outcome.reason != END_SHUTDOWN || !vcpu_is_reset(&now.regs, &now.sregs)) {
 		take_moment(moment, live, cpu, &now, "at the end");
@@ -208,21 +208,21 @@ static bool leaves_core(const struct outcome *outcome)
 	}
 }
 
-static void take_msrs(struct core_vcpu *to, const struct vcpu *vcpu)
+/* FPU and MSRs of a vCPU that still has the state that the core is to have. */
+static void take_more(struct core_vcpu *to, struct kvm_fpu *fpu, const struct kvm_fpu **has_fpu,
+                      const struct vcpu *vcpu)
 {
-	static const uint32_t wanted[] = {
-	    MSR_STAR,        MSR_LSTAR,        MSR_CSTAR,        MSR_FMASK, MSR_KERNEL_GS_BASE,
-	    MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,
-	};
-	_Static_assert(sizeof(wanted) / sizeof(wanted[0]) <= CORE_MSRS, "they have room");
+	struct vcpu_state state;
 
-	/* One at a time: KVM stops at the first that it does not know. */
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-		struct kvm_msr_entry entry = {.index = wanted[i]};
-
-		if (kvm_msrs(vcpu->fd, KVM_GET_MSRS, &entry, 1) == 1)
+	_Static_assert(STATE_MSRS <= CORE_MSRS, "they have room");
+	if (vcpu_read(vcpu, &state, STATE_FPU | STATE_ALL_MSRS)) {
+		*fpu = state.fpu;
+		*has_fpu = fpu;
+	}
+	for (unsigned i = 0; i < STATE_MSRS; i++) {
+		if (state.msrs_known >> i & 1)
 			to->msrs[to->msr_count++] =
-			    (struct core_msr){.index = wanted[i], .value = entry.data};
+			    (struct core_msr){.index = msr_table[i].index, .value = state.msrs[i]};
 	}
 }
 
@@ -244,9 +244,7 @@ static void take_last_cpu(struct core_vcpu *to, struct kvm_fpu *fpu, const struc
 		to->saved = panic->regs;
 	if (moment->stale)
 		return;
-	if (KVM_IOCTL(cpu->vcpu.fd, KVM_GET_FPU, fpu) == 0)
-		*has_fpu = fpu;
-	take_msrs(to, &cpu->vcpu);
+	take_more(to, fpu, has_fpu, &cpu->vcpu);
 }
 
 /* ... and of another.  False when it cannot be asked. */
@@ -255,12 +253,10 @@ static bool take_other_cpu(struct core_vcpu *to, struct kvm_fpu *fpu,
 {
 	struct vcpu_state now;
 
-	if (!vcpu_get_state(&cpu->vcpu, &now))
+	if (!vcpu_read(&cpu->vcpu, &now, STATE_BASIC))
 		return false;
 	*to = (struct core_vcpu){.number = cpu->number, .regs = now.regs, .sregs = now.sregs};
-	if (KVM_IOCTL(cpu->vcpu.fd, KVM_GET_FPU, fpu) == 0)
-		*has_fpu = fpu;
-	take_msrs(to, &cpu->vcpu);
+	take_more(to, fpu, has_fpu, &cpu->vcpu);
 	return true;
 }
 
@@ -309,7 +305,7 @@ static bool audit_others(struct look_live *live, const struct look_moment *momen
 
 		if (i == machine->outcome.cpu || !cpu->started)
 			continue;
-		if (!vcpu_get_state(&cpu->vcpu, &now))
+		if (!vcpu_read(&cpu->vcpu, &now, STATE_BASIC))
 			return false;
 		other = look_moment_of(moment, i, &now.regs, &now.sregs);
 		other.translate = translate;

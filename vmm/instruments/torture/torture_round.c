@@ -116,8 +116,8 @@ static bool lost(struct torture *t, const struct torture_plan *plan)
 		return fail(
 		    t, plan,
 		    "the guest does not come back: after %d s or more it is in ring %u at 0x%llx%s",
-		    TORTURE_WATCH, debug_cpl(debug), debug->regs.rip,
-		    symbol_at(t, debug->regs.rip));
+		    TORTURE_WATCH, debug_cpl(debug), debug->state.regs.rip,
+		    symbol_at(t, debug->state.regs.rip));
 	}
 	outcome_words(&t->machine->outcome, words, sizeof(words));
 	return fail(t, plan, "the guest %s", words);
@@ -199,7 +199,7 @@ static bool run_out(struct torture *t, const struct torture_plan *plan)
 		return lost(t, plan);
 	default:
 		return fail(t, plan, "the guest stops at 0x%llx%s, where nothing was asked for",
-		            t->debug.regs.rip, symbol_at(t, t->debug.regs.rip));
+		            t->debug.state.regs.rip, symbol_at(t, t->debug.state.regs.rip));
 	}
 }
 
@@ -217,7 +217,7 @@ static bool run_to(struct torture *t, const struct torture_plan *plan, uint64_t 
 	if (where == LOST)
 		return lost(t, plan);
 	debug_remove_point(&t->debug, va);
-	if (where == AT_POINT && t->debug.regs.rip == va)
+	if (where == AT_POINT && t->debug.state.regs.rip == va)
 		return true;
 	return fail(t, plan, "the guest never came to %s%s", what, symbol_at(t, va));
 }
@@ -233,7 +233,7 @@ static bool arrive(struct torture *t, const struct torture_plan *plan,
 	for (size_t i = 0; i <= to; i++) {
 		if (path->list[i].insn != insn)
 			continue;
-		if (!(debug_know(&t->debug) && t->debug.regs.rip == va) &&
+		if (!(debug_know(&t->debug) && t->debug.state.regs.rip == va) &&
 		    !run_to(t, plan, va, "the instruction"))
 			return false;
 		/* An earlier visit: past it. */
@@ -264,7 +264,7 @@ static bool plant_all(struct torture *t, bool on)
 /* Where ring 3 goes on if this instruction returns to it, else 0. */
 static uint64_t target_of(const struct torture *t, const struct torture_insn *insn)
 {
-	const struct kvm_regs *regs = &t->debug.regs;
+	const struct kvm_regs *regs = &t->debug.state.regs;
 	uint64_t words[2] = {0};
 
 	switch (insn->kind) {
@@ -284,7 +284,7 @@ static uint64_t target_of(const struct torture *t, const struct torture_insn *in
 static bool comes_from_ring3(const struct torture *t)
 {
 	const struct debug *debug = &t->debug;
-	int entry = debug_entry(debug, debug->regs.rip);
+	int entry = debug_entry(debug, debug->state.regs.rip);
 	struct debug_frame frame;
 
 	if (entry < 0)
@@ -295,11 +295,11 @@ static bool comes_from_ring3(const struct torture *t)
 /* Whose stack RSP is: after SYSCALL still ring 3's, and again before SYSRET. */
 static enum torture_stack stack_here(const struct torture *t, const struct torture_path *path)
 {
-	const int entry = debug_entry(&t->debug, t->debug.regs.rip);
+	const int entry = debug_entry(&t->debug, t->debug.state.regs.rip);
 
 	if (entry == DEBUG_ENTRY_SYSCALL || entry == DEBUG_ENTRY_COMPAT)
 		return TORTURE_STACK_FOREIGN;
-	return torture_path_stack(path, t->debug.regs.rsp);
+	return torture_path_stack(path, t->debug.state.regs.rsp);
 }
 
 static struct torture_step step_here(const struct torture *t, const struct torture_path *path,
@@ -310,13 +310,13 @@ static struct torture_step step_here(const struct torture *t, const struct tortu
 
 	return (struct torture_step){
 	    .insn = insn,
-	    .rsp = debug->regs.rsp,
-	    .rflags = debug->regs.rflags,
+	    .rsp = debug->state.regs.rsp,
+	    .rflags = debug->state.regs.rflags,
 	    .target = target_of(t, &t->text.list[insn]),
 	    .from_ring3 = comes_from_ring3(t),
 	    .shadow =
 	        last && t->text.list[last->insn].kind == TORTURE_STI && last->insn + 1 == insn,
-	    .kernel_gs = debug->sregs.gs.base == RS_ENTRY_CPU(0),
+	    .kernel_gs = debug->state.sregs.gs.base == RS_ENTRY_CPU(0),
 	    .user_root = debug_is_user_root(debug),
 	    .stack = (uint8_t)stack_here(t, path),
 	};
@@ -327,7 +327,7 @@ static void drop_target(const struct torture *t, struct torture_path *path)
 {
 	const struct debug *debug = &t->debug;
 	struct torture_step *last = path->count ? &path->list[path->count - 1] : NULL;
-	int entry = debug_entry(debug, debug->regs.rip);
+	int entry = debug_entry(debug, debug->state.regs.rip);
 	struct debug_frame frame;
 
 	if (last && last->target && entry >= 0 && entry < 256 &&
@@ -352,7 +352,7 @@ static bool add_steps(struct torture *t, struct torture_path *path, struct tortu
 
 static bool is_back(const struct debug *debug, const struct kvm_regs *place)
 {
-	return place->rip == debug->regs.rip && place->rsp == debug->regs.rsp;
+	return place->rip == debug->state.regs.rip && place->rsp == debug->state.regs.rsp;
 }
 
 /* Follows the guest from plant to plant until it calls, or until it is back at `place` (NULL: none)
@@ -364,12 +364,12 @@ static enum where follow(struct torture *t, struct torture_path *path, const str
 
 	debug_know(debug);
 	while (path->count < STEPS_MAX) {
-		uint32_t insn = torture_text_find(&t->text, debug->regs.rip);
+		uint32_t insn = torture_text_find(&t->text, debug->state.regs.rip);
 
 		if (place && path->count && insn == TORTURE_NONE && is_back(debug, place))
 			return AT_POINT;
 		/* At the beginning it may be elsewhere: in C. */
-		if (insn != TORTURE_NONE && debug_has_point(debug, debug->regs.rip)) {
+		if (insn != TORTURE_NONE && debug_has_point(debug, debug->state.regs.rip)) {
 			struct torture_step step = step_here(t, path, insn);
 
 			if (place && path->count &&
@@ -379,7 +379,7 @@ static enum where follow(struct torture *t, struct torture_path *path, const str
 			if (!add_steps(t, path, step))
 				return LOST;
 			/* Without the plant the instruction runs by itself, to the next one. */
-			lifted = debug->regs.rip;
+			lifted = debug->state.regs.rip;
 			debug_remove_point(debug, lifted);
 		}
 
@@ -430,7 +430,7 @@ static bool record(struct torture *t, const struct torture_plan *plan, struct to
 static bool record_stub(struct torture *t, const struct torture_plan *plan,
                         struct torture_path *path)
 {
-	uint32_t insn = torture_text_find(&t->text, t->debug.regs.rip);
+	uint32_t insn = torture_text_find(&t->text, t->debug.state.regs.rip);
 
 	torture_path_clear(path);
 	return insn != TORTURE_NONE ? add_steps(t, path, step_here(t, path, insn))
@@ -453,7 +453,7 @@ bool torture_gate_is_usual(struct torture *t, unsigned vector)
 	uint64_t words[2];
 
 	if (!debug_know(&t->debug) ||
-	    debug_read(debug, debug->sregs.idt.base + 16 * (uint64_t)vector, words,
+	    debug_read(debug, debug->state.sregs.idt.base + 16 * (uint64_t)vector, words,
 	               sizeof(words)) != sizeof(words))
 		return false;
 	desc_gate_decode(words, &gate);
@@ -466,21 +466,21 @@ bool torture_gate_is_usual(struct torture *t, unsigned vector)
 static bool deliver(struct torture *t, unsigned vector)
 {
 	struct debug *debug = &t->debug;
-	struct kvm_regs *regs = &debug->regs;
+	struct kvm_regs *regs = &debug->state.regs;
 	const bool has_error = vector < 32 && VECTORS_WITH_ERROR_CODE >> vector & 1;
 	const bool ring3 = debug_cpl(debug) == 3;
 	const unsigned ist = vector < 32 ? t->machine->image.note.ist[vector] : 0;
 	const uint64_t frame[6] = {0,
 	                           regs->rip,
-	                           debug->sregs.cs.selector,
+	                           debug->state.sregs.cs.selector,
 	                           regs->rflags,
 	                           regs->rsp,
-	                           debug->sregs.ss.selector};
+	                           debug->state.sregs.ss.selector};
 	const uint64_t size = has_error ? 48 : 40;
 	struct desc_tss tss;
 	uint64_t rsp;
 
-	if (debug_read(debug, debug->sregs.tr.base, &tss, sizeof(tss)) != sizeof(tss))
+	if (debug_read(debug, debug->state.sregs.tr.base, &tss, sizeof(tss)) != sizeof(tss))
 		return false;
 	rsp = ist ? desc_tss_ist(&tss, ist) : ring3 ? desc_tss_rsp(&tss, 0) : regs->rsp;
 	rsp = (rsp & ~UINT64_C(15)) - size;
@@ -489,9 +489,9 @@ static bool deliver(struct torture *t, unsigned vector)
 	regs->rsp = rsp;
 	regs->rip = stub_of(t, vector);
 	regs->rflags &= ~(RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | RFLAGS_IF);
-	debug->sregs.cs = t->start.sregs.cs;
+	debug->state.sregs.cs = t->start.vcpu.sregs.cs;
 	if (ring3)
-		debug->sregs.ss = (struct kvm_segment){.unusable = 1};
+		debug->state.sregs.ss = (struct kvm_segment){.unusable = 1};
 	debug->changed = true;
 	return true;
 }
@@ -507,29 +507,30 @@ static bool follow_call(struct torture *t, const struct torture_plan *plan,
 
 	if (!step || t->text.list[step->insn].kind != TORTURE_CALL)
 		return true;
-	if (debug_read(&t->debug, t->debug.regs.rip, code, sizeof(code)) != sizeof(code) ||
+	if (debug_read(&t->debug, t->debug.state.regs.rip, code, sizeof(code)) != sizeof(code) ||
 	    code[0] != 0xe8)
-		return fail(t, plan, "the CALL at 0x%llx is no direct one", t->debug.regs.rip);
+		return fail(t, plan, "the CALL at 0x%llx is no direct one",
+		            t->debug.state.regs.rip);
 	memcpy(&offset, code + 1, sizeof(offset));
-	to = (uint64_t)((int64_t)t->debug.regs.rip + (int64_t)sizeof(code) + offset);
+	to = (uint64_t)((int64_t)t->debug.state.regs.rip + (int64_t)sizeof(code) + offset);
 	return run_to(t, plan, to, "what is called") && (debug_know(&t->debug) || lost(t, plan));
 }
 
 static bool inject_step(struct torture *t)
 {
-	struct kvm_vcpu_events events;
-	int fd = t->debug.cpu->vcpu.fd;
+	const struct vcpu *vcpu = &t->debug.cpu->vcpu;
+	struct vcpu_state *state = &t->debug.state;
 
-	t->debug.regs.rflags |= RFLAGS_TF;
+	t->debug.state.regs.rflags |= RFLAGS_TF;
 	t->debug.changed = true;
-	if (KVM_IOCTL(fd, KVM_GET_VCPU_EVENTS, &events) < 0)
+	if (!vcpu_read(vcpu, state, STATE_EVENTS))
 		return false;
-	events.flags = 0;
-	events.exception.injected = 1;
-	events.exception.pending = 0;
-	events.exception.nr = VECTOR_DB;
-	events.exception.has_error_code = 0;
-	return KVM_IOCTL(fd, KVM_SET_VCPU_EVENTS, &events) == 0;
+	state->events.flags = 0;
+	state->events.exception.injected = 1;
+	state->events.exception.pending = 0;
+	state->events.exception.nr = VECTOR_DB;
+	state->events.exception.has_error_code = 0;
+	return vcpu_write(vcpu, state, STATE_EVENTS);
 }
 
 /* The interrupt waits until the processor would take it; KVM has no place to wait in. */
@@ -556,10 +557,9 @@ static bool inject_irq(struct torture *t, const struct torture_plan *plan, unsig
 
 static bool nmi_waits(const struct torture *t)
 {
-	struct kvm_vcpu_events events;
+	struct vcpu_state now;
 
-	return KVM_IOCTL(t->debug.cpu->vcpu.fd, KVM_GET_VCPU_EVENTS, &events) == 0 &&
-	       events.nmi.pending;
+	return vcpu_read(&t->debug.cpu->vcpu, &now, STATE_EVENTS) && now.events.nmi.pending;
 }
 
 /* Runs to where the guest is already, once more. */
@@ -583,8 +583,8 @@ static bool see(struct torture *t, const struct torture_plan *plan, unsigned vec
 	if (!debug_know(&t->debug))
 		return lost(t, plan);
 	/* Blocked at its own stub's first instruction: past it, first. */
-	if (t->debug.regs.rip == stub ? !run_again(t, plan, stub, name)
-	                              : !run_to(t, plan, stub, name))
+	if (t->debug.state.regs.rip == stub ? !run_again(t, plan, stub, name)
+	                                    : !run_to(t, plan, stub, name))
 		return false;
 	/* It may also be the first NMI's stub that the guest comes back to. */
 	while (vector == VECTOR_NMI && nmi_waits(t)) {
@@ -753,8 +753,8 @@ static bool happen(struct torture *t, const struct torture_plan *plan, unsigned 
 			return fail(t, plan, "%s finds no stack", vector_name(event->vector));
 		return debug_frame(&t->debug, event->vector, frame);
 	}
-	regs = t->debug.regs;
-	sregs = t->debug.sregs;
+	regs = t->debug.state.regs;
+	sregs = t->debug.state.sregs;
 	if (!see(t, plan, event->vector, frame))
 		return false;
 	if (event->kind == TORTURE_NMI && blocking < n)
@@ -797,7 +797,7 @@ static bool play(struct torture *t, const struct torture_plan *plan, struct tort
 		if (plan->event[n].kind == TORTURE_HAND &&
 		    !follow_call(t, plan, torture_step_of(t, plan, n)))
 			return false;
-		places[n] = t->debug.regs;
+		places[n] = t->debug.state.regs;
 		if (!happen(t, plan, n, places, &frame))
 			return false;
 		count(t, counts, plan->event[n].vector, &frame);

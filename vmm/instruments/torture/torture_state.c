@@ -5,19 +5,6 @@
 
 #include "vmm/base/names.h"
 
-static const struct {
-	uint32_t index;
-	const char *name;
-} msrs[TORTURE_MSRS] = {
-    {MSR_STAR, "STAR"},
-    {MSR_LSTAR, "LSTAR"},
-    {MSR_CSTAR, "CSTAR"},
-    {MSR_FMASK, "FMASK"},
-    {MSR_SYSENTER_CS, "SYSENTER_CS"},
-    {MSR_SYSENTER_ESP, "SYSENTER_ESP"},
-    {MSR_SYSENTER_EIP, "SYSENTER_EIP"},
-};
-
 /* ---- Taking ---------------------------------------------------------------------------------- */
 
 static bool read_all(const struct debug *debug, uint64_t va, void *to, size_t size)
@@ -28,7 +15,7 @@ static bool read_all(const struct debug *debug, uint64_t va, void *to, size_t si
 static bool take_memory(const struct debug *debug, struct torture_state *state)
 {
 	const uint64_t entry = RS_ENTRY_CPU(0);
-	const uint64_t rsp = debug->regs.rsp & ~UINT64_C(7);
+	const uint64_t rsp = debug->state.regs.rsp & ~UINT64_C(7);
 	uint64_t stats = RS_KERNEL_CPU(0) + RS_KERNEL_STATS;
 
 	state->stack_words = (size_t)(PAGE_SIZE - (rsp & (PAGE_SIZE - 1))) / 8;
@@ -41,30 +28,20 @@ static bool take_memory(const struct debug *debug, struct torture_state *state)
 	       read_all(debug, stats, &state->counts, sizeof(state->counts));
 }
 
-/* What KVM cannot tell stays zero on both sides. */
-static bool take_rest(const struct debug *debug, struct torture_state *state)
-{
-	int fd = debug->cpu->vcpu.fd;
-
-	for (size_t i = 0; i < TORTURE_MSRS; i++)
-		debug_msr(debug, msrs[i].index, &state->msrs[i]);
-	return KVM_IOCTL(fd, KVM_GET_FPU, &state->fpu) == 0 &&
-	       KVM_IOCTL(fd, KVM_GET_DEBUGREGS, &state->debug) == 0;
-}
-
 bool torture_state_take(struct debug *debug, struct torture_state *state, bool all)
 {
-	int fd = debug->cpu->vcpu.fd;
+	const struct vcpu *vcpu = &debug->cpu->vcpu;
+	const uint32_t more = STATE_FPU | STATE_DEBUG | STATE_ALL_MSRS;
 
 	memset(state, 0, sizeof(*state));
 	if (!debug_know(debug))
 		return false;
-	state->regs = debug->regs;
-	state->sregs = debug->sregs;
+	state->vcpu = debug->state;
 	state->all = all;
-	debug_msr(debug, MSR_KERNEL_GS_BASE, &state->kernel_gs_base);
-	return KVM_IOCTL(fd, KVM_GET_VCPU_EVENTS, &state->events) == 0 &&
-	       take_memory(debug, state) && (!all || take_rest(debug, state));
+	if (!all)
+		vcpu_read_msr(vcpu, MSR_KERNEL_GS_BASE, &state->vcpu.msrs[STATE_KERNEL_GS_BASE]);
+	return vcpu_read(vcpu, &state->vcpu, STATE_EVENTS | (all ? more : 0)) &&
+	       take_memory(debug, state);
 }
 
 /* ---- Comparing ------------------------------------------------------------------------------- */
@@ -190,16 +167,19 @@ static void compare_words(const char *what, uint64_t va, const uint64_t *got, co
 static void compare_rest(const struct torture_state *got, const struct torture_state *want,
                          struct torture_differences *to)
 {
-	for (size_t i = 0; i < TORTURE_MSRS; i++)
-		torture_differ(to, msrs[i].name, got->msrs[i], want->msrs[i]);
+	for (size_t i = 0; i < STATE_MSRS; i++) {
+		if (i != STATE_KERNEL_GS_BASE)
+			torture_differ(to, msr_table[i].name, got->vcpu.msrs[i],
+			               want->vcpu.msrs[i]);
+	}
 	for (unsigned i = 0; i < 4; i++) {
 		char text[8];
 
 		snprintf(text, sizeof(text), "DR%u", i);
-		torture_differ(to, text, got->debug.db[i], want->debug.db[i]);
+		torture_differ(to, text, got->vcpu.debug.db[i], want->vcpu.debug.db[i]);
 	}
-	torture_differ(to, "DR7", got->debug.dr7, want->debug.dr7);
-	compare_fpu(&got->fpu, &want->fpu, to);
+	torture_differ(to, "DR7", got->vcpu.debug.dr7, want->vcpu.debug.dr7);
+	compare_fpu(&got->vcpu.fpu, &want->vcpu.fpu, to);
 }
 
 void torture_state_compare(const struct torture_state *got, const struct torture_state *want,
@@ -207,12 +187,13 @@ void torture_state_compare(const struct torture_state *got, const struct torture
 {
 	const uint64_t entry = RS_ENTRY_CPU(0);
 
-	torture_differ(to, "kernel's rip", got->regs.rip, want->regs.rip);
-	torture_differ(to, "kernel's rsp", got->regs.rsp, want->regs.rsp);
-	torture_differ(to, "kernel's rflags", got->regs.rflags, want->regs.rflags);
-	compare_sregs(&got->sregs, &want->sregs, to);
-	torture_differ(to, "KERNEL_GS_BASE", got->kernel_gs_base, want->kernel_gs_base);
-	compare_events(&got->events, &want->events, to);
+	torture_differ(to, "kernel's rip", got->vcpu.regs.rip, want->vcpu.regs.rip);
+	torture_differ(to, "kernel's rsp", got->vcpu.regs.rsp, want->vcpu.regs.rsp);
+	torture_differ(to, "kernel's rflags", got->vcpu.regs.rflags, want->vcpu.regs.rflags);
+	compare_sregs(&got->vcpu.sregs, &want->vcpu.sregs, to);
+	torture_differ(to, "KERNEL_GS_BASE", got->vcpu.msrs[STATE_KERNEL_GS_BASE],
+	               want->vcpu.msrs[STATE_KERNEL_GS_BASE]);
+	compare_events(&got->vcpu.events, &want->vcpu.events, to);
 	compare_words("GDT", entry + RS_ENTRY_GDT, got->gdt, want->gdt, RS_GDT_ENTRIES, to);
 	compare_words("TSS", entry + RS_ENTRY_TSS, got->tss, want->tss,
 	              sizeof(got->tss) / sizeof(got->tss[0]), to);
@@ -222,8 +203,8 @@ void torture_state_compare(const struct torture_state *got, const struct torture
 		compare_rest(got, want, to);
 	if (!same_numbers || got->stack_words != want->stack_words)
 		return;
-	compare_regs(&got->regs, &want->regs, to);
-	compare_words("kernel stack", got->regs.rsp & ~UINT64_C(7), got->stack, want->stack,
+	compare_regs(&got->vcpu.regs, &want->vcpu.regs, to);
+	compare_words("kernel stack", got->vcpu.regs.rsp & ~UINT64_C(7), got->stack, want->stack,
 	              got->stack_words, to);
 }
 

@@ -16,21 +16,16 @@
 #include "vmm/engine/engine.h"
 
 enum {
-	TORTURE_MSRS = 7,
 	TORTURE_DIFFERENCES = 16, /* kept; there may be more */
 	TORTURE_STACK_WORDS = 1024,
 };
 
 struct torture_state {
-	struct kvm_regs regs;
-	struct kvm_sregs sregs;
-	struct kvm_vcpu_events events;
-	uint64_t kernel_gs_base;
-	/* What ring 3 sees too, or nothing in the guest writes: only when asked for. */
+	/* What ring 3 sees too, or nothing in the guest writes, is there only when asked for: FPU,
+	 * debug registers (DR6 remembers the last #DB and is not compared), MSRs but
+	 * KERNEL_GS_BASE. */
 	bool all;
-	struct kvm_fpu fpu;
-	struct kvm_debugregs debug; /* without DR6, which remembers the last #DB */
-	uint64_t msrs[TORTURE_MSRS];
+	struct vcpu_state vcpu;
 	uint64_t words[PAGE_SIZE / 8]; /* of the entry code (struct cpu) */
 	uint64_t gdt[RS_GDT_ENTRIES];
 	uint64_t tss[(RS_TSS_LIMIT + 1) / 8 + 1];
