@@ -175,7 +175,7 @@ $(BUILD)/tests/unit_space $(BUILD)/tests/unit_space_broken:
 	$(call program,,$(CHECK_LIBS))
 
 # Over a KVM of its own: tests/unit_vmm/fake_kvm.h.
-FAKE_KVM := -Wl,--wrap=ioctl -Wl,--wrap=pthread_attr_setsigmask_np
+FAKE_KVM := -Wl,--wrap=ioctl -Wl,--wrap=open -Wl,--wrap=pthread_attr_setsigmask_np
 $(BUILD)/tests/unit_vmm: $(call objects,host,$(UNIT_VMM_SOURCES)) $(VMM_PARTS) $(SHARED_OBJECTS)
 	$(call program,$(FAKE_KVM),$(CHECK_LIBS) $(VMM_LIBS))
 

@@ -32,6 +32,8 @@ int main(void)
 	srunner_add_suite(runner, stop_suite());
 	srunner_add_suite(runner, run_suite());
 	srunner_add_suite(runner, step_suite());
+	srunner_add_suite(runner, kvm_suite());
+	srunner_add_suite(runner, options_suite());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
