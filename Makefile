@@ -228,6 +228,11 @@ test-asan: ## unit tests and command-line tests under ASan and UBSan
 		$(BUILD)/asan/guest.elf $(TEST_GUESTS:$(BUILD)/%=$(BUILD)/asan/%)
 	@BUILD=$(BUILD)/asan tests/run unit unit_vmm cli
 
+.PHONY: mutants
+mutants: ## break the sources one line at a time: the unit tests must notice (tools/mutants --help)
+	@tools/install-deps build test
+	@BUILD=$(BUILD) tools/mutants
+
 .PHONY: coverage
 coverage: ## line coverage of shared/ by its unit tests; fails below 95 %
 	@tools/install-deps build test coverage

@@ -34,6 +34,8 @@ int main(void)
 	srunner_add_suite(runner, step_suite());
 	srunner_add_suite(runner, kvm_suite());
 	srunner_add_suite(runner, options_suite());
+	srunner_add_suite(runner, torture_round_suite());
+	srunner_add_suite(runner, recorder_suite());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

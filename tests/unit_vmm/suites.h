@@ -30,6 +30,8 @@ Suite *run_suite(void);
 Suite *step_suite(void);
 Suite *kvm_suite(void);
 Suite *options_suite(void);
+Suite *torture_round_suite(void);
+Suite *recorder_suite(void);
 
 /* Writes a small ELF file with a symbol "start" at ffffffff80008000; its path, to be unlinked. */
 const char *test_elf_file(void);
