@@ -182,7 +182,7 @@ START_TEST(exits_with_what_was_noted)
 	ck_assert_uint_eq(occurrences("\"IO putc\""), 2);
 	ck_assert_uint_eq(occurrences("\"IO nop\""), EXIT_RING_SIZE + 2);
 	ck_assert_uint_ge(occurrences("\"EINTR\""), 1);
-	ck_assert_uint_eq(occurrences("\"IO\""), 0);
+	ck_assert_uint_eq(occurrences("\"name\":\"IO\""), 0);
 }
 END_TEST
 
