@@ -47,7 +47,7 @@ KERNEL_OBJECTS := $(call objects,kernel,$(filter-out guest/offsets.c shared/pt_t
 # Clang calls memset and memcpy where GCC writes them out.
 USER_OBJECTS := $(call objects,user,$(call sources,guest/user) $(if $(IS_CLANG),guest/string.c))
 
-.PHONY: all vmm tests deps run test test-asan coverage bench install uninstall compdb lint clean distclean help
+.PHONY: all vmm tests deps run test test-asan mutants coverage bench install uninstall compdb lint clean distclean help
 all: $(BUILD)/vmm $(BUILD)/guest.elf $(patsubst guest/examples/%.c,$(BUILD)/%.elf,$(wildcard guest/examples/*.c)) ## build vmm and guest.elf (the default)
 vmm: $(BUILD)/vmm
 
@@ -150,7 +150,7 @@ tests: all $(HOST_TESTS) $(KVM_TESTS) $(TEST_GUESTS) $(MUTANTS) $(BENCH_TOOLS) $
 
 $(TESTS)/unit: $(call objects,host,$(call sources,tests/unit)) $(SHARED_OBJECTS)
 # Over a KVM of its own: tests/unit_vmm/fake_kvm.h.
-$(TESTS)/unit_vmm: WRAP := -Wl,--wrap=ioctl -Wl,--wrap=pthread_attr_setsigmask_np
+$(TESTS)/unit_vmm: WRAP := -Wl,--wrap=ioctl -Wl,--wrap=open -Wl,--wrap=pthread_attr_setsigmask_np
 $(TESTS)/unit_vmm: $(call objects,host,$(call sources,tests/unit_vmm)) $(VMM_PARTS)
 $(TESTS)/tour_test: $(BUILD)/host/tests/guest/tour_test.c.o
 $(TESTS)/unit_space: $(SPACE_PARTS) $(BUILD)/space/guest/space.c.o
@@ -194,6 +194,10 @@ test-asan: ## unit tests and command-line tests under ASan and UBSan
 		EXTRA_CFLAGS="-DRS_FREE_AT_EXIT -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" \
 		all $(patsubst $(BUILD)/%,$(BUILD)/asan/%,$(HOST_TESTS) $(BENCH_TOOLS) $(BENCH_GUESTS) $(TEST_GUESTS))
 	@BUILD=$(BUILD)/asan BOX=no tests/run unit unit_vmm unit_space cli
+
+mutants: ## break the sources one line at a time: the unit tests must notice (tools/mutants --help)
+	$(call missing,build test)
+	@BUILD=$(BUILD) tools/mutants
 
 coverage: ## line coverage of shared/ by its unit tests; fails below 95 %
 	$(call missing,build unit coverage)

@@ -24,6 +24,7 @@ int main(void)
 	srunner_add_suite(runner, suite_pt_text());
 	srunner_add_suite(runner, suite_desc());
 	srunner_add_suite(runner, suite_memory());
+	srunner_add_suite(runner, suite_pcid());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

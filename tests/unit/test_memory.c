@@ -584,6 +584,42 @@ START_TEST(areas_run_out)
 }
 END_TEST
 
+/* What was cut for other rights is one area again when they come back, and is not when it is other
+ * memory. */
+START_TEST(areas_become_one_again)
+{
+	const uint64_t base = UINT64_C(0x50000000);
+	struct area next;
+
+	begin();
+	ck_assert_int_eq(memory_mprotect(&memory, va_of(SHARED + 1), PAGE_SIZE, PROT_NONE), 0);
+	ck_assert_uint_eq(memory.area_count, 3);
+	ck_assert_int_eq(
+	    memory_mprotect(&memory, va_of(SHARED + 1), PAGE_SIZE, PROT_READ | PROT_EXEC), 0);
+	ck_assert_uint_eq(memory.area_count, 1);
+	next = memory.areas[0];
+	ck_assert(alike(&(struct area){.va = next.va - PAGE_SIZE,
+	                               .len = PAGE_SIZE,
+	                               .rights = next.rights,
+	                               .shared = true,
+	                               .gpa = next.gpa - PAGE_SIZE},
+	                &next));
+	ck_assert(!alike(&(struct area){.va = next.va - PAGE_SIZE,
+	                                .len = PAGE_SIZE,
+	                                .rights = next.rights,
+	                                .shared = true,
+	                                .gpa = next.gpa},
+	                 &next));
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(memory_mmap(&memory, base + i * PAGE_SIZE, PAGE_SIZE, PROT_READ,
+		                             ANON | MAP_FIXED, false),
+		                 (int64_t)(base + i * PAGE_SIZE));
+	ck_assert_uint_eq(memory.area_count, 2);
+	ck_assert_int_eq(memory_munmap(&memory, base, 3 * PAGE_SIZE), 0);
+	end();
+}
+END_TEST
+
 START_TEST(a_process_begins_with_its_image)
 {
 	static struct rs_boot boot;
@@ -633,6 +669,7 @@ Suite *suite_memory(void)
 	tcase_add_test(tests, places_are_found);
 	tcase_add_test(tests, the_break_keeps_out_of_others);
 	tcase_add_test(tests, areas_run_out);
+	tcase_add_test(tests, areas_become_one_again);
 	tcase_add_test(tests, a_process_begins_with_its_image);
 	suite_add_tcase(suite, random);
 	suite_add_tcase(suite, tests);

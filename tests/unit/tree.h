@@ -59,5 +59,6 @@ Suite *suite_pt_model(void);
 Suite *suite_pt_text(void);
 Suite *suite_desc(void);
 Suite *suite_memory(void);
+Suite *suite_pcid(void);
 
 #endif

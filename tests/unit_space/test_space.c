@@ -234,6 +234,31 @@ START_TEST(no_translation_outlives_its_tables)
 }
 END_TEST
 
+/* What ring 3 sees of its memory is what ring 0 does, but that ring 0 runs none of it under KPTI.
+ */
+START_TEST(both_roots_have_the_user_half)
+{
+	const uint32_t modes[] = {RS_PTI_OFF, RS_PTI_PCID, RS_PTI_NOPCID};
+	struct pt_walk user, ring0;
+	struct space space;
+
+	set_up(modes[_i]);
+	ck_assert(space_create(&space));
+	ck_assert(space_map(&space, USER_VA(0), new_frame(), PAGE_SIZE, PT_EXEC) == PT_OK);
+	ck_assert(space_mirror(&space, USER_VA(0), PAGE_SIZE) == PT_OK);
+	pt_walk(&space.user, USER_VA(0), &user);
+	pt_walk(&space.kernel, USER_VA(0), &ring0);
+	ck_assert(user.mapped && ring0.mapped && user.pa == ring0.pa);
+	ck_assert(user.rights & PT_EXEC);
+	ck_assert_uint_eq(ring0.rights & PT_EXEC, modes[_i] == RS_PTI_OFF ? PT_EXEC : 0);
+	ck_assert(space_map(&space, RS_USER_END, new_frame(), PAGE_SIZE, 0) != PT_OK);
+	ck_assert(space_map(&space, RS_USER_END - PAGE_SIZE, new_frame(), 2 * PAGE_SIZE, 0) !=
+	          PT_OK);
+	ck_assert(space_unmap(&space, USER_VA(0), PAGE_SIZE) == PT_OK);
+	space_destroy(&space);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("space");
@@ -241,6 +266,7 @@ int main(void)
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
+	tcase_add_loop_test(tcase, both_roots_have_the_user_half, 0, 3);
 	tcase_add_loop_test(tcase, no_translation_outlives_its_tables, 0, 3);
 	tcase_set_timeout(tcase, 0);
 	suite_add_tcase(suite, tcase);

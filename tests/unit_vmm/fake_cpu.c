@@ -61,7 +61,7 @@ static void deliver(unsigned vector, uint64_t rip)
 		vcpu->regs.rsp = FAKE_RSP0;
 	vcpu->regs.rsp &= ~UINT64_C(15);
 	push(vcpu->sregs.ss.selector);
-	push(rsp);
+	push(rsp + (fake_cpu.loses_rsp ? 8 : 0));
 	push(stored_flags());
 	push(vcpu->sregs.cs.selector);
 	push(rip);
@@ -165,6 +165,10 @@ int fake_cpu_run(unsigned n)
 	if (vcpu->run->immediate_exit)
 		return -EINTR;
 	stepping = vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP;
+	if (vcpu->nmis) {
+		vcpu->nmis--;
+		deliver(VECTOR_NMI, vcpu->regs.rip);
+	}
 	for (unsigned i = 0; i < RUNS_MAX; i++) {
 		const bool tf = vcpu->regs.rflags & RFLAGS_TF;
 		int result;

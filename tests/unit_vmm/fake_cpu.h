@@ -30,6 +30,7 @@ struct fake_cpu {
 	unsigned ring;       /* where it began */
 	size_t size;         /* of what is not known; 0: such an instruction fails the test */
 	bool out_is_done;    /* RIP is behind OUT when its exit arrives: a kind of KVM */
+	bool loses_rsp;      /* ... whose frames have a wrong RSP */
 	bool syscall_traps;  /* TF outlives SYSCALL: a kind of processor */
 	unsigned runs;       /* instructions */
 	uint64_t plant_seen; /* the first OUT or INT3 that was met; 0: none */

@@ -2,6 +2,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,6 +24,8 @@ struct fake_kvm fake_kvm;
 /* By the linker's --wrap. */
 int __real_ioctl(int fd, unsigned long request, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...);
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
 int __real_pthread_attr_setsigmask_np(pthread_attr_t *attributes, const sigset_t *mask);
 int __wrap_pthread_attr_setsigmask_np(pthread_attr_t *attributes, const sigset_t *mask);
 
@@ -143,6 +146,19 @@ static int on_vcpu(struct fake_vcpu *vcpu, unsigned long request, void *arg)
 	}
 }
 
+static int get_cpuid(struct kvm_cpuid2 *to)
+{
+	const struct kvm_cpuid2 *from = fake_kvm.supported;
+
+	if (!from)
+		return refuse(EIO);
+	if (to->nent < from->nent)
+		return refuse(E2BIG);
+	memcpy(to->entries, from->entries, from->nent * sizeof(from->entries[0]));
+	to->nent = from->nent;
+	return 0;
+}
+
 /* A file of its own, whose first pages are the vCPU's shared ones. */
 static int create_vcpu(uintptr_t n)
 {
@@ -162,6 +178,12 @@ static int create_vcpu(uintptr_t n)
 static int on_vm(unsigned long request, void *arg)
 {
 	switch (request) {
+	case KVM_GET_API_VERSION:
+		return KVM_API_VERSION;
+	case KVM_GET_VCPU_MMAP_SIZE:
+		return fake_kvm.run_size ? fake_kvm.run_size : 3 * 4096;
+	case KVM_GET_SUPPORTED_CPUID:
+		return get_cpuid(arg);
 	case KVM_CREATE_VM:
 		return FAKE_VM;
 	case KVM_CREATE_VCPU:
@@ -213,11 +235,27 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 			fake_kvm.calls[fake_kvm.call_count] =
 			    (struct fake_call){fd, request, value_of(request, arg)};
 		fake_kvm.call_count++;
+		if (fake_kvm.interrupted && fake_kvm.interrupted--)
+			return refuse(EINTR);
 		if (fake_kvm.error && request == fake_kvm.fails && !fake_kvm.fails_after--)
 			return refuse(fake_kvm.error);
 		return vcpu ? on_vcpu(&fake_kvm.vcpus[n], request, arg) : on_vm(request, arg);
 	}
 	return __real_ioctl(fd, request, arg);
+}
+
+/* /dev/kvm, if it is there; other files are what they are. */
+int __wrap_open(const char *path, int flags, ...)
+{
+	va_list args;
+	mode_t mode;
+
+	va_start(args, flags);
+	mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
+	va_end(args);
+	if (strcmp(path, "/dev/kvm") != 0)
+		return __real_open(path, flags, mode);
+	return fake_kvm.present ? FAKE_DEVICE : refuse(ENOENT);
 }
 
 /* ---- KVM_RUN --------------------------------------------------------------------------------- */

@@ -3,9 +3,9 @@
  * refuses what a test tells it to.  Nothing runs in it but what a test puts in KVM_RUN's place.
  *
  * The VMM's ioctls come here because unit_vmm is linked with --wrap=ioctl, and all but KVM_RUN go
- * through one function (vmm/kvm/kvm.h).  KVM_RUN is a system call of its own (vmm/kvm/vcpu.h) and
- * stays one: a seccomp filter turns it into SIGSYS, whose handler is this KVM.  So the code that is
- * tested is the code that runs.
+ * through one function (vmm/kvm/kvm.h); so does opening /dev/kvm.  KVM_RUN is a system call of its
+ * own (vmm/kvm/vcpu.h) and stays one: a seccomp filter turns it into SIGSYS, whose handler is this
+ * KVM.  So the code that is tested is the code that runs.
  */
 #ifndef TESTS_UNIT_VMM_FAKE_KVM_H
 #define TESTS_UNIT_VMM_FAKE_KVM_H
@@ -57,7 +57,11 @@ struct fake_kvm {
 	size_t slot_count;
 
 	/* What it is like. */
-	int offers[FAKE_CAPS]; /* KVM_CHECK_EXTENSION */
+	bool present;                       /* /dev/kvm can be opened */
+	const struct kvm_cpuid2 *supported; /* KVM_GET_SUPPORTED_CPUID */
+	int run_size;                       /* KVM_GET_VCPU_MMAP_SIZE; 0: three pages */
+	unsigned interrupted;               /* so many ioctls fail with EINTR first */
+	int offers[FAKE_CAPS];              /* KVM_CHECK_EXTENSION */
 	int tsc_khz;
 	uint64_t cr4_refused;    /* KVM_SET_SREGS with any of these bits: EINVAL */
 	uint32_t msr_refused;    /* KVM_SET_MSRS stops before this one; 0: at none */

@@ -35,6 +35,10 @@ int main(void)
 	srunner_add_suite(runner, stop_suite());
 	srunner_add_suite(runner, run_suite());
 	srunner_add_suite(runner, step_suite());
+	srunner_add_suite(runner, kvm_suite());
+	srunner_add_suite(runner, options_suite());
+	srunner_add_suite(runner, torture_round_suite());
+	srunner_add_suite(runner, tracer_suite());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

@@ -28,6 +28,10 @@ Suite *loader_suite(void);
 Suite *stop_suite(void);
 Suite *run_suite(void);
 Suite *step_suite(void);
+Suite *kvm_suite(void);
+Suite *options_suite(void);
+Suite *torture_round_suite(void);
+Suite *tracer_suite(void);
 
 /* Writes a small ELF file with a symbol "start" at ffffffff80008000; its path, to be unlinked. */
 const char *test_elf_file(void);

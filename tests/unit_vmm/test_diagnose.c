@@ -207,6 +207,15 @@ START_TEST(why_an_exception_is_not_delivered)
 {
 	sregs.idt.limit = 0x1f;
 	check_says("#PF no: its gate lies beyond the IDT's limit 0x1f");
+	sregs.idt.limit = VECTOR_PF * 16 + 14;
+	check_says("#PF no: its gate lies beyond the IDT's limit 0xee");
+	sregs.idt.limit++;
+	check_says("#PF yes");
+	set_up();
+	sregs.gdt.limit = 8 + 6;
+	check_says("#PF no: its code selector 0x8 is not in the GDT");
+	sregs.gdt.limit++;
+	check_says("#PF yes");
 	set_up();
 	map(IDT, 0);
 	check_says("#PF no: its gate at 0xffffffff800060e0 is not mapped");

@@ -1,4 +1,5 @@
 /* gdb's packets: framing, replies, parts of packets, the registers' table; and garbage. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,6 +109,55 @@ START_TEST(too_long)
 }
 END_TEST
 
+/* gdb is told GDB_PACKET_MAX (PacketSize): so much must pass, and no more. */
+START_TEST(as_long_as_gdb_is_told)
+{
+	static struct gdb_packet two[2]; /* what lies behind the first is seen */
+
+	for (unsigned extra = 0; extra < 2; extra++) {
+		uint8_t sum = 0;
+		char end[3];
+
+		memset(two, 0, sizeof(two));
+		memset(&two[1], 0x5a, sizeof(two[1]));
+		gdb_packet_feed(&two[0], '$');
+		for (unsigned i = 0; i < GDB_PACKET_MAX + extra; i++) {
+			ck_assert_int_eq(gdb_packet_feed(&two[0], 'm'), GDB_NOTHING);
+			sum = (uint8_t)(sum + 'm');
+		}
+		snprintf(end, sizeof(end), "%02x", sum);
+		gdb_packet_feed(&two[0], '#');
+		gdb_packet_feed(&two[0], (uint8_t)end[0]);
+		ck_assert_int_eq(gdb_packet_feed(&two[0], (uint8_t)end[1]),
+		                 extra ? GDB_GARBLED : GDB_PACKET);
+		ck_assert_uint_eq(two[0].size, GDB_PACKET_MAX);
+		ck_assert_int_eq(two[0].data[GDB_PACKET_MAX], '\0');
+		for (size_t i = 0; i < sizeof(two[1]); i++)
+			ck_assert_int_eq(((const uint8_t *)&two[1])[i], 0x5a);
+	}
+}
+END_TEST
+
+/* Likewise a reply's data; what does not fit is an error and not a part. */
+START_TEST(as_long_as_a_reply_may_be)
+{
+	static struct gdb_reply reply;
+
+	gdb_reply_begin(&reply);
+	for (unsigned i = 0; i < GDB_REPLY_MAX; i++)
+		gdb_reply_text(&reply, "x");
+	gdb_reply_end(&reply);
+	ck_assert(!reply.full);
+	ck_assert_uint_eq(reply.size, GDB_REPLY_MAX + 4);
+	ck_assert_int_eq(reply.data[GDB_REPLY_MAX], 'x');
+	gdb_reply_begin(&reply);
+	for (unsigned i = 0; i <= GDB_REPLY_MAX; i++)
+		gdb_reply_text(&reply, "x");
+	gdb_reply_end(&reply);
+	ck_assert(memcmp(reply.data, "$E28#", 5) == 0);
+}
+END_TEST
+
 /* Whatever comes: no more than the buffer, always terminated, and afterwards a packet is a packet.
  */
 START_TEST(garbage)
@@ -199,6 +249,15 @@ START_TEST(registers)
 	ck_assert_uint_eq(value[0], 0x2b);
 	value[0] = 8;
 	ck_assert(!gdb_register_set(&all, 18, value));
+	/* Two bits a register of the x87 stack: 3 is empty. */
+	all.fpu.ftwx = 0xfe;
+	gdb_register_get(&all, 34, value);
+	ck_assert(value[0] == 0x03 && value[1] == 0);
+	all.fpu.ftwx = 0x77;
+	gdb_register_get(&all, 34, value);
+	ck_assert(value[0] == 0xc0 && value[1] == 0xc0);
+	value[0] = 0;
+	ck_assert(!gdb_register_set(&all, 34, value));
 }
 END_TEST
 
@@ -213,6 +272,8 @@ Suite *gdb_suite(void)
 	tcase_add_test(tests, crc);
 	tcase_add_test(tests, escapes);
 	tcase_add_test(tests, too_long);
+	tcase_add_test(tests, as_long_as_gdb_is_told);
+	tcase_add_test(tests, as_long_as_a_reply_may_be);
 	tcase_add_test(tests, garbage);
 	tcase_add_test(tests, replies);
 	tcase_add_test(tests, parts);

@@ -198,6 +198,34 @@ START_TEST(anatomies)
 }
 END_TEST
 
+/* Each of a segment's figures is its own. */
+START_TEST(segments_as_json)
+{
+	static const struct symbols no_symbols;
+	struct inspect_state state = {
+	    .vcpu.sregs.cs = {.base = 0x11,
+	                      .limit = 0x22,
+	                      .selector = 0x33,
+	                      .type = 0xb,
+	                      .dpl = 3,
+	                      .present = 1,
+	                      .s = 1,
+	                      .l = 1},
+	    .vcpu.sregs.ss = {.dpl = 2, .type = 3, .present = 1, .s = 1, .db = 1},
+	};
+	json_t *json = inspect_json(&state, NULL, &no_symbols);
+	char *text = json_dumps(json, JSON_COMPACT);
+
+	ck_assert_ptr_nonnull(text);
+	ck_assert_ptr_nonnull(strstr(text, "\"cs\":{\"selector\":\"0x33\",\"base\":\"0x11\","
+	                                   "\"limit\":\"0x22\",\"dpl\":3,"));
+	ck_assert_ptr_nonnull(strstr(text, "\"ss\":{\"selector\":\"0x0\",\"base\":\"0x0\","
+	                                   "\"limit\":\"0x0\",\"dpl\":2,"));
+	free(text);
+	json_decref(json);
+}
+END_TEST
+
 Suite *inspect_suite(void)
 {
 	Suite *suite = suite_create("inspect");
@@ -207,6 +235,7 @@ Suite *inspect_suite(void)
 	tcase_add_test(tests, refusals);
 	tcase_add_test(tests, changes);
 	tcase_add_test(tests, events_in_words);
+	tcase_add_test(tests, segments_as_json);
 	tcase_add_test(tests, forms);
 	tcase_add_test(tests, stacks);
 	tcase_add_test(tests, anatomies);

@@ -7,8 +7,8 @@
 
 #include "tests/unit_vmm/live_machine.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/run/run.h"
 #include "vmm/base/stop.h"
+#include "vmm/run/run.h"
 
 static struct live_machine *live;
 static struct machine *machine;

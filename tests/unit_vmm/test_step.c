@@ -5,8 +5,8 @@
 #include "shared/desc.h"
 #include "tests/unit_vmm/fake_cpu.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/engine/engine.h"
 #include "vmm/engine/code.h"
+#include "vmm/engine/engine.h"
 #include "vmm/engine/internal.h"
 
 static struct live_machine *live;

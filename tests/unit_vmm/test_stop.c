@@ -10,8 +10,8 @@
 
 #include "shared/abi.h"
 #include "tests/unit_vmm/suites.h"
-#include "vmm/run/outcome.h"
 #include "vmm/base/stop.h"
+#include "vmm/run/outcome.h"
 
 static struct kvm_run run[2];
 

@@ -116,6 +116,29 @@ START_TEST(symbols_are_found)
 }
 END_TEST
 
+/* Two at one address: what has a size covers its bytes, and a label what is left. */
+START_TEST(a_label_where_a_function_is)
+{
+	struct tiny_elf elf = make_elf();
+	struct symbols symbols;
+	char buf[96];
+
+	elf.symbols[2].st_value = CODE;
+	symbols = read_bytes(&elf, sizeof(elf));
+	ck_assert_uint_eq(symbols.count, 2);
+	ck_assert_str_eq(symbols_text(&symbols, CODE, buf, sizeof(buf)), " <start>");
+	ck_assert_str_eq(symbols_text(&symbols, CODE + 4, buf, sizeof(buf)), " <start+0x4>");
+	ck_assert_str_eq(symbols_text(&symbols, CODE + 5, buf, sizeof(buf)), " <l?bel+0x5>");
+	symbols_free(&symbols);
+	/* A smaller one inside a larger one is the closer fit. */
+	elf.symbols[2].st_size = 2;
+	symbols = read_bytes(&elf, sizeof(elf));
+	ck_assert_str_eq(symbols_text(&symbols, CODE + 1, buf, sizeof(buf)), " <l?bel+0x1>");
+	ck_assert_str_eq(symbols_text(&symbols, CODE + 2, buf, sizeof(buf)), " <start+0x2>");
+	symbols_free(&symbols);
+}
+END_TEST
+
 START_TEST(hostile_files)
 {
 	struct tiny_elf elf = make_elf();
@@ -153,6 +176,7 @@ Suite *symbols_suite(void)
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, symbols_are_found);
+	tcase_add_test(tests, a_label_where_a_function_is);
 	tcase_add_test(tests, hostile_files);
 	suite_add_tcase(suite, tests);
 	return suite;
