@@ -3,6 +3,8 @@
 #include <check.h>
 #include <string.h>
 
+#include "vmm/run/hypercall.h"
+
 static struct live_machine live;
 
 /* Pages of RAM for what a guest and the VMM share, from here on. */
@@ -18,6 +20,7 @@ struct live_machine *live_machine_make(void)
 	machine->plan = &live.plan;
 	machine->image = IMAGE_CLOSED;
 	machine->kvm = (struct kvm){.fd = FAKE_DEVICE, .vm = FAKE_VM};
+	ck_assert(bus_add(&machine->bus, &hypercall_device));
 	pthread_mutex_init(&machine->lock, NULL);
 	ck_assert(memory_create(&machine->memory, LIVE_RAM));
 	live.boot = memory_at(&machine->memory, BOOT_GPA, sizeof(*live.boot));

@@ -29,6 +29,7 @@ int main(void)
 	srunner_add_suite(runner, visible_suite());
 	srunner_add_suite(runner, outfile_suite());
 	srunner_add_suite(runner, exits_suite());
+	srunner_add_suite(runner, bus_suite());
 	srunner_add_suite(runner, quirks_suite());
 	srunner_add_suite(runner, start_suite());
 	srunner_add_suite(runner, loader_suite());

@@ -22,6 +22,7 @@ Suite *torture_suite(void);
 Suite *visible_suite(void);
 Suite *outfile_suite(void);
 Suite *exits_suite(void);
+Suite *bus_suite(void);
 Suite *quirks_suite(void);
 Suite *start_suite(void);
 Suite *loader_suite(void);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "vmm/run/hypercall.h"
+#include "vmm/devices/bus.h"
 #include "vmm/run/quirks.h"
 
 /* For the last exits in a report: what was accessed, and what was written. */
@@ -20,18 +20,33 @@ static void record(struct cpu *cpu, unsigned size, bool write, uint64_t address,
 
 static bool write_port(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value)
 {
+	const struct device *device = bus_find(&cpu->machine->bus, BUS_PORTS, port);
+
 	record(cpu, size, true, port, value);
-	return hypercall_out(cpu, port, size, value);
+	if (device)
+		return device->write(device->ctx, cpu, port, size, value);
+	cpu->stats.unknown_io++;
+	return true;
 }
 
-/* Nothing answers reads: all ones, as from a bus without a device. */
+/* All ones where nothing answers, as from a bus without a device. */
 static __attribute__((noinline)) bool read_port(struct cpu *cpu)
 {
 	struct kvm_run *run = cpu->vcpu.run;
+	const struct device *device = bus_find(&cpu->machine->bus, BUS_PORTS, run->io.port);
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	uint64_t value = UINT64_MAX;
 
-	memset((uint8_t *)run + run->io.data_offset, 0xff, (size_t)run->io.size * run->io.count);
-	cpu->stats.unknown_io += run->io.count;
-	record(cpu, run->io.size, false, run->io.port, 0);
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
+		if (device && device->read)
+			value = device->read(device->ctx, cpu, run->io.port, run->io.size);
+		memcpy(data, &value, run->io.size);
+	}
+	if (!device || !device->read) {
+		cpu->stats.unknown_io += run->io.count;
+		value = 0; /* nothing was there */
+	}
+	record(cpu, run->io.size, false, run->io.port, value);
 	return true;
 }
 
@@ -66,18 +81,34 @@ static bool exit_io(struct cpu *cpu)
 	return write_port(cpu, run->io.port, run->io.size, value & masks[run->io.size]);
 }
 
-/* A guest-physical address outside RAM: reads give all ones, writes are dropped. */
+/* A guest-physical address outside RAM: where nothing answers reads give all ones, and writes are
+ * dropped. */
 static bool exit_mmio(struct cpu *cpu)
 {
 	struct kvm_run *run = cpu->vcpu.run;
+	const uint64_t at = run->mmio.phys_addr;
+	const unsigned size = run->mmio.len;
+	const struct device *device = bus_find(&cpu->machine->bus, BUS_MEMORY, at);
 	uint64_t value = 0;
 
-	if (run->mmio.is_write)
+	if (run->mmio.is_write) {
 		memcpy(&value, run->mmio.data, sizeof(value));
-	else
-		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
-	cpu->stats.unknown_mmio++;
-	record(cpu, run->mmio.len, run->mmio.is_write, run->mmio.phys_addr, value);
+		record(cpu, size, true, at, value);
+		if (device)
+			return device->write(device->ctx, cpu, at, size,
+			                     size < 8 ? value & ((UINT64_C(1) << 8 * size) - 1)
+			                              : value);
+		cpu->stats.unknown_mmio++;
+		return true;
+	}
+	memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
+	if (device && device->read) {
+		value = device->read(device->ctx, cpu, at, size);
+		memcpy(run->mmio.data, &value, sizeof(value));
+	} else {
+		cpu->stats.unknown_mmio++;
+	}
+	record(cpu, size, false, at, value);
 	return true;
 }
 

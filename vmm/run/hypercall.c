@@ -234,8 +234,11 @@ static __attribute__((noinline)) bool do_putc(struct cpu *cpu, char byte)
 	       machine_end(cpu->machine, END_VMM_FAILED);
 }
 
-bool hypercall_out(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value)
+static bool write_port(void *ctx, struct cpu *cpu, uint64_t port, unsigned size, uint64_t word)
 {
+	const uint32_t value = (uint32_t)word;
+
+	(void)ctx;
 	switch (port) {
 	case RS_PORT_PUTC:
 		if (size != 1)
@@ -262,3 +265,11 @@ bool hypercall_out(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value
 	cpu->stats.unknown_io++;
 	return true;
 }
+
+const struct device hypercall_device = {
+    .name = "Ringscope's ports",
+    .bus = BUS_PORTS,
+    .first = RS_PORT_PUTC,
+    .last = RS_PORT_NOP,
+    .write = write_port,
+};

@@ -9,11 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/devices/bus.h"
 #include "vmm/run/machine.h"
 
-/* One OUT of `size` bytes; to a port, or of a size, that means nothing here it is only counted.
- * False: the run is over, see machine->outcome. */
-bool hypercall_out(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value);
+/* RS_PORT_*.  A port, or a size, that means nothing is only counted. */
+extern const struct device hypercall_device;
 
 /* The state that an earlier OUT to RS_PORT_MARK asked for, after KVM_RUN has completed that OUT
  * without entering the guest.  False after a message. */

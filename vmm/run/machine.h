@@ -12,6 +12,7 @@
 #include "vmm/boot/plan.h"
 #include "vmm/boot/ringscope.h"
 #include "vmm/devices/attempts.h"
+#include "vmm/devices/bus.h"
 #include "vmm/devices/console.h"
 #include "vmm/devices/figures.h"
 #include "vmm/kvm/kvm.h"
@@ -61,6 +62,7 @@ struct machine {
 	pthread_mutex_t lock; /* for all that no CPU has for itself */
 	uint32_t pti_mode;    /* RS_PTI_*: what the guest starts in */
 
+	struct bus bus;
 	struct outcome outcome;
 	struct records records;
 	struct escapes escapes;
