@@ -16,7 +16,8 @@ no /dev/kvm, has one that is not to be trusted, or has the other vendor's CPU.
          With --exact RDTSC counts instructions and nothing depends on how busy this machine is.
   intel  Bochs with emulated VT-x. About 12 s; 1 CPU; SMEP, SMAP, PCID, INVPCID. RDTSC counts
          instructions, the same from run to run. Runs some 85 million instructions a second, so
-         put several commands into one boot: sh -c './a; ./b'
+         put several commands into one boot: sh -c './a; ./b'. It is not saved: Bochs has no command
+         for that without a window, and a restored one does not hear its serial port.
 
 Each command gets a fresh machine. It runs in a copy of the build folder: its programs and *.elf
 files, those of its tests/ and mutants/ folders, and the libraries they need. Around that the AMD
