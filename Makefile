@@ -270,7 +270,7 @@ $(BUILD)/bench_%.elf: tests/bench/guests.S guest/examples/plain.ld
 tests: $(BENCH_PROGRAMS)
 
 .PHONY: bench
-bench: ## ./vmm against a bare ioctl program and its peers; page-table operations; exact counts
+bench: ## ./vmm against a bare ioctl program and its peers; page-table operations; exact counts; a box's start
 	@tools/install-deps build
 	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
 	@BUILD=$(BUILD) tests/bench/run
