@@ -228,7 +228,7 @@ $(BUILD)/bench_%_pvh.elf: tests/bench/guests.S
 $(BUILD)/bench_%.elf: tests/bench/guests.S guest/examples/plain.ld
 	$(call guest,$(ASFLAGS),-T guest/examples/plain.ld -e bench_$*)
 
-bench: ## ./vmm against a bare ioctl program and its peers; page-table operations; exact counts
+bench: ## ./vmm against a bare ioctl program and its peers; page-table operations; exact counts; a box's start
 	$(call missing,build box-amd box-intel)
 	@$(MAKE) --no-print-directory all $(BENCH_TOOLS) $(BENCH_GUESTS)
 	@BUILD=$(BUILD) tests/bench/run

@@ -330,6 +330,7 @@ def serve(one):
     heard = b""
     while data := one.recv(100000):
         if data == b"stop":
+            made.shutdown(socket.SHUT_RDWR)  # accept() ends by that, and not by close()
             made.close()
             os.unlink(sys.argv[1]) if "/" in sys.argv[1] else None
             os.write(1, b"stopped\n")

@@ -16,7 +16,8 @@ no /dev/kvm, has one that is not to be trusted, or has the other vendor's CPU.
          With --exact RDTSC counts instructions and nothing depends on how busy this machine is.
   intel  Bochs with emulated VT-x. About 12 s; 1 CPU; SMEP, SMAP, PCID, INVPCID. RDTSC counts
          instructions, the same from run to run. Runs some 85 million instructions a second, so
-         put several commands into one boot: sh -c './a; ./b'
+         put several commands into one boot: sh -c './a; ./b'. It is not saved: Bochs has no command
+         for that without a window, and a restored one does not hear its serial port.
 
 Each command gets a fresh machine. It runs in a copy of the build folder: its programs and *.elf
 files, those of its tests/ and mutants/ folders, and the libraries they need. Around that the AMD
@@ -42,8 +43,9 @@ size and kind; otherwise its standard input is empty unless -i is given.
   --interactive, -i    the AMD box's command reads this one's standard input
   --timeout SECONDS    for box and command together, of this machine's time (default 300 amd,
                        600 intel); the command is then ended, and its files still come out
-  --exact              the AMD box's clock counts its instructions: one CPU, about three times as
-                       slow, waiting for timers more; time-outs inside are in the box's own time
+  --exact              the AMD box's clock counts its instructions: one CPU, since QEMU starves a
+                       second one; about three times as slow, waiting for timers more; time-outs
+                       inside are in the box's own time
   --smp N              CPUs of the AMD box (default 2)
   --memory MIB         memory of the AMD box (default 1024)
   --cpu MODEL          CPU model and flags, for example EPYC-Milan,+svm,+npt,+la57 or
@@ -194,7 +196,12 @@ def check(options, given):
             if name in given:
                 usage_error(f"{name} is for the amd box; the intel box {why}")
     if options.exact:
+        # All CPUs are one thread of QEMU, and take turns. Before version 8.1 each gets all instructions up to the next
+        # timer; when they are used up nothing is left for those behind it, and when the timer has fired it is the
+        # first one's turn again. Only one that stops early, by PAUSE or HLT, lets another on, and Linux's first CPU
+        # does neither while it waits for the second one to come up: in do_boot_cpu it calls schedule() for 10
+        # seconds of the box's time, a minute of ours, and then gives it up.
         if "--smp" in given and options.smp != 1:
-            usage_error("--exact has 1 CPU: with more the emulated machine stands still")
+            usage_error("--exact has 1 CPU: with more QEMU lets the first one alone run")
         options.smp = 1
     options.timeout = options.timeout or TIMEOUTS[options.box]
