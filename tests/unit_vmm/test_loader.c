@@ -98,7 +98,7 @@ static void teardown(void)
 	memory_destroy(&memory);
 }
 
-static bool opens_cut(size_t missing)
+static bool opens_with(size_t missing, const void *more, size_t size)
 {
 	int fd;
 
@@ -106,6 +106,7 @@ static bool opens_cut(size_t missing)
 	fd = mkstemp(path);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(write(fd, &elf, sizeof(elf) - missing), (ssize_t)(sizeof(elf) - missing));
+	ck_assert_int_eq(write(fd, more, size), (ssize_t)size);
 	close(fd);
 	image_close(&image);
 
@@ -113,6 +114,11 @@ static bool opens_cut(size_t missing)
 
 	unlink(path);
 	return good;
+}
+
+static bool opens_cut(size_t missing)
+{
+	return opens_with(missing, "", 0);
 }
 
 static bool opens(void)
@@ -297,6 +303,21 @@ START_TEST(headers_with_one_thing_wrong)
 }
 END_TEST
 
+/* As many headers as are read; most of them say nothing. */
+START_TEST(many_headers)
+{
+	static Elf64_Phdr headers[257];
+
+	memcpy(headers, elf.load, 3 * sizeof(headers[0]));
+	elf.header.e_phoff = sizeof(elf);
+	elf.header.e_phnum = 256;
+	ck_assert(opens_with(0, headers, sizeof(headers)));
+	ck_assert_uint_eq(image.count, 2);
+	elf.header.e_phnum = 257;
+	ck_assert(!opens_with(0, headers, sizeof(headers)));
+}
+END_TEST
+
 START_TEST(the_entry_may_be_the_last_byte)
 {
 	elf.header.e_entry = TEXT + TEXT_SIZE - 1;
@@ -335,7 +356,7 @@ START_TEST(segments_with_one_thing_wrong)
 		p->p_paddr++; /* not the same place in its page */
 		break;
 	case 7:
-		p->p_paddr = RAM - DATA_MEMORY + 0xfff; /* the page fits, a byte does not */
+		p->p_paddr = RAM - DATA_MEMORY + 1; /* a byte does not fit */
 		p->p_vaddr = DATA + (p->p_paddr & 0xfff);
 		break;
 	case 8:
@@ -373,6 +394,15 @@ START_TEST(segments_with_one_thing_wrong)
 		break;
 	case 17:
 		p->p_type = PT_DYNAMIC;
+		break;
+	case 20:
+		p->p_vaddr = RS_USER_END - DATA_MEMORY + 1; /* reaches the gap's first byte */
+		p->p_paddr = 0x102000 + (p->p_vaddr & 0xfff);
+		break;
+	case 19:
+		p->p_vaddr = TEXT + TEXT_SIZE - 1; /* a byte, in both spaces, with its rights */
+		p->p_paddr = 0x100000 + TEXT_SIZE - 1;
+		p->p_flags = PF_R | PF_X;
 		break;
 	case 18:
 		p->p_vaddr = RS_IMAGE_BASE - 0x2000; /* below all that is a noted guest's */
@@ -413,6 +443,9 @@ START_TEST(segments_at_their_bounds)
 		break;
 	case 6:
 		p->p_align = 2;
+		break;
+	case 7:
+		p->p_vaddr = RS_ENTRY_BASE;
 		break;
 	default:
 		p->p_flags |= PF_MASKOS; /* somebody's own bits */
@@ -506,7 +539,8 @@ START_TEST(notes_with_one_thing_wrong)
 		elf.note.head.n_namesz++;
 		break;
 	default:
-		elf.load[2].p_filesz--; /* its last byte is missing */
+		elf.load[2].p_filesz--; /* its last byte is missing: the rest would do */
+		note->sysenter_entry = 0;
 		break;
 	}
 	ck_assert(!opens());
@@ -579,9 +613,10 @@ Suite *loader_suite(void)
 	tcase_add_test(tests, a_header_that_is_cut);
 	tcase_add_test(tests, sections_end_with_the_file);
 	tcase_add_loop_test(tests, headers_with_one_thing_wrong, 0, 18);
+	tcase_add_test(tests, many_headers);
 	tcase_add_test(tests, the_entry_may_be_the_last_byte);
-	tcase_add_loop_test(tests, segments_with_one_thing_wrong, 0, 20);
-	tcase_add_loop_test(tests, segments_at_their_bounds, 0, 8);
+	tcase_add_loop_test(tests, segments_with_one_thing_wrong, 0, 22);
+	tcase_add_loop_test(tests, segments_at_their_bounds, 0, 9);
 	tcase_add_test(tests, a_segment_of_nothing_is_none);
 	tcase_add_loop_test(tests, notes_with_one_thing_wrong, 0, 22);
 	tcase_add_loop_test(tests, notes_at_their_bounds, 0, 7);
