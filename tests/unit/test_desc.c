@@ -122,6 +122,7 @@ START_TEST(segment_refusals)
 	static const struct desc_segment bad[] = {
 	    {.limit = 0x100000},
 	    {.limit = 0xfffffffe},
+	    {.limit = 0xfffff7ff},
 	    {.limit = 0x100ffe},
 	    {.base = UINT64_C(1) << 32},
 	    {.base = UINT64_C(1) << 63},

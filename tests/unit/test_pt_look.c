@@ -269,6 +269,27 @@ static bool add_pages(void *ctx, const struct pt_run *run)
 	return true;
 }
 
+/* The first bit above the physical addresses is reserved, the last one below them is not. */
+START_TEST(walk_reserved_begins_at_maxphyaddr)
+{
+	struct fixture fix;
+	struct pt_walk walk;
+	unsigned width;
+
+	fixture_init(&fix, 4, 16);
+	width = fix.pt.geo.maxphyaddr;
+	want(pt_map(&fix.pt, 0, 0, 0x1000, RW, NULL), PT_OK);
+	*tree_slot(&fix.pt, 0, 1) |= UINT64_C(1) << (width - 1);
+	pt_walk(&fix.pt, 0, &walk);
+	ck_assert(walk.mapped && !walk.reserved);
+	*tree_slot(&fix.pt, 0, 1) ^= UINT64_C(3) << (width - 1);
+	pt_walk(&fix.pt, 0, &walk);
+	ck_assert(!walk.mapped && walk.reserved);
+	*tree_slot(&fix.pt, 0, 1) &= ~(UINT64_C(1) << width);
+	fixture_done(&fix);
+}
+END_TEST
+
 START_TEST(each_skips_what_is_broken)
 {
 	struct fixture fix;
@@ -645,6 +666,7 @@ Suite *suite_pt_look(void)
 	tcase_add_loop_test(tc, each_joins_neighbours, 4, 6);
 	tcase_add_loop_test(tc, each_of_a_part, 4, 6);
 	tcase_add_test(tc, each_stops_when_told);
+	tcase_add_test(tc, walk_reserved_begins_at_maxphyaddr);
 	tcase_add_test(tc, each_skips_what_is_broken);
 	tcase_add_loop_test(tc, diff_lists_every_difference, 4, 6);
 	tcase_add_loop_test(tc, diff_of_a_kpti_pair, 4, 6);

@@ -230,6 +230,11 @@ START_TEST(why_an_exception_is_not_delivered)
 	put_word(GDT + 8, 0);
 	check_says("#PF no: its code selector 0x8 names no present 64-bit code segment");
 	set_up();
+	put_word(GDT + 8, 0x00af93000000ffff); /* data, with code's L */
+	check_says("#PF no: its code selector 0x8 names no present 64-bit code segment");
+	put_word(GDT + 8, 0x00af99000000ffff); /* code that cannot be read */
+	check_says("#PF yes");
+	set_up();
 	map(GDT, 0);
 	check_says("#PF no: the GDT at 0xffffffff80005008 is not mapped");
 	set_up();

@@ -370,10 +370,16 @@ END_TEST
 
 START_TEST(attempts_fit_the_page_or_are_refused)
 {
+	const struct rs_escape escape = {.program = "p", .host = "h", .group = "g", .name = "n"};
+
+	for (unsigned i = 0; i < RS_ESCAPES_A_CALL; i++)
+		memcpy(call->data + i * sizeof(escape), &escape, sizeof(escape));
 	ck_assert_int_eq(make_call(RS_CALL_ESCAPE, 0, 0), -EINVAL);
 	ck_assert_int_eq(make_call(RS_CALL_ESCAPE, RS_ESCAPES_A_CALL + 1, 0), -EINVAL);
 	ck_assert_int_eq(make_call(RS_CALL_ESCAPE, UINT64_MAX, 0), -EINVAL);
 	ck_assert_uint_eq(machine->escapes.count, 0);
+	ck_assert_int_eq(make_call(RS_CALL_ESCAPE, RS_ESCAPES_A_CALL, 0), RS_ESCAPES_A_CALL);
+	ck_assert_uint_eq(machine->escapes.count, RS_ESCAPES_A_CALL);
 }
 END_TEST
 
@@ -409,6 +415,8 @@ START_TEST(a_panic_that_lies)
 	panic(UINT64_MAX, LIVE_RAM - sizeof(struct rs_regs) + 1);
 	ck_assert_uint_eq(machine->panic.message_size, sizeof(machine->panic.message));
 	ck_assert(!machine->panic.has_regs);
+	panic(sizeof(call->data) + 1, UINT64_MAX);
+	ck_assert_uint_eq(machine->panic.message_size, sizeof(machine->panic.message));
 	panic(sizeof(call->data) - 1, UINT64_MAX);
 	ck_assert_uint_eq(machine->panic.message_size, sizeof(call->data) - 1);
 	ck_assert(!machine->panic.has_regs);

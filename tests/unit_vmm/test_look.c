@@ -463,6 +463,12 @@ static void stacks_without_guard(void)
 	map_page(&m->kernel_tree, RS_STACKS_BASE + 0x5000, PT_WRITE);
 }
 
+/* One page of the guard is enough to run over. */
+static void stacks_with_half_a_guard(void)
+{
+	map_page(&m->kernel_tree, RS_STACKS_BASE + 0x4000, PT_WRITE);
+}
+
 static void null_page(void)
 {
 	map_page(&m->user, 0, PT_USER);
@@ -551,6 +557,7 @@ static const struct {
     {"guards user-root ", mapped_guard},
     {"guards ", more_kernel_memory},
     {"stack-guards ", stacks_without_guard},
+    {"stack-guards ", stacks_with_half_a_guard},
     {"null-page ", null_page},
     {"guards slot-256 shared-half ", slot_256},
     {"user-frames ", kernel_memory_for_ring3},
@@ -582,6 +589,56 @@ START_TEST(audit_of_what_is_wrong)
 {
 	breaks[_i].act();
 	ck_assert_str_eq(broken(), breaks[_i].rules);
+}
+END_TEST
+
+static const struct audit_result *result_of(const char *rule)
+{
+	broken();
+	for (unsigned i = 0; i < AUDIT_RULES; i++) {
+		if (!strcmp(audit.result[i].name, rule))
+			return &audit.result[i];
+	}
+	ck_abort_msg("no rule %s", rule);
+	return NULL;
+}
+
+/* What is beside the one page that is wrong is right. */
+START_TEST(one_page_at_another_place)
+{
+	other_frame_of_text();
+	ck_assert_uint_eq(result_of("layout")->findings, 1);
+	ck_assert_ptr_nonnull(strstr(result_of("layout")->finding[0].text, "not at its place"));
+}
+END_TEST
+
+START_TEST(a_finding_tells_its_range)
+{
+	more_kernel_memory();
+	ck_assert_ptr_nonnull(
+	    strstr(result_of("guards")->finding[0].text, "0xffffffff80000000 + 0x1000 "));
+}
+END_TEST
+
+/* KVM translates for a read by ring 0, which SMAP keeps from user pages unless AC is set. */
+static bool translate_for_ring_0(void *ctx, uint64_t va, uint64_t *pa)
+{
+	struct pt_walk walk;
+
+	pt_walk(ctx, va, &walk);
+	*pa = walk.pa;
+	return walk.mapped && va >> 63;
+}
+
+START_TEST(kvm_under_smap)
+{
+	m->moment.translate = translate_for_ring_0;
+	m->moment.translate_ctx = &m->kernel;
+	ck_assert_str_eq(broken(), "kvm-translate ");
+	m->moment.sregs.cr4 |= CR4_SMAP;
+	ck_assert_str_eq(broken(), "");
+	m->moment.regs.rflags |= RFLAGS_AC;
+	ck_assert_str_eq(broken(), "kvm-translate ");
 }
 END_TEST
 
@@ -698,6 +755,9 @@ Suite *look_suite(void)
 	tcase_add_test(tests, map_in_words);
 	tcase_add_test(tests, map_of_other_memory);
 	tcase_add_test(tests, audit_of_what_is_right);
+	tcase_add_test(tests, one_page_at_another_place);
+	tcase_add_test(tests, a_finding_tells_its_range);
+	tcase_add_test(tests, kvm_under_smap);
 	tcase_add_loop_test(tests, audit_of_what_is_wrong, 0, sizeof(breaks) / sizeof(breaks[0]));
 	tcase_add_loop_test(tests, mazes_end, 0, 4);
 	tcase_add_test(tests, kvm_is_asked_so_often);

@@ -56,6 +56,14 @@ static uint64_t counted(uint32_t reason)
 	return cpu->stats.reasons[reason].count;
 }
 
+/* A shell's background job is started with some signals ignored, and they would stay so. */
+static void begin_stopping(void)
+{
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	stop_begin();
+}
+
 START_TEST(an_exit_is_served)
 {
 	static const struct answer list[] = {{0, KVM_EXIT_IO, RS_PORT_PUTC, 'x'},
@@ -140,7 +148,7 @@ START_TEST(somebody_stops_it)
 {
 	static const struct answer list[] = {{-EINTR, 0, 0, 0}};
 
-	stop_begin();
+	begin_stopping();
 	ck_assert(stop_install(cpu->vcpu.run, _i ? 20000000 : 0));
 	if (_i)
 		usleep(300000);
@@ -157,7 +165,7 @@ START_TEST(a_stop_on_a_mark)
 {
 	static const struct answer list[] = {{0, KVM_EXIT_IO, RS_PORT_MARK, 0}, {-EINTR, 0, 0, 0}};
 
-	stop_begin();
+	begin_stopping();
 	ck_assert(stop_install(cpu->vcpu.run, 0));
 	ck_assert(run(list));
 	raise(SIGINT);
@@ -189,7 +197,7 @@ START_TEST(the_cpu_that_ended_it)
 
 	machine->boot.cpus = 2;
 	machine->cpus[1].started = true;
-	stop_begin();
+	begin_stopping();
 	ck_assert(stop_install(cpu->vcpu.run, 0));
 	answers = list;
 	ck_assert(!run_once(&machine->cpus[1]));

@@ -15,6 +15,13 @@
 
 static struct kvm_run run[2];
 
+/* A shell's background job is started with some of them ignored. */
+static void ignore_nothing(void)
+{
+	for (int signal_number = 1; signal_number < 32; signal_number++)
+		signal(signal_number, SIG_DFL);
+}
+
 /* A child for what ends a process: its status as a shell sees it. */
 static int status_of(void (*what)(void))
 {
@@ -343,6 +350,7 @@ Suite *stop_suite(void)
 	Suite *suite = suite_create("stop");
 	TCase *tests = tcase_create("stop");
 
+	tcase_add_checked_fixture(tests, ignore_nothing, NULL);
 	tcase_add_loop_test(tests, a_signal_ends_it_at_once, 0, 13);
 	tcase_add_test(tests, a_limit_ends_it_at_once);
 	tcase_add_test(tests, another_ones_alarm_is_no_limit);
