@@ -189,9 +189,8 @@ test: ## install what is missing, build, and run all tests, here and in both box
 test-asan: ## unit tests and command-line tests under ASan and UBSan
 	$(call missing,build test)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan LINK= \
-		EXTRA_CFLAGS="-DRS_FREE_AT_EXIT -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" \
-		all $(patsubst $(BUILD)/%,$(BUILD)/asan/%,$(HOST_TESTS) $(BENCH_TOOLS) $(BENCH_GUESTS) $(TEST_GUESTS))
-	@BUILD=$(BUILD)/asan BOX=no tests/run unit unit_vmm unit_space cli
+		EXTRA_CFLAGS="-DRS_FREE_AT_EXIT -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" tests
+	@BUILD=$(BUILD)/asan BOX=no CK_TIMEOUT_MULTIPLIER=10 tests/run unit unit_vmm unit_space cli
 
 coverage: ## line coverage of shared/ by its unit tests; fails below 95 %
 	$(call missing,build unit coverage)

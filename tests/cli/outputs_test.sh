@@ -249,7 +249,7 @@ while got := os.read(reading, 65536):
 errors = child.stderr.read().decode(errors="replace")
 print(child.wait(), total, errors)
 PYTHON
-start() { timeout 30 python3 start.py "$@"; }
+start() { timeout 120 python3 start.py "$@"; }
 
 # ---- How it was started, and what comes from outside ------------------------------------------------------
 
