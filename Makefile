@@ -135,7 +135,7 @@ $(BUILD)/%.elf: guest/examples/%.c guest/examples/plain.ld
 
 TESTS := $(BUILD)/tests
 # All of vmm but its main().
-VMM_PARTS := $(filter-out $(BUILD)/host/vmm/main.c.o,$(VMM_OBJECTS)) $(SHARED_OBJECTS)
+VMM_PARTS := $(filter-out %/main.c.o,$(VMM_OBJECTS)) $(SHARED_OBJECTS)
 KVM_TESTS := $(patsubst tests/kvm/%.c,$(TESTS)/%,$(wildcard tests/kvm/*.c))
 TEST_GUESTS := $(patsubst %,$(TESTS)/%.elf,$(basename $(notdir $(call sources,tests/guests))))
 # Kernels whose entry code is broken on purpose: the torture run must notice each.
