@@ -47,7 +47,7 @@ KERNEL_OBJECTS := $(call objects,kernel,$(filter-out guest/offsets.c shared/pt_t
 # Clang calls memset and memcpy where GCC writes them out.
 USER_OBJECTS := $(call objects,user,$(call sources,guest/user) $(if $(IS_CLANG),guest/string.c))
 
-.PHONY: all vmm tests deps run test test-asan mutants coverage bench install uninstall compdb lint clean distclean help
+.PHONY: all vmm tests deps run test test-asan mutants coverage bench install uninstall compdb lint clean distclean help $(BUILD)/ringscope.pc
 all: $(BUILD)/vmm $(BUILD)/guest.elf $(patsubst guest/examples/%.c,$(BUILD)/%.elf,$(wildcard guest/examples/*.c)) ## build vmm and guest.elf (the default)
 vmm: $(BUILD)/vmm
 
@@ -119,7 +119,6 @@ $(BUILD)/user/%.c.o: %.c
 	$(call object,CC, (ring 3),$(USER_CFLAGS))
 $(BUILD)/user/%.S.o: %.S
 	$(call object,AS, (ring 3),$(ASFLAGS))
-
 # Ring 3 code is linked by itself first and its names get a prefix, so that neither side can
 # call the other by mistake; then its sections are what guest/kernel.ld expects.
 $(BUILD)/user/programs.o: $(USER_OBJECTS) guest/user/programs.ld
@@ -135,7 +134,7 @@ $(BUILD)/%.elf: guest/examples/%.c guest/examples/plain.ld
 
 TESTS := $(BUILD)/tests
 # All of vmm but its main().
-VMM_PARTS := $(filter-out $(BUILD)/host/vmm/cli/main.c.o,$(VMM_OBJECTS)) $(SHARED_OBJECTS)
+VMM_PARTS := $(filter-out %/main.c.o,$(VMM_OBJECTS)) $(SHARED_OBJECTS)
 KVM_TESTS := $(patsubst tests/kvm/%.c,$(TESTS)/%,$(wildcard tests/kvm/*.c))
 TEST_GUESTS := $(patsubst %,$(TESTS)/%.elf,$(basename $(notdir $(call sources,tests/guests))))
 # Kernels whose entry code is broken on purpose: the torture run must notice each.
@@ -191,9 +190,8 @@ test: ## install what is missing, build, and run all tests, here and in both box
 test-asan: ## unit tests and command-line tests under ASan and UBSan
 	$(call missing,build test)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan LINK= \
-		EXTRA_CFLAGS="-DRS_FREE_AT_EXIT -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" \
-		all $(patsubst $(BUILD)/%,$(BUILD)/asan/%,$(HOST_TESTS) $(BENCH_TOOLS) $(BENCH_GUESTS) $(TEST_GUESTS))
-	@BUILD=$(BUILD)/asan BOX=no tests/run unit unit_vmm unit_space cli
+		EXTRA_CFLAGS="-DRS_FREE_AT_EXIT -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" tests
+	@BUILD=$(BUILD)/asan BOX=no CK_TIMEOUT_MULTIPLIER=10 tests/run unit unit_vmm unit_space cli
 
 mutants: ## break the sources one line at a time: the unit tests must notice (tools/mutants --help)
 	$(call missing,build test)
@@ -257,7 +255,6 @@ $(BUILD)/vmm.bash $(BUILD)/vmm.zsh: $(BUILD)/vmm.%: $(BUILD)/vmm tools/completio
 	@$(BUILD)/vmm --help | tools/completions $* > $@
 
 # PREFIX is in it, and may be another one each time.
-.PHONY: $(BUILD)/ringscope.pc
 $(BUILD)/ringscope.pc: shared/ringscope.pc.in | $(BUILD)/vmm
 	@sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' $< > $@
 
@@ -266,7 +263,6 @@ install: all $(BUILD)/vmm.bash $(BUILD)/vmm.zsh $(BUILD)/ringscope.pc ## install
 
 uninstall: ## remove what make install put below $(DESTDIR)$(PREFIX), and nothing else
 	@tools/install-files --remove "$(DESTDIR)" "$(PREFIX)"
-
 compdb: ## write compile_commands.json
 	@$(MAKE) --no-print-directory -Bnk all tests 2>/dev/null | tools/compdb > compile_commands.json
 	@echo "compile_commands.json"
@@ -274,7 +270,6 @@ compdb: ## write compile_commands.json
 clean: ## remove build/, but not what the boxes have downloaded
 	@rm -f compile_commands.json
 	@if [ -d $(BUILD) ]; then find $(BUILD) -depth -mindepth 1 ! -path '$(BUILD)/kvmbox*' -delete && rmdir --ignore-fail-on-non-empty $(BUILD); fi
-
 distclean: clean ## remove build/ with all downloads
 	@rm -rf $(BUILD)
 

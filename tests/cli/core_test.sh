@@ -94,7 +94,7 @@ verdict "the core answers as the machine did" "$([ -s live ] && cmp -s live late
 # ---- gdb ------------------------------------------------------------------------------------------------
 
 if ! command -v gdb > /dev/null; then
-	skip "gdb opens it" "no gdb here (tools/install-deps test)"
+	skip "gdb opens it" "no gdb here (make deps)"
 else
 	# shellcheck disable=SC2016 # $rip is gdb's
 	timeout 60 gdb -nx -batch -ex 'info registers rip rsp cs' -ex bt -ex 'x/i $rip' \
