@@ -30,7 +30,29 @@ bool debug_let_go(struct debug *debug);
  * for. first: a point at RIP does not count. */
 struct debug_stop debug_go(struct debug *debug, bool first);
 
-/* ---- Turns (debug_turns.c) ------------------------------------------------------------------- */
+/* ---- One KVM_RUN (event.c) ------------------------------------------------------------------- */
+
+/* The OUTs at all entries of ring 0, while ring 3 is stepped. */
+void debug_fence_up(struct debug *debug);
+void debug_fence_down(struct debug *debug);
+/* Takes the point at RIP out, so that the instruction can run; what debug_replant needs. */
+struct debug_plant *debug_lift(struct debug *debug);
+void debug_replant(struct debug *debug, struct debug_plant *plant);
+/* Whether our OUT stands at this address; the guest may have one of its own under a lifted plant.
+ */
+bool debug_has_plant(const struct debug *debug, uint64_t va);
+/* A native SYSCALL whose fault at LSTAR has not come yet, on a KVM that leaves CPL at 3: a place
+ * that no instruction of the guest is at. */
+bool debug_is_half_syscall(const struct debug *debug);
+/* KVM's single step, on or off.  False after a message. */
+bool debug_set_stepping(struct debug *debug, bool on);
+/* KVM_RUN until something happened.  False: the run is over. */
+bool debug_run_to_event(struct debug *debug);
+/* #DB by TF sets DR6.BS, which the guest shall not find. */
+void debug_keep_dr6(struct debug *debug);
+void debug_put_dr6_back(struct debug *debug);
+
+/* ---- Turns (turns.c) ------------------------------------------------------------------- */
 
 bool debug_turns_open(struct debug *debug);
 void debug_turns_close(struct debug *debug);

@@ -4,374 +4,13 @@
 #include <string.h>
 
 #include "vmm/base/stop.h"
+#include "vmm/engine/decode.h"
 #include "vmm/engine/engine.h"
 #include "vmm/engine/internal.h"
 #include "vmm/run/run.h"
 
 /* Several tries of one instruction that signals keep from running. */
 enum { TRIES_MAX = 10000 };
-
-/* ---- Instructions that need care ------------------------------------------------------------ */
-
-enum special {
-	SPECIAL_NONE,
-	SPECIAL_PUSHF,
-	SPECIAL_SYSCALL,
-	SPECIAL_IRET,
-	SPECIAL_SYSRET,
-	SPECIAL_SYSEXIT,
-	SPECIAL_FAR_RET,
-	SPECIAL_GROUP, /* SWAPGS, FXSAVE and their like: one KVM stops only one instruction later */
-	SPECIAL_EXIT,  /* IN, OUT, CPUID and the like: one CPU traps once more behind it; and STI */
-	SPECIAL_ICEBP,
-};
-
-/* Prefixes of 64-bit code: segment, size, LOCK, REP, REX (SDM volume 2, 2.1.1, 2.2.1). */
-static bool is_prefix(uint8_t byte)
-{
-	return strchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", byte) ||
-	       (byte & 0xf0) == 0x40;
-}
-
-/* The bytes at `rip`, padded with zeros; where the opcode begins. */
-static size_t read_code(const struct debug *debug, uint64_t rip, uint8_t code[32])
-{
-	size_t i = 0;
-
-	memset(code, 0, 32);
-	debug_read(debug, rip, code, 15);
-	while (i < 14 && code[i] && is_prefix(code[i]))
-		i++;
-	return i;
-}
-
-/* Bytes of ModRM, SIB and displacement (SDM volume 2, table 2-2). */
-static size_t modrm_size(const uint8_t *modrm)
-{
-	unsigned mod = modrm[0] >> 6, rm = modrm[0] & 7;
-	bool sib = mod != 3 && rm == 4;
-	size_t size = sib ? 2 : 1;
-
-	if (mod == 1)
-		return size + 1;
-	if (mod == 2 || (mod == 0 && (rm == 5 || (sib && (modrm[1] & 7) == 5))))
-		return size + 4;
-	return size;
-}
-
-/* Instructions that a hypervisor may have for itself: port I/O, HLT, CPUID, MSRs, control and debug
- * registers, INVD, WBINVD; and STI, which holds the trap back until the next instruction is done.
- * None of them branches. */
-static bool needs_plant(const uint8_t *opcode)
-{
-	if (opcode[0] != 0x0f)
-		return (opcode[0] >= 0x6c && opcode[0] <= 0x6f) || opcode[0] == 0xf4 ||
-		       opcode[0] == 0xfb || (opcode[0] >= 0xe4 && opcode[0] <= 0xe7) ||
-		       (opcode[0] >= 0xec && opcode[0] <= 0xef);
-	return opcode[1] == 0x08 || opcode[1] == 0x09 || opcode[1] == 0xa2 ||
-	       (opcode[1] >= 0x20 && opcode[1] <= 0x23) || (opcode[1] >= 0x30 && opcode[1] <= 0x33);
-}
-
-/* Bytes from the opcode of a SPECIAL_GROUP or SPECIAL_EXIT to the next instruction. */
-static size_t size_from_opcode(const uint8_t *opcode)
-{
-	if (opcode[0] != 0x0f)
-		return opcode[0] >= 0xe4 && opcode[0] <= 0xe7 ? 2 : 1;
-	if (opcode[1] == 0x01 || opcode[1] == 0xae)
-		return 2 + modrm_size(opcode + 2);
-	/* MOV of control and debug registers: ModRM names registers, whatever its mode. */
-	return opcode[1] >= 0x20 && opcode[1] <= 0x23 ? 3 : 2;
-}
-
-static enum special special_at(const struct debug *debug, uint64_t rip)
-{
-	uint8_t code[32];
-	size_t i = read_code(debug, rip, code);
-
-	switch (code[i]) {
-	case 0x9c:
-		return SPECIAL_PUSHF;
-	case 0xcf:
-		return SPECIAL_IRET;
-	case 0xcb: /* with 64-bit operands, as RETFQ has them */
-		return i && (code[i - 1] & 0xf8) == 0x48 ? SPECIAL_FAR_RET : SPECIAL_NONE;
-	case 0xf1:
-		return SPECIAL_ICEBP;
-	case 0x0f:
-		if (code[i + 1] == 0x05)
-			return SPECIAL_SYSCALL;
-		if (code[i + 1] == 0x07)
-			return SPECIAL_SYSRET;
-		if (code[i + 1] == 0x35)
-			return SPECIAL_SYSEXIT;
-		if (code[i + 1] == 0x01 || code[i + 1] == 0xae)
-			return SPECIAL_GROUP;
-		return needs_plant(code + i) ? SPECIAL_EXIT : SPECIAL_NONE;
-	default:
-		return needs_plant(code + i) ? SPECIAL_EXIT : SPECIAL_NONE;
-	}
-}
-
-/* ---- Plants around one instruction -------------------------------------------------------------
- */
-
-static void fence_up(struct debug *debug)
-{
-	debug->stepped = debug->state.regs.rip;
-	for (size_t i = 0; i < debug->fence_count; i++) {
-		struct debug_plant *plant = &debug->fence[i];
-
-		/* Not under the instruction that is to run. */
-		if (plant->va == debug->stepped)
-			continue;
-		debug_plant(plant, plant->va, plant->at, OPCODE_OUT);
-	}
-}
-
-static void fence_down(struct debug *debug)
-{
-	for (size_t i = debug->fence_count; i-- > 0;) {
-		struct debug_plant *plant = &debug->fence[i];
-		uint8_t *at = plant->at;
-
-		debug_unplant(plant);
-		plant->at = at;
-		plant->planted = plant->original; /* down: nothing to take back */
-	}
-}
-
-static bool fence_has(const struct debug *debug, uint64_t va)
-{
-	return debug->mode != DEBUG_MODE_FREE && va != debug->stepped &&
-	       debug_entry(debug, va) >= 0;
-}
-
-/* Takes the point at RIP out, so that the instruction can run; what debug_replant needs. */
-static struct debug_plant *lift(struct debug *debug)
-{
-	struct debug_point *point = debug_find_point(debug, debug->state.regs.rip);
-
-	if (!point)
-		return NULL;
-	if (*point->plant.at == point->plant.planted)
-		*point->plant.at = point->plant.original;
-	debug->lifted = &point->plant;
-	return &point->plant;
-}
-
-static void replant(struct debug *debug, struct debug_plant *plant)
-{
-	debug->lifted = NULL;
-	if (plant)
-		debug_plant(plant, plant->va, plant->at, plant->planted);
-}
-
-/* ---- One KVM_RUN ----------------------------------------------------------------------------- */
-
-static bool set_stepping(struct debug *debug, bool on)
-{
-	struct kvm_guest_debug debugging = {.control = on ? KVM_GUESTDBG_SINGLESTEP : 0};
-
-	if (debug->hold)
-		debugging.control |= KVM_GUESTDBG_BLOCKIRQ;
-	if (debugging.control)
-		debugging.control |= KVM_GUESTDBG_ENABLE;
-	/* Again for every step: KVM remembers for which RIP it was asked. */
-	if (!on && debugging.control == debug->control)
-		return true;
-	debug->control = debugging.control;
-	return KVM_IOCTL(debug->cpu->vcpu.fd, KVM_SET_GUEST_DEBUG, &debugging) == 0;
-}
-
-/* What a signal handler has set, but for a request to end the run: that is nobody's to forget. */
-static void clear_immediate_exit(struct kvm_run *run)
-{
-	__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-	if (stop_requested())
-		__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-}
-
-/* Whether our OUT stands at this address; the guest may have one of its own under a lifted plant.
- */
-static bool has_plant(const struct debug *debug, uint64_t va)
-{
-	const struct debug_point *point = debug_find_point(debug, va);
-
-	if (point && point->plant.planted == OPCODE_OUT && &point->plant != debug->lifted)
-		return true;
-	return fence_has(debug, va);
-}
-
-/* A native SYSCALL whose fault at LSTAR has not come yet, on a KVM that leaves CPL at 3: a place
- * that no instruction of the guest is at. */
-static bool is_half_syscall(const struct debug *debug)
-{
-	return debug_cpl(debug) == 3 &&
-	       debug_entry(debug, debug->state.regs.rip) == DEBUG_ENTRY_SYSCALL;
-}
-
-/* A signal may end KVM_RUN between the arrival at a plant and the OUT that stands there: as good as
- * the OUT, and all that tells of an INT3 of ours on its way through #BP's gate.  False after a
- * message. */
-static bool see_arrival(struct debug *debug)
-{
-	if (!debug_know(debug))
-		return false;
-	if (has_plant(debug, debug->state.regs.rip) && !is_half_syscall(debug))
-		debug->event = DEBUG_EVENT_PLANT;
-	return true;
-}
-
-/* Lets KVM finish the instruction of an exit, without entering the guest. */
-static bool finish_instruction(struct debug *debug)
-{
-	struct kvm_run *run = debug->cpu->vcpu.run;
-	int error;
-
-	if (!set_stepping(debug, false))
-		return false;
-	__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	error = vcpu_run(&debug->cpu->vcpu);
-	clear_immediate_exit(run);
-	debug->known = false;
-	return error == EINTR && debug_know(debug);
-}
-
-/*
- * Whether an exit by port I/O is a plant's; then the guest is put back before it.  When the exit
- * arrives RIP is at the OUT on one KVM and behind it on another, and so it says nothing as long as
- * the guest's own OUT may stand next to a plant: only a finished instruction has a known place.
- */
-static bool is_plant(struct debug *debug)
-{
-	struct kvm_run *run = debug->cpu->vcpu.run;
-	const __typeof__(run->io) io = run->io;
-	uint8_t *data = (uint8_t *)run + io.data_offset, byte;
-
-	if (io.direction != KVM_EXIT_IO_OUT || io.size != 1 || io.count != 1 ||
-	    !debug_know(debug) ||
-	    (!has_plant(debug, debug->state.regs.rip) &&
-	     !has_plant(debug, debug->state.regs.rip - 1)))
-		return false;
-	byte = *data;
-	if (finish_instruction(debug) && has_plant(debug, debug->state.regs.rip - 1)) {
-		debug->state.regs.rip--;
-		debug->changed = true;
-		return true;
-	}
-	/* The guest's own: to be served now, with nothing left to finish. */
-	run->exit_reason = KVM_EXIT_IO;
-	run->io = io;
-	*data = byte;
-	return false;
-}
-
-/* An exit of the guest's own in the middle of a step: what TF does to the rest of the instruction
- * differs, so let it end without. */
-static void stop_stepping(struct debug *debug)
-{
-	if (debug->mode == DEBUG_MODE_STEP0) {
-		set_stepping(debug, false);
-	} else if (debug->mode == DEBUG_MODE_STEP3 && !debug->own_tf && debug_know(debug)) {
-		debug->state.regs.rflags &= ~RFLAGS_TF;
-		debug->changed = false;
-		vcpu_write(&debug->cpu->vcpu, &debug->state, STATE_REGS);
-		debug->known = false;
-	}
-}
-
-bool debug_takes_exit(struct debug *debug)
-{
-	switch (debug->cpu->vcpu.run->exit_reason) {
-	case KVM_EXIT_DEBUG:
-		debug->event = DEBUG_EVENT_STEP;
-		break;
-	case KVM_EXIT_IO:
-		debug->event = is_plant(debug) ? DEBUG_EVENT_PLANT : DEBUG_EVENT_EXIT;
-		break;
-	default:
-		debug->event = DEBUG_EVENT_EXIT;
-		break;
-	}
-	if (debug->event == DEBUG_EVENT_EXIT) {
-		stop_stepping(debug);
-		return false;
-	}
-	stats_reassign(&debug->cpu->stats, STATS_DEBUGGER);
-	return true;
-}
-
-/* KVM_RUN, once.  A return without an exit is the debugger's, but where a mark was due. */
-static bool run_and_count(struct debug *debug)
-{
-	struct cpu *cpu = debug->cpu;
-	const bool mark_due = cpu->mark_due;
-
-	debug->event = DEBUG_EVENT_NONE;
-	debug->known = false;
-	if (!run_once(cpu))
-		return false;
-	if (debug->event == DEBUG_EVENT_NONE && !mark_due)
-		stats_reassign(&cpu->stats, STATS_DEBUGGER);
-	return true;
-}
-
-/* The instruction of an exit that has been served: KVM completes it on the next entry. */
-static bool complete(struct debug *debug)
-{
-	struct kvm_run *run = debug->cpu->vcpu.run;
-	bool alive;
-
-	__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	alive = run_and_count(debug);
-	clear_immediate_exit(run);
-	return alive;
-}
-
-/* KVM_RUN until something happened.  False: the run is over. */
-static bool run_to_event(struct debug *debug)
-{
-	if (!run_and_count(debug))
-		return false;
-	if (debug->event == DEBUG_EVENT_NONE) {
-		clear_immediate_exit(debug->cpu->vcpu.run);
-		return see_arrival(debug);
-	}
-	if (debug->event != DEBUG_EVENT_EXIT)
-		return true;
-	if (!complete(debug))
-		return false;
-	debug->event = DEBUG_EVENT_EXIT;
-	return true;
-}
-
-/* ---- DR6 ---------------------------------------------------------------------------------------
- */
-
-/* #DB by TF sets DR6.BS, which the guest shall not find. */
-static void keep_dr6(struct debug *debug)
-{
-	struct kvm_debugregs registers;
-
-	if (debug->dr6_known)
-		return;
-	debug->dr6_known = kvm_try(debug->cpu->vcpu.fd, KVM_GET_DEBUGREGS, &registers) == 0;
-	debug->dr6 = registers.dr6;
-}
-
-static void put_dr6_back(struct debug *debug)
-{
-	struct kvm_debugregs registers;
-
-	if (!debug->dr6_known)
-		return;
-	debug->dr6_known = false;
-	if (kvm_try(debug->cpu->vcpu.fd, KVM_GET_DEBUGREGS, &registers) < 0 ||
-	    registers.dr6 == debug->dr6)
-		return;
-	registers.dr6 = debug->dr6;
-	kvm_try(debug->cpu->vcpu.fd, KVM_SET_DEBUGREGS, &registers);
-}
 
 /* ---- One instruction ---------------------------------------------------------------------------
  */
@@ -433,7 +72,7 @@ static bool waits_in_vain(const struct debug *debug)
 static bool run_one(struct debug *debug, uint64_t from)
 {
 	for (int tries = 0; tries < TRIES_MAX; tries++) {
-		if (!run_to_event(debug))
+		if (!debug_run_to_event(debug))
 			return false;
 		if (debug->event != DEBUG_EVENT_NONE)
 			return true;
@@ -442,7 +81,7 @@ static bool run_one(struct debug *debug, uint64_t from)
 			return true;
 		if (waits_in_vain(debug))
 			return true;
-		if (debug->mode == DEBUG_MODE_STEP0 && !set_stepping(debug, true))
+		if (debug->mode == DEBUG_MODE_STEP0 && !debug_set_stepping(debug, true))
 			return false;
 	}
 	return true;
@@ -457,20 +96,20 @@ static struct debug_stop over(const struct debug *debug)
 	return stop_because(debug->cpu->halted ? DEBUG_STEPPED : DEBUG_FAILED);
 }
 
-static struct debug_stop step_ring0(struct debug *debug, enum special special)
+static struct debug_stop step_ring0(struct debug *debug, enum debug_special special)
 {
-	struct debug_plant *lifted = lift(debug);
+	struct debug_plant *lifted = debug_lift(debug);
 	uint64_t from = debug->state.regs.rip;
 	bool alive;
 
 	debug->mode = DEBUG_MODE_STEP0;
 	debug->own_tf = debug->state.regs.rflags & RFLAGS_TF;
-	fence_up(debug);
-	alive = debug_forget(debug) && set_stepping(debug, true) && run_one(debug, from);
+	debug_fence_up(debug);
+	alive = debug_forget(debug) && debug_set_stepping(debug, true) && run_one(debug, from);
 	if (alive)
 		alive = debug_know(debug);
-	fence_down(debug);
-	replant(debug, lifted);
+	debug_fence_down(debug);
+	debug_replant(debug, lifted);
 	debug->mode = DEBUG_MODE_FREE;
 	if (!alive)
 		return over(debug);
@@ -481,20 +120,10 @@ static struct debug_stop step_ring0(struct debug *debug, enum special special)
 	return stop_because(DEBUG_STEPPED);
 }
 
-/* POPF and IRET bring a TF of their own. */
-static bool loads_flags(const struct debug *debug, uint64_t rip)
-{
-	uint8_t code[2] = {0};
-
-	debug_read(debug, rip, code, sizeof(code));
-	return code[0] == 0x9d || code[0] == 0xcf ||
-	       ((code[0] == 0x66 || code[0] == 0x48) && (code[1] == 0x9d || code[1] == 0xcf));
-}
-
 /* What the OUT at an entry has stopped: our own #DB, which is taken back, or a real entry.  A
  * processor that lets TF through SYSCALL comes here from the first instruction behind it, in ring
  * 0. */
-static void end_step3(struct debug *debug, enum special special, bool own_flags)
+static void end_step3(struct debug *debug, enum debug_special special, bool own_flags)
 {
 	int entry = debug_entry(debug, debug->state.regs.rip);
 	struct debug_frame frame;
@@ -514,23 +143,23 @@ static void end_step3(struct debug *debug, enum special special, bool own_flags)
 		clear_stored_tf(debug, frame.rsp);
 }
 
-static struct debug_stop step_ring3(struct debug *debug, enum special special)
+static struct debug_stop step_ring3(struct debug *debug, enum debug_special special)
 {
-	struct debug_plant *lifted = lift(debug);
+	struct debug_plant *lifted = debug_lift(debug);
 	uint64_t from = debug->state.regs.rip;
-	bool own_flags = loads_flags(debug, from), alive;
+	bool own_flags = debug_loads_flags(debug, from), alive;
 
-	keep_dr6(debug);
+	debug_keep_dr6(debug);
 	debug->own_tf = debug->state.regs.rflags & RFLAGS_TF;
 	debug->state.regs.rflags |= RFLAGS_TF;
 	debug->changed = true;
 	debug->mode = DEBUG_MODE_STEP3;
-	fence_up(debug);
-	alive = set_stepping(debug, false) && debug_forget(debug) && run_one(debug, from);
+	debug_fence_up(debug);
+	alive = debug_set_stepping(debug, false) && debug_forget(debug) && run_one(debug, from);
 	if (alive)
 		alive = debug_know(debug);
-	fence_down(debug);
-	replant(debug, lifted);
+	debug_fence_down(debug);
+	debug_replant(debug, lifted);
 	debug->mode = DEBUG_MODE_FREE;
 	if (!alive)
 		return over(debug);
@@ -544,7 +173,8 @@ static struct debug_stop step_ring3(struct debug *debug, enum special special)
 
 /* Where a return goes; the next instruction of the others.  False: what it reads is not
  * there. */
-static bool target_of(const struct debug *debug, enum special special, uint64_t *rip, uint64_t *cs)
+static bool target_of(const struct debug *debug, enum debug_special special, uint64_t *rip,
+                      uint64_t *cs)
 {
 	uint64_t words[2];
 
@@ -555,9 +185,9 @@ static bool target_of(const struct debug *debug, enum special special, uint64_t 
 	}
 	if (special == SPECIAL_GROUP || special == SPECIAL_EXIT) {
 		uint8_t code[32];
-		size_t i = read_code(debug, debug->state.regs.rip, code);
+		size_t i = debug_read_code(debug, debug->state.regs.rip, code);
 
-		*rip = debug->state.regs.rip + i + size_from_opcode(code + i);
+		*rip = debug->state.regs.rip + i + debug_size_from_opcode(code + i);
 		*cs = debug_cpl(debug) == 3 ? RS_SEL_USER_CODE : RS_SEL_KERNEL_CODE;
 		return true;
 	}
@@ -569,9 +199,9 @@ static bool target_of(const struct debug *debug, enum special special, uint64_t 
 }
 
 /* Runs to a plant where the instruction goes, with TF nowhere. */
-static struct debug_stop step_to_target(struct debug *debug, enum special special)
+static struct debug_stop step_to_target(struct debug *debug, enum debug_special special)
 {
-	struct debug_plant *lifted = lift(debug), target = {0};
+	struct debug_plant *lifted = debug_lift(debug), target = {0};
 	uint64_t rip = 0, cs = 0;
 	bool known = target_of(debug, special, &rip, &cs), alive;
 	const struct debug_point *point = known ? debug_find_point(debug, rip) : NULL;
@@ -579,7 +209,7 @@ static struct debug_stop step_to_target(struct debug *debug, enum special specia
 
 	debug->mode = DEBUG_MODE_STEP3;
 	debug->own_tf = true; /* whatever TF there is, is the guest's */
-	fence_up(debug);
+	debug_fence_up(debug);
 	if (at && !point)
 		debug_plant(&target, rip, at, cs & 3 ? OPCODE_INT3 : OPCODE_OUT);
 	if (!(cs & 3) && target.at) {
@@ -588,13 +218,13 @@ static struct debug_stop step_to_target(struct debug *debug, enum special specia
 		    (struct debug_point){.plant = target, .hooks = 1};
 		debug->point_count++;
 	}
-	alive = set_stepping(debug, false) && debug_forget(debug) &&
+	alive = debug_set_stepping(debug, false) && debug_forget(debug) &&
 	        run_one(debug, debug->state.regs.rip) && debug_know(debug);
 	if (!(cs & 3) && target.at)
 		debug->point_count--;
 	debug_unplant(&target);
-	fence_down(debug);
-	replant(debug, lifted);
+	debug_fence_down(debug);
+	debug_replant(debug, lifted);
 	debug->mode = DEBUG_MODE_FREE;
 	if (!alive)
 		return over(debug);
@@ -612,7 +242,7 @@ static struct debug_stop step_to_target(struct debug *debug, enum special specia
 
 /* Whether the instruction runs to where it goes, which is known, rather than with a trap behind it.
  */
-static bool goes_to_target(const struct debug *debug, enum special special)
+static bool goes_to_target(const struct debug *debug, enum debug_special special)
 {
 	switch (special) {
 	case SPECIAL_EXIT:
@@ -650,20 +280,21 @@ static bool is_point3(struct debug *debug)
 /* At full speed until it enters ring 0. */
 static struct debug_stop run_to_entry(struct debug *debug)
 {
-	struct debug_plant *lifted = lift(debug);
+	struct debug_plant *lifted = debug_lift(debug);
 	bool alive;
 
-	put_dr6_back(debug);
+	debug_put_dr6_back(debug);
 	debug->mode = DEBUG_MODE_STEP3;
 	debug->own_tf = true;
-	fence_up(debug);
+	debug_fence_up(debug);
 	debug_clock_on(debug);
-	alive = set_stepping(debug, false) && debug_forget(debug) && run_to_event(debug);
+	alive =
+	    debug_set_stepping(debug, false) && debug_forget(debug) && debug_run_to_event(debug);
 	debug_clock_off(debug);
 	if (alive)
 		alive = debug_know(debug);
-	fence_down(debug);
-	replant(debug, lifted);
+	debug_fence_down(debug);
+	debug_replant(debug, lifted);
 	debug->mode = DEBUG_MODE_FREE;
 	if (!alive)
 		return over(debug);
@@ -689,7 +320,7 @@ static bool is_at_hlt(const struct debug *debug)
 static bool can_hold(const struct debug *debug)
 {
 	uint8_t code[32];
-	size_t i = read_code(debug, debug->state.regs.rip, code);
+	size_t i = debug_read_code(debug, debug->state.regs.rip, code);
 
 	return debug->can_hold && code[i] != OPCODE_HLT;
 }
@@ -698,24 +329,24 @@ static bool can_hold(const struct debug *debug)
 static struct debug_stop step(struct debug *debug, bool hold)
 {
 	struct debug_stop stop;
-	enum special special;
+	enum debug_special special;
 
 	if (!debug_know(debug))
 		return stop_because(DEBUG_FAILED);
 	if (debug_cpl(debug) == 3 && !debug->fence_count)
 		return stop_because(DEBUG_NO_RING3);
-	special = special_at(debug, debug->state.regs.rip);
+	special = debug_special_at(debug, debug->state.regs.rip);
 	debug->steps++;
 	debug->hold = hold && can_hold(debug);
 	if (is_at_hlt(debug)) {
 		stop = run_to_entry(debug);
 	} else if (goes_to_target(debug, special)) {
-		put_dr6_back(debug);
+		debug_put_dr6_back(debug);
 		stop = step_to_target(debug, special);
 	} else if (debug_cpl(debug) == 3) {
 		stop = step_ring3(debug, special);
 	} else {
-		put_dr6_back(debug);
+		debug_put_dr6_back(debug);
 		stop = step_ring0(debug, special);
 	}
 	debug->hold = false;
@@ -746,11 +377,11 @@ static struct debug_stop run_freely(struct debug *debug)
 {
 	bool alive;
 
-	put_dr6_back(debug);
-	if (!set_stepping(debug, false) || !debug_forget(debug))
+	debug_put_dr6_back(debug);
+	if (!debug_set_stepping(debug, false) || !debug_forget(debug))
 		return stop_because(DEBUG_FAILED);
 	debug_clock_on(debug);
-	alive = run_to_event(debug);
+	alive = debug_run_to_event(debug);
 	debug_clock_off(debug);
 	if (!alive)
 		return over(debug);
@@ -780,7 +411,7 @@ struct debug_stop debug_go(struct debug *debug, bool first)
 	if (!debug_know(debug))
 		return stop_because(DEBUG_FAILED);
 	here = debug_find_point(debug, debug->state.regs.rip);
-	if (!first && here && here->uses && !is_half_syscall(debug))
+	if (!first && here && here->uses && !debug_is_half_syscall(debug))
 		return stop_because(DEBUG_POINT);
 	if (!debug->watch_count && !here)
 		return run_freely(debug);
@@ -796,7 +427,7 @@ bool debug_settle(struct debug *debug)
 {
 	if (!debug_know(debug))
 		return false;
-	if (is_half_syscall(debug))
+	if (debug_is_half_syscall(debug))
 		debug_step(debug);
 	return true;
 }
@@ -845,6 +476,6 @@ struct debug_stop debug_continue(struct debug *debug)
 
 bool debug_let_go(struct debug *debug)
 {
-	put_dr6_back(debug);
-	return set_stepping(debug, false) && debug_forget(debug);
+	debug_put_dr6_back(debug);
+	return debug_set_stepping(debug, false) && debug_forget(debug);
 }

@@ -1,0 +1,96 @@
+#include "vmm/engine/decode.h"
+
+#include <string.h>
+
+/* Prefixes of 64-bit code: segment, size, LOCK, REP, REX (SDM volume 2, 2.1.1, 2.2.1). */
+static bool is_prefix(uint8_t byte)
+{
+	return strchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", byte) ||
+	       (byte & 0xf0) == 0x40;
+}
+
+size_t debug_read_code(const struct debug *debug, uint64_t rip, uint8_t code[32])
+{
+	size_t i = 0;
+
+	memset(code, 0, 32);
+	debug_read(debug, rip, code, 15);
+	while (i < 14 && code[i] && is_prefix(code[i]))
+		i++;
+	return i;
+}
+
+/* Bytes of ModRM, SIB and displacement (SDM volume 2, table 2-2). */
+static size_t modrm_size(const uint8_t *modrm)
+{
+	unsigned mod = modrm[0] >> 6, rm = modrm[0] & 7;
+	bool sib = mod != 3 && rm == 4;
+	size_t size = sib ? 2 : 1;
+
+	if (mod == 1)
+		return size + 1;
+	if (mod == 2 || (mod == 0 && (rm == 5 || (sib && (modrm[1] & 7) == 5))))
+		return size + 4;
+	return size;
+}
+
+/* Instructions that a hypervisor may have for itself: port I/O, HLT, CPUID, MSRs, control and debug
+ * registers, INVD, WBINVD; and STI, which holds the trap back until the next instruction is done.
+ * None of them branches. */
+static bool needs_plant(const uint8_t *opcode)
+{
+	if (opcode[0] != 0x0f)
+		return (opcode[0] >= 0x6c && opcode[0] <= 0x6f) || opcode[0] == 0xf4 ||
+		       opcode[0] == 0xfb || (opcode[0] >= 0xe4 && opcode[0] <= 0xe7) ||
+		       (opcode[0] >= 0xec && opcode[0] <= 0xef);
+	return opcode[1] == 0x08 || opcode[1] == 0x09 || opcode[1] == 0xa2 ||
+	       (opcode[1] >= 0x20 && opcode[1] <= 0x23) || (opcode[1] >= 0x30 && opcode[1] <= 0x33);
+}
+
+size_t debug_size_from_opcode(const uint8_t *opcode)
+{
+	if (opcode[0] != 0x0f)
+		return opcode[0] >= 0xe4 && opcode[0] <= 0xe7 ? 2 : 1;
+	if (opcode[1] == 0x01 || opcode[1] == 0xae)
+		return 2 + modrm_size(opcode + 2);
+	/* MOV of control and debug registers: ModRM names registers, whatever its mode. */
+	return opcode[1] >= 0x20 && opcode[1] <= 0x23 ? 3 : 2;
+}
+
+enum debug_special debug_special_at(const struct debug *debug, uint64_t rip)
+{
+	uint8_t code[32];
+	size_t i = debug_read_code(debug, rip, code);
+
+	switch (code[i]) {
+	case 0x9c:
+		return SPECIAL_PUSHF;
+	case 0xcf:
+		return SPECIAL_IRET;
+	case 0xcb: /* with 64-bit operands, as RETFQ has them */
+		return i && (code[i - 1] & 0xf8) == 0x48 ? SPECIAL_FAR_RET : SPECIAL_NONE;
+	case 0xf1:
+		return SPECIAL_ICEBP;
+	case 0x0f:
+		if (code[i + 1] == 0x05)
+			return SPECIAL_SYSCALL;
+		if (code[i + 1] == 0x07)
+			return SPECIAL_SYSRET;
+		if (code[i + 1] == 0x35)
+			return SPECIAL_SYSEXIT;
+		if (code[i + 1] == 0x01 || code[i + 1] == 0xae)
+			return SPECIAL_GROUP;
+		return needs_plant(code + i) ? SPECIAL_EXIT : SPECIAL_NONE;
+	default:
+		return needs_plant(code + i) ? SPECIAL_EXIT : SPECIAL_NONE;
+	}
+}
+
+bool debug_loads_flags(const struct debug *debug, uint64_t rip)
+{
+	uint8_t code[2] = {0};
+
+	debug_read(debug, rip, code, sizeof(code));
+	return code[0] == 0x9d || code[0] == 0xcf ||
+	       ((code[0] == 0x66 || code[0] == 0x48) && (code[1] == 0x9d || code[1] == 0xcf));
+}

@@ -1,0 +1,34 @@
+/* The guest's instructions as far as stepping must know them: what an instruction does to the trap
+ * flag, to RIP, or to KVM beside what its bytes say. */
+#ifndef VMM_ENGINE_DECODE_H
+#define VMM_ENGINE_DECODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/engine/engine.h"
+
+enum debug_special {
+	SPECIAL_NONE,
+	SPECIAL_PUSHF,
+	SPECIAL_SYSCALL,
+	SPECIAL_IRET,
+	SPECIAL_SYSRET,
+	SPECIAL_SYSEXIT,
+	SPECIAL_FAR_RET,
+	SPECIAL_GROUP, /* SWAPGS, FXSAVE and their like: one KVM stops only one instruction later */
+	SPECIAL_EXIT,  /* IN, OUT, CPUID and the like: one CPU traps once more behind it; and STI */
+	SPECIAL_ICEBP,
+};
+
+/* What the instruction at `rip` is, prefixes and all. */
+enum debug_special debug_special_at(const struct debug *debug, uint64_t rip);
+/* POPF and IRET bring a TF of their own. */
+bool debug_loads_flags(const struct debug *debug, uint64_t rip);
+/* The bytes at `rip`, padded with zeros; where the opcode begins. */
+size_t debug_read_code(const struct debug *debug, uint64_t rip, uint8_t code[32]);
+/* Bytes from the opcode of a SPECIAL_GROUP or SPECIAL_EXIT to the next instruction. */
+size_t debug_size_from_opcode(const uint8_t *opcode);
+
+#endif
