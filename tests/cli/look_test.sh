@@ -146,13 +146,15 @@ if [ -e "$BUILD/tests/maze.elf" ]; then
 fi
 
 if [ -e "$BUILD/tests/fractal.elf" ]; then
+	slack=10000 # a busy machine takes its time
+	[ -z "${EXACT-}" ] || slack=1500
 	for t in 0.3 60; do
 		before=${EPOCHREALTIME/./}
 		vmm --quiet --mem 64M --map --audit --timeout $t "$BUILD/tests/fractal.elf"
 		took=$(((${EPOCHREALTIME/./} - before) / 1000))
 		if [ "$status" = 124 ]; then # a slow KVM
 			expect "tables that lead to themselves: --timeout $t ends the audit" 124 'time to stop|time-out'
-			verdict "... in time" "$([ $took -lt $((${t%.*} * 1000 + 10000)) ] && echo 1)" "$took ms"
+			verdict "... in time" "$([ $took -lt $((${t%.*} * 1000 + slack)) ] && echo 1)" "$took ms"
 		else
 			expect "tables that lead to themselves: the audit ends, and says so" 125 '' 'BROKEN +bounded'
 		fi
@@ -163,7 +165,7 @@ if [ -e "$BUILD/tests/fractal.elf" ]; then
 	before=${EPOCHREALTIME/./}
 	wait $!
 	took=$(((${EPOCHREALTIME/./} - before) / 1000))
-	verdict "SIGTERM ends it in time" "$([ $took -lt 10000 ] && echo 1)" "$took ms"
+	verdict "SIGTERM ends it in time" "$([ $took -lt $slack ] && echo 1)" "$took ms"
 fi
 
 # ---- It changes nothing ---------------------------------------------------------------------------------

@@ -171,6 +171,7 @@ ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
 # What takes too long takes for ever: a busy machine may take some time, an emulated one more.
 patience=5
 [ -z "${KVMBOX-}" ] || patience=20
+[ -z "${EXACT-}" ] || patience=1
 in_time() {
 	local took=$(($(ms) - $4))
 	verdict "$1" "$([ $took -ge "$2" ] && [ $took -lt $(($3 * patience)) ] && echo 1)" "$took ms"

@@ -13,7 +13,7 @@ no /dev/kvm, has one that is not to be trusted, or has the other vendor's CPU.
 
   amd    QEMU with emulated SVM. Ready in less than half a second (the first time 10 s); 2 CPUs; SMEP,
          SMAP, UMIP, FSGSBASE; no PCID. For functional checks, SMP, anything interactive.
-         With --exact RDTSC counts instructions and nothing depends on how busy this machine is.
+         With --exact RDTSC counts instructions, however busy this machine is.
   intel  Bochs with emulated VT-x. About 12 s; 1 CPU; SMEP, SMAP, PCID, INVPCID. RDTSC counts
          instructions, the same from run to run. Runs some 85 million instructions a second, so
          put several commands into one boot: sh -c './a; ./b'. It is not saved: Bochs has no command
@@ -43,9 +43,9 @@ size and kind; otherwise its standard input is empty unless -i is given.
   --interactive, -i    the AMD box's command reads this one's standard input
   --timeout SECONDS    for box and command together, of this machine's time (default 300 amd,
                        600 intel); the command is then ended, and its files still come out
-  --exact              the AMD box's clock counts its instructions: one CPU, since QEMU starves a
-                       second one; about three times as slow, waiting for timers more; time-outs
-                       inside are in the box's own time
+  --exact              the AMD box's clock counts its instructions, and what it waits for takes the
+                       time that it takes here: a busy machine upsets no time-out of a program that
+                       computes. One CPU, since QEMU starves a second one; somewhat slower
   --smp N              CPUs of the AMD box (default 2)
   --memory MIB         memory of the AMD box (default 1024)
   --cpu MODEL          CPU model and flags, for example EPYC-Milan,+svm,+npt,+la57 or
