@@ -368,6 +368,19 @@ START_TEST(figures_fit_the_page_or_are_refused)
 }
 END_TEST
 
+/* As many as there is room for, and not one more. */
+START_TEST(figures_run_out)
+{
+	int64_t taken;
+
+	fill();
+	while ((taken = make_call(RS_CALL_RECORD, RS_RECORDS_A_CALL, 0)) > 0)
+		ck_assert_uint_le(machine->records.count, RS_MAX_RECORDS);
+	ck_assert_int_eq(taken, -ENOSPC);
+	ck_assert_uint_eq(machine->records.count, RS_MAX_RECORDS);
+}
+END_TEST
+
 /* What goes to a terminal later is printable, or is not taken. */
 START_TEST(figures_are_printable)
 {
@@ -613,6 +626,7 @@ Suite *exits_suite(void)
 	tcase_add_loop_test(tests, an_unknown_call_is_counted, 0, 7);
 	tcase_add_test(tests, the_clock_is_the_hosts);
 	tcase_add_test(tests, figures_fit_the_page_or_are_refused);
+	tcase_add_test(tests, figures_run_out);
 	tcase_add_loop_test(tests, figures_are_printable, 0, 6);
 	tcase_add_test(tests, attempts_fit_the_page_or_are_refused);
 	tcase_add_test(tests, a_panic_is_copied_out);
