@@ -15,7 +15,7 @@ build > "$work/second" 2>&1
 verdict "a second make does nothing" "$(grep -qE 'CC|LINK|AS|GUEST|GEN' "$work/second" || echo 1)" "$(cat "$work/second")"
 
 help=$(make help)
-for target in all deps run test bench coverage lint test-asan install uninstall clean compdb; do
+for target in all deps run test bench coverage lint mutants test-asan install uninstall clean compdb; do
 	has "make help knows $target" "$help" "make $target "
 done
 

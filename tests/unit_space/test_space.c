@@ -14,6 +14,7 @@
 #include "guest/space.h"
 #include "shared/pcid.h"
 #include "tests/unit/arena.h"
+#include "tests/unit_space/suites.h"
 #include "tests/unit_space/tlb.h"
 
 enum {
@@ -270,6 +271,7 @@ int main(void)
 	tcase_add_loop_test(tcase, no_translation_outlives_its_tables, 0, 3);
 	tcase_set_timeout(tcase, 0);
 	suite_add_tcase(suite, tcase);
+	srunner_add_suite(runner, guest_suite());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

@@ -368,6 +368,32 @@ START_TEST(figures_fit_the_page_or_are_refused)
 }
 END_TEST
 
+/* As many as there is room for, and not one more. */
+START_TEST(figures_run_out)
+{
+	int64_t taken;
+
+	fill();
+	while ((taken = make_call(RS_CALL_RECORD, RS_RECORDS_A_CALL, 0)) > 0)
+		ck_assert_uint_le(machine->records.count, RS_MAX_RECORDS);
+	ck_assert_int_eq(taken, -ENOSPC);
+	ck_assert_uint_eq(machine->records.count, RS_MAX_RECORDS);
+}
+END_TEST
+
+/* What goes to a terminal later is printable, or is not taken. */
+START_TEST(figures_are_printable)
+{
+	static const char *const names[] = {"a\x1b[2J", "a\x7f", "a\x80", "\xff", "a\nb", ""};
+
+	fill();
+	strcpy(call->data, names[_i]);
+	ck_assert_int_eq(make_call(RS_CALL_RECORD, 1, 0), -EINVAL);
+	strcpy(call->data, "a ~");
+	ck_assert_int_eq(make_call(RS_CALL_RECORD, 1, 0), 1);
+}
+END_TEST
+
 START_TEST(attempts_fit_the_page_or_are_refused)
 {
 	const struct rs_escape escape = {.program = "p", .host = "h", .group = "g", .name = "n"};
@@ -600,6 +626,8 @@ Suite *exits_suite(void)
 	tcase_add_loop_test(tests, an_unknown_call_is_counted, 0, 7);
 	tcase_add_test(tests, the_clock_is_the_hosts);
 	tcase_add_test(tests, figures_fit_the_page_or_are_refused);
+	tcase_add_test(tests, figures_run_out);
+	tcase_add_loop_test(tests, figures_are_printable, 0, 6);
 	tcase_add_test(tests, attempts_fit_the_page_or_are_refused);
 	tcase_add_test(tests, a_panic_is_copied_out);
 	tcase_add_test(tests, a_panic_that_lies);

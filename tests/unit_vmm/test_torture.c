@@ -82,6 +82,29 @@ START_TEST(text_instructions)
 }
 END_TEST
 
+/* What fills the room behind an end is nobody's to reach, whatever the end is. */
+START_TEST(text_without_its_filler)
+{
+	static const struct {
+		uint8_t bytes[8];
+		unsigned count;
+	} want[] = {
+	    {{0xc3, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90}, 1}, /* ret */
+	    {{0x48, 0xcf, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90}, 1}, /* iretq */
+	    {{0xeb, 0xfe, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90}, 1}, /* jmp */
+	    {{0xe8, 0x00, 0x00, 0x00, 0x00, 0x90, 0x90, 0x90}, 4}, /* call: it comes back */
+	    {{0x75, 0xfe, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90}, 7}, /* jne: perhaps not */
+	};
+	struct torture_text one = {0};
+	uint64_t bad;
+
+	ck_assert(torture_text_add(&one, decoder, &symbols, &note, want[_i].bytes, 8, VA + 0x100,
+	                           true, &bad));
+	ck_assert_uint_eq(one.count, want[_i].count);
+	torture_text_free(&one);
+}
+END_TEST
+
 START_TEST(text_bad_bytes)
 {
 	static const uint8_t bytes[] = {0x90, 0x06};
@@ -226,6 +249,9 @@ START_TEST(stacks)
 	ck_assert_int_eq(torture_stack_of(cpu + RS_ENTRY_STACK_TOP), TORTURE_STACK_ENTRY);
 	ck_assert_int_eq(torture_stack_of(cpu + RS_ENTRY_STACK_TOP - RS_ENTRY_STACK_SIZE),
 	                 TORTURE_STACK_FOREIGN);
+	/* One byte of it is enough to be on it. */
+	ck_assert_int_eq(torture_stack_of(cpu + RS_ENTRY_STACK_TOP - RS_ENTRY_STACK_SIZE + 1),
+	                 TORTURE_STACK_ENTRY);
 	for (unsigned i = 1; i <= 7; i++) {
 		ck_assert_int_eq(torture_stack_of(cpu + RS_IST_TOP(i)), TORTURE_STACK_IST + i);
 		ck_assert_int_eq(torture_stack_of(cpu + RS_IST_TOP(i) - RS_IST_SIZE + 8),
@@ -365,6 +391,7 @@ Suite *torture_suite(void)
 
 	tcase_add_checked_fixture(texts, set_up, tear_down);
 	tcase_add_test(texts, text_instructions);
+	tcase_add_loop_test(texts, text_without_its_filler, 0, 5);
 	tcase_add_test(texts, text_bad_bytes);
 	tcase_add_test(texts, text_coverage);
 	tcase_add_test(texts, text_reasons);

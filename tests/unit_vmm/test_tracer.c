@@ -214,6 +214,35 @@ START_TEST(exits_in_a_picture)
 }
 END_TEST
 
+/* A picture of constant size: when a run outgrows it, neighbours are added up. */
+START_TEST(a_picture_that_is_outgrown)
+{
+	static struct timeline timeline;
+	const uint64_t slot = UINT64_C(1) << 14;
+
+	timeline_start(&timeline, 1000);
+	timeline_add(&timeline, 1000, KVM_EXIT_IO);
+	timeline_add(&timeline, 1000 + slot, KVM_EXIT_IO);
+	timeline_add(&timeline, 1000 + 2 * slot - 1, KVM_EXIT_MMIO);
+	timeline_add(&timeline, 5, KVM_EXIT_HLT); /* before the start is at the start */
+	ck_assert_uint_eq(timeline.used, 2);
+	ck_assert_uint_eq(timeline.slots[0].exits[TIMELINE_IO], 1);
+	ck_assert_uint_eq(timeline.slots[0].exits[TIMELINE_OTHER], 1);
+	ck_assert_uint_eq(timeline.slots[1].exits[TIMELINE_IO], 1);
+	ck_assert_uint_eq(timeline.slots[1].exits[TIMELINE_MMIO], 1);
+	timeline_reach(&timeline, 1000 + TIMELINE_SLOTS * slot - 1);
+	ck_assert_uint_eq(timeline.used, TIMELINE_SLOTS);
+	ck_assert_uint_eq(timeline.shift, 14);
+	timeline_reach(&timeline, 1000 + TIMELINE_SLOTS * slot);
+	ck_assert_uint_eq(timeline.used, TIMELINE_SLOTS / 2 + 1);
+	ck_assert_uint_eq(timeline.shift, 15);
+	ck_assert_uint_eq(timeline.slots[0].exits[TIMELINE_IO], 2);
+	ck_assert_uint_eq(timeline.slots[0].exits[TIMELINE_MMIO], 1);
+	ck_assert_uint_eq(timeline.slots[0].exits[TIMELINE_OTHER], 1);
+	ck_assert_uint_eq(timeline.slots[1].exits[TIMELINE_IO], 0);
+}
+END_TEST
+
 Suite *tracer_suite(void)
 {
 	Suite *suite = suite_create("tracer");
@@ -228,6 +257,7 @@ Suite *tracer_suite(void)
 	tcase_add_test(tests, a_clock_that_kvm_does_not_tell);
 	tcase_add_test(tests, exits_with_what_was_noted);
 	tcase_add_test(tests, exits_in_a_picture);
+	tcase_add_test(tests, a_picture_that_is_outgrown);
 	suite_add_tcase(suite, tests);
 	return suite;
 }

@@ -83,12 +83,22 @@ START_TEST(nothing_is_obeyed)
 }
 END_TEST
 
+/* What lies behind the bytes is not the guest's word yet. */
+START_TEST(a_character_that_is_cut)
+{
+	ck_assert_str_eq(shown("\xc3\xa9", 1, 64), "\\xc3");
+	ck_assert_str_eq(shown("\xe2\x82\xac", 2, 64), "\\xe2\\x82");
+	ck_assert_str_eq(shown("\xf0\x9f\x98\x80", 3, 64), "\\xf0\\x9f\\x98");
+}
+END_TEST
+
 Suite *visible_suite(void)
 {
 	Suite *suite = suite_create("visible");
 	TCase *tests = tcase_create("visible");
 
 	tcase_add_test(tests, text_is_itself_and_controls_are_seen);
+	tcase_add_test(tests, a_character_that_is_cut);
 	tcase_add_test(tests, nothing_is_obeyed);
 	suite_add_tcase(suite, tests);
 	return suite;
