@@ -2,9 +2,9 @@
 
 #include <stddef.h>
 
-#include "guest/console.h"
 #include "guest/errno.h"
 #include "guest/frames.h"
+#include "guest/panic.h"
 #include "guest/smp.h"
 #include "guest/string.h"
 

@@ -8,7 +8,7 @@
 #include "guest/errno.h"
 #include "guest/frames.h"
 #include "guest/gallery.h"
-#include "guest/process.h"
+#include "guest/life.h"
 #include "guest/schedule.h"
 #include "guest/smp.h"
 #include "guest/uapi.h"
