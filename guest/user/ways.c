@@ -1,5 +1,6 @@
 #include "guest/user/ways.h"
 
+#include "guest/user/host.h"
 #include "guest/user/lib.h"
 #include "shared/x86.h"
 

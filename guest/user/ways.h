@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 #include "guest/user/cross.h"
-#include "guest/user/gallery.h"
+#include "guest/user/try.h"
 
 /* All that a process has in the processor. */
 struct way_state {
