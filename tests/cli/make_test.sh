@@ -124,7 +124,7 @@ completed() {
 mkdir "$work/some files" && touch "$work/some files/a guest.elf"
 options=$("$VMM" --help | grep -oE '^  --[a-z0-9-]+' | tr -d ' ')
 is "--help lists every option of the table" "$(sort <<< "$options")" \
-	"$(sed -n 's/^    {"\([a-z0-9-]*\)", [a-z]*_argument,.*/--\1/p' vmm/cli/options.c | sort)"
+	"$(sed -n 's/^    {"\([a-z0-9-]*\)",.*/--\1/p' vmm/cli/command_line.c | sort)"
 is "bash completes every option of --help" "$(completed vmm -)" "$(tr '\n' ' ' <<< "$options" | sed 's/ $//')"
 for option in $options; do
 	wanted=$(choices "$option")

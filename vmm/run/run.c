@@ -132,6 +132,7 @@ void run_cpus(struct machine *machine)
 void run_begin(struct machine *machine)
 {
 	machine->cpus[0].started = true;
+	machine->run_once = run_once;
 }
 
 void run_end(struct machine *machine)

@@ -8,10 +8,11 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "vmm/base/manner.h"
 #include "vmm/engine/code.h"
 #include "vmm/engine/engine.h"
-#include "vmm/instruments/torture/torture.h"
 #include "vmm/instruments/torture/torture_path.h"
+#include "vmm/instruments/torture/torture_request.h"
 #include "vmm/instruments/torture/torture_state.h"
 #include "vmm/instruments/torture/torture_text.h"
 #include "vmm/run/machine.h"
