@@ -151,6 +151,13 @@ void gallery_value(const char *name, uint64_t want, uint64_t got)
 	gallery_row(name, outcome_of(0), want == got ? outcome_of(0) : outcome_wrong(got));
 }
 
+void gallery_values(const char *title, const struct gallery_values *rows, size_t count)
+{
+	gallery_group(title);
+	for (const struct gallery_values *row = rows; row < rows + count; row++)
+		gallery_value(row->name, row->want, row->get(row->arg));
+}
+
 static void set_up(const struct row *row, uint64_t value)
 {
 	switch (row->state) {

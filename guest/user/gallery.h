@@ -53,6 +53,13 @@ bool gallery_harmful(const char *name, struct outcome want);
 bool gallery_row(const char *name, struct outcome want, struct outcome got);
 /* ... of one that is right when two values are the same. */
 void gallery_value(const char *name, uint64_t want, uint64_t got);
+/* What must come of a few calls together; mostly a count of what was wrong. */
+struct gallery_values {
+	const char *name;
+	uint64_t (*get)(uint64_t arg);
+	uint64_t arg, want;
+};
+void gallery_values(const char *title, const struct gallery_values *rows, size_t count);
 void gallery_skip(const char *name, const char *why);
 
 /* ---- Rows as data ---------------------------------------------------------------------------- */

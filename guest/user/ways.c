@@ -118,6 +118,11 @@ bool way_exists(const struct way *way)
 	return (info.features & way->needs) == way->needs && !(info.features & way->lacks);
 }
 
+bool way_is_fit(const struct way *way, uint32_t kinds)
+{
+	return way_exists(way) && !(way->unfit & 1 << host) && kinds & 1 << way->kind;
+}
+
 /* ---- Filling --------------------------------------------------------------------------------- */
 
 /* All that POPF changes at CPL 3 but TF, which traps, and NT, which rows of hostile.c are about. */
