@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # tests/layers: that this tree's imports go down only and in no circle, and that one which does not is seen.
+# tests/sizes: that its files and functions are short, and that one which is not is seen.
 set -uo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 work=$(mktemp -d) || exit 125
@@ -46,5 +47,30 @@ mkdir -p "$work/tree/vmm/another"
 echo '#include <stdio.h>' > "$work/tree/vmm/another/file.c"
 "$top/tests/layers" "$work/tree" > "$work/out"
 verdict "a folder that nobody has given a place: seen" "$([ $? = 1 ] && grep -q '^# it is not in tests/layers' "$work/out" && echo 1)"
+# ---- tests/sizes
+
+"$top/tests/sizes" > "$work/out"
+verdict "no file and no function is too long" "$([ $? = 0 ] && [ "$(grep -c '^ok' "$work/out")" = 2 ] && echo 1)"
+
+# LINES: of them, all the same, in one function more.
+long_function() {
+	echo
+	echo 'static __attribute__((format(printf, 1, 2))) void planted(const char *format,'
+	echo '                                                         ...)'
+	echo '{'
+	yes '	x();' | head -n "$1"
+	echo '}'
+}
+mkdir -p "$work/sizes/vmm"
+long_function 56 > "$work/sizes/vmm/short.c"
+"$top/tests/sizes" "$work/sizes" > "$work/out"
+verdict "a function of 60 lines is not too long" "$([ $? = 0 ] && echo 1)"
+long_function 57 > "$work/sizes/vmm/long.c"
+"$top/tests/sizes" "$work/sizes" > "$work/out"
+verdict "one of 61 lines: seen" "$([ $? = 1 ] && grep -qx '# vmm/long.c: planted has 61 lines' "$work/out" && echo 1)"
+for _ in {1..12}; do long_function 46; done > "$work/sizes/vmm/long.c"
+"$top/tests/sizes" "$work/sizes" > "$work/out"
+verdict "a file of 612 lines: seen" "$([ $? = 1 ] && grep -qx '# vmm/long.c has 612 lines' "$work/out" && echo 1)"
+
 echo "1..$number"
 exit $failed
