@@ -20,8 +20,8 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 struct options_file {
 	const char *option; /* without dashes; NULL: the guest's own */
 	const char *path;
-	enum file_use { FILE_READ = 1, FILE_WRITTEN, FILE_MAYBE_WRITTEN } use;
 	struct outfile *out; /* NULL: it is read */
+	enum file_use { FILE_READ = 1, FILE_WRITTEN, FILE_MAYBE_WRITTEN } use;
 	enum outfile_readers readers;
 };
 #define OPTIONS_FILES 8

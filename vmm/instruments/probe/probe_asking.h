@@ -31,16 +31,16 @@ struct probe {
 	const char *name, *question, *manual, *meaning;
 	/* Either a function for everything, in a machine that is ready ... */
 	void (*ask)(struct asking *asking);
-	bool apic; /* with a local APIC */
 	/* ... or one guest and the end that the manuals promise it. */
 	const uint8_t *guest;
-	unsigned ring;
 	void (*prepare)(struct probe_vm *vm); /* NULL: nothing to do */
+	uint64_t code;                        /* PROBE_TRAP: its error code */
+	const char *yes;                      /* the answer then */
+	uint64_t needs; /* RS_FEATURE_* without which another answer is no fault */
+	unsigned ring;
 	enum probe_end end;
-	uint8_t vector;  /* PROBE_TRAP */
-	uint64_t code;   /* PROBE_TRAP: its error code */
-	const char *yes; /* the answer then */
-	uint64_t needs;  /* RS_FEATURE_* without which another answer is no fault */
+	uint8_t vector; /* PROBE_TRAP */
+	bool apic;      /* the machine has a local APIC */
 };
 
 /* One question under way. */
