@@ -92,6 +92,8 @@ $(BUILD)/host/%.c.o: %.c | $(BUILD)/packages
 $(BUILD)/host/%.S.o: %.S | $(BUILD)/packages
 	$(call object,AS,,$(ASFLAGS))
 
+$(BUILD)/host/vmm/instruments/report/report_style.S.o: vmm/instruments/report/page.css # by .incbin
+
 # Asked once for a build folder.
 $(BUILD)/packages: tools/install-deps
 	$(call missing,build)

@@ -1,10 +1,8 @@
 #include "guest/console.h"
 
-#include <stdarg.h>
 #include <stddef.h>
 
 #include "guest/cpu.h"
-#include "guest/space.h"
 
 struct line {
 	char *at, *end;
@@ -29,7 +27,7 @@ static void put_number(struct line *line, uint64_t value, unsigned base)
 		put(line, digits[--count]);
 }
 
-static uint64_t format_line(char *buffer, size_t size, const char *format, va_list args)
+uint64_t console_format(char *buffer, uint64_t size, const char *format, va_list args)
 {
 	struct line line = {buffer, buffer + size};
 
@@ -65,23 +63,7 @@ void print(const char *format, ...)
 
 	va_start(args, format);
 	call->arg[0] = 1;
-	call->arg[1] = format_line(call->data, sizeof(call->data), format, args);
+	call->arg[1] = console_format(call->data, sizeof(call->data), format, args);
 	va_end(args);
 	out32(RS_PORT_CALL, RS_CALL_WRITE);
-}
-
-void panic(const struct rs_regs *regs, const char *format, ...)
-{
-	struct rs_call *call = cpu_call();
-	struct pt_walk walk = {.mapped = false};
-	va_list args;
-
-	va_start(args, format);
-	call->arg[0] = format_line(call->data, sizeof(call->data), format, args);
-	va_end(args);
-	if (regs)
-		pt_walk(space_kernel_tree(), (uint64_t)regs, &walk);
-	call->arg[1] = walk.mapped ? walk.pa : UINT64_MAX;
-	for (;;)
-		out32(RS_PORT_CALL, RS_CALL_PANIC);
 }

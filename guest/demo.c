@@ -6,7 +6,7 @@
 #include "guest/cpu.h"
 #include "guest/errno.h"
 #include "guest/frames.h"
-#include "guest/process.h"
+#include "guest/life.h"
 #include "guest/recover.h"
 #include "guest/schedule.h"
 #include "guest/smp.h"

@@ -6,14 +6,15 @@
 #include <stddef.h>
 
 #include "guest/apic.h"
-#include "guest/console.h"
 #include "guest/cpu.h"
 #include "guest/frames.h"
-#include "guest/process.h"
+#include "guest/life.h"
+#include "guest/panic.h"
 #include "guest/schedule.h"
 #include "guest/smp.h"
 #include "guest/space.h"
 #include "guest/trace.h"
+#include "guest/traced.h"
 #include "guest/usercopy.h"
 
 _Noreturn void kernel_main(const struct rs_boot *boot);
@@ -29,7 +30,7 @@ static uint64_t user_entry(const struct rs_boot *boot)
 }
 
 /* Opens RS_PORT_MARK in the I/O permission bitmap, which the VMM wrote with every port denied.
- * Whether a process's ring 3 gets to see the bitmap at all is decided at each switch (process.c).
+ * Whether a process's ring 3 gets to see the bitmap at all is decided at each switch (schedule.c).
  */
 static void open_mark_port(uint32_t cpu)
 {
@@ -55,6 +56,8 @@ static uint64_t first_cr0, first_cr4; /* of CPU 0, once it knows what works here
 
 _Noreturn void kernel_main(const struct rs_boot *boot)
 {
+	uint32_t missing;
+
 	cpu_init(0);
 	/* Ring 3 may ask for alignment checks with RFLAGS.AC. */
 	write_cr0(read_cr0() | CR0_AM);
@@ -67,12 +70,15 @@ _Noreturn void kernel_main(const struct rs_boot *boot)
 	space_set_mode(boot->pti_mode);
 	usercopy_init(boot);
 	trace_init(boot);
+	traced_init();
 	apic_init(boot);
 	schedule_init(boot);
 	schedule_join();
 	first_cr0 = read_cr0();
 	first_cr4 = read_cr4();
-	smp_start(boot);
+	missing = smp_start(boot);
+	if (missing)
+		panic(NULL, "CPU %u cannot be started", (uint64_t)missing);
 	kernel_lock();
 	process_init(boot, user_entry(boot));
 	schedule_idle();

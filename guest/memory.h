@@ -9,6 +9,9 @@
  *
  * User pages are 4 KiB leaves: unmapping and changing rights take no memory.  What can fail is done
  * first; a call that fails leaves everything as it was.
+ *
+ * memory_areas.c keeps the list, memory_change.c does to pages what is to be done, memory_calls.c
+ * has the system calls, memory_life.c a memory's beginning and end.
  */
 #ifndef GUEST_MEMORY_H
 #define GUEST_MEMORY_H

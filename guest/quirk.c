@@ -3,6 +3,7 @@
 #include "guest/cpu.h"
 #include "guest/syscall.h"
 #include "guest/trace.h"
+#include "guest/traced.h"
 #include "guest/usercopy.h"
 
 #define OPCODE_SYSCALL 0x050f /* 0F 05, as two bytes in memory read */

@@ -3,8 +3,8 @@
 #include <stddef.h>
 
 #include "guest/apic.h"
-#include "guest/console.h"
 #include "guest/cpu.h"
+#include "guest/panic.h"
 #include "guest/smp.h"
 #include "guest/trace.h"
 #include "shared/desc.h"

@@ -3,7 +3,6 @@
 #include <stddef.h>
 
 #include "guest/apic.h"
-#include "guest/console.h"
 #include "guest/cpu.h"
 
 uint32_t smp_cpus = 1;
@@ -142,21 +141,22 @@ static void count_in(uint32_t cpu)
 	kernel_unlock();
 }
 
-void smp_start(const struct rs_boot *boot)
+uint32_t smp_start(const struct rs_boot *boot)
 {
 	struct rs_call *request = cpu_call();
 
 	if (!apic_present())
-		return;
+		return 0;
 	for (uint32_t cpu = 1; cpu < boot->cpus; cpu++) {
 		request->arg[0] = cpu;
 		out32(RS_PORT_CALL, RS_CALL_START_CPU);
 		if (request->result)
-			panic(NULL, "CPU %u cannot be started", (uint64_t)cpu);
+			return cpu;
 		while (load(&joined) < cpu)
 			pause();
 		count_in(cpu);
 	}
+	return 0;
 }
 
 void smp_join(void)

@@ -34,8 +34,9 @@ static inline void kernel_unlock(void)
 		smp_unlock_contended();
 }
 
-/* Starts the CPUs that the machine has besides this one, where it has APICs to reach them by. */
-void smp_start(const struct rs_boot *boot);
+/* Starts the CPUs that the machine has besides this one, where it has APICs to reach them by.
+ * Returns 0, or the number of the one that the VMM does not start. */
+uint32_t smp_start(const struct rs_boot *boot);
 /* A started CPU has its words, its APIC and its mode, and takes part.  It holds the lock from here
  * on. */
 void smp_join(void);

@@ -9,13 +9,15 @@
 #include "guest/console.h"
 #include "guest/cpu.h"
 #include "guest/gallery.h"
-#include "guest/process.h"
+#include "guest/life.h"
+#include "guest/panic.h"
 #include "guest/quirk.h"
 #include "guest/recover.h"
 #include "guest/schedule.h"
 #include "guest/smp.h"
 #include "guest/syscall.h"
 #include "guest/trace.h"
+#include "guest/traced.h"
 #include "guest/usercopy.h"
 
 #define ARITHMETIC_FLAGS (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)

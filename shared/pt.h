@@ -17,7 +17,7 @@
  * belong to the other tree and are never changed or freed through this one (PT_ESHARED).
  *
  * Who owns which table is written into the bits of the entries that processors leave to software
- * (pt_internal.h says which), so it survives pt_attach in another program.  Whoever changes an
+ * (pt_entry.h says which), so it survives pt_attach in another program.  Whoever changes an
  * entry by hand, to plant a reserved bit for example, leaves these bits and P as they are;
  * otherwise tables may be freed too late or too early.
  */

@@ -1,5 +1,5 @@
 /* Page tables: map, unmap, protect, reserve.  pt_work.c says how each is all or nothing. */
-#include "shared/pt_internal.h"
+#include "shared/pt_work.h"
 
 /* ---- Map ---------------------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* Page tables: what one address leads to (walk), and what one access comes to (explain). */
-#include "shared/pt_internal.h"
+#include "shared/pt_entry.h"
 
 /* What a walk that reached a leaf found. */
 static void walk_leaf(const struct pt *pt, uint64_t va, struct pt_walk *walk, uint64_t leaf,

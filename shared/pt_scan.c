@@ -1,5 +1,5 @@
 /* Page tables: looking at many entries: runs, differences, counts, audits. */
-#include "shared/pt_internal.h"
+#include "shared/pt_entry.h"
 
 /* ---- A walk over all present entries, tables before what is below them --------------------- */
 

@@ -6,7 +6,7 @@
  * passes go over them: check and count; write what `from` has; clear what it has not.  Clearing
  * comes last because it may free tables that writing counts on.
  */
-#include "shared/pt_internal.h"
+#include "shared/pt_work.h"
 
 struct sharing {
 	const struct pt *from;

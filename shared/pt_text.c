@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "shared/pt_internal.h"
+#include "shared/pt_entry.h"
 
 static const char *const level_names[] = {"?",    "page table", "page directory",
                                           "PDPT", "PML4",       "PML5"};

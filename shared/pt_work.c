@@ -1,9 +1,4 @@
-/*
- * How a change to a tree is made all or nothing.  Every call works in three steps: check all of the
- * range and count the tables it will need; take them, and give all back if one is missing; carry
- * out, which cannot fail any more.  Until the third step no entry of the tree has changed.
- */
-#include "shared/pt_internal.h"
+#include "shared/pt_work.h"
 
 enum pt_status pt_work_begin(struct pt_work *work, struct pt *pt, uint64_t va, uint64_t len,
                              uint64_t *last)

@@ -1,23 +1,14 @@
 #include "guest/user/gallery.h"
 
-#include "guest/user/cross.h"
 #include "guest/user/lib.h"
 #include "guest/user/neighbour.h"
-#include "guest/user/ticks.h"
 #include "guest/user/ways.h"
 #include "shared/x86.h"
 
-/* try.S */
-bool try_enter(void (*act)(uint64_t arg), uint64_t arg);
-extern const char try_caught[];
-
-#define SIGNAL_SEGV   11
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-struct rs_info info;
 bool gallery_brief;
 uint32_t gallery_mode;
-enum host_kind host;
 
 static const struct departure *departures;
 static struct rs_escape last; /* row */
@@ -35,70 +26,6 @@ void join(char *name, size_t size, const char *a, const char *b)
 long set_state(long state, uint64_t value)
 {
 	return raw_syscall(RS_SYS_STATE, state, (long)value);
-}
-
-/* ---- Attempts -------------------------------------------------------------------------------- */
-
-void try_handle(void)
-{
-	raw_syscall(RS_SYS_FAULT_HANDLER, (long)try_caught);
-}
-
-struct outcome outcome_of_fault(const struct rs_fault *fault)
-{
-	return (struct outcome){(uint16_t)fault->vector, (uint32_t)fault->error, fault->cr2};
-}
-
-struct outcome try(void (*act)(uint64_t arg), uint64_t arg)
-{
-	if (!try_enter(act, arg))
-		return (struct outcome){.vector = ALLOWED};
-	return outcome_of_fault(&try_fault);
-}
-
-struct outcome gallery_fate(void (*act)(uint64_t arg), uint64_t arg)
-{
-	uint32_t status = 0;
-	long child;
-
-	flush();
-	child = raw_syscall(SYS_fork);
-	if (child == 0) {
-		raw_syscall(RS_SYS_FAULT_HANDLER, 0L);
-		act(arg);
-		exit(1);
-	}
-	raw_syscall(SYS_wait4, child, (long)&status, 0L, 0L);
-	return status == SIGNAL_SEGV ? (struct outcome){.vector = ENDED} : outcome_wrong(status);
-}
-
-/* ---- The host -------------------------------------------------------------------------------- */
-
-static const struct {
-	const char *name, *symptom;
-} hosts[HOST_KINDS] = {
-    [HOST_MANUAL] = {"manual", "no symptom of a host that is known to depart from the manuals"},
-    [HOST_INTERPRETER] = {"interpreter", "SYSCALL arrives as a page fault: ring 0 is interpreted"},
-    [HOST_TCG] = {"tcg", "a fault at a gate of the IDT has the error code vector * 16 + 2"},
-    [HOST_COUNTER] = {"counter", "the TSC counts instructions: an emulated CPU"},
-};
-
-static void closed_gate(uint64_t unused)
-{
-	(void)unused;
-	__asm__ volatile("int $14");
-}
-
-static enum host_kind find_host(void)
-{
-	struct outcome gate;
-
-	if (info.quirk_syscall)
-		return HOST_INTERPRETER;
-	gate = try(closed_gate, 0);
-	if (gate.vector == VECTOR_GP && gate.error == 14 * 16 + 2)
-		return HOST_TCG;
-	return ticks_are_instructions() ? HOST_COUNTER : HOST_MANUAL;
 }
 
 /* ---- Words ----------------------------------------------------------------------------------- */
@@ -224,6 +151,13 @@ void gallery_value(const char *name, uint64_t want, uint64_t got)
 	gallery_row(name, outcome_of(0), want == got ? outcome_of(0) : outcome_wrong(got));
 }
 
+void gallery_values(const char *title, const struct gallery_values *rows, size_t count)
+{
+	gallery_group(title);
+	for (const struct gallery_values *row = rows; row < rows + count; row++)
+		gallery_value(row->name, row->want, row->get(row->arg));
+}
+
 static void set_up(const struct row *row, uint64_t value)
 {
 	switch (row->state) {
@@ -295,8 +229,7 @@ void gallery_run(const char *title, const struct row *rows, size_t count)
 		if (!(row->traits & ROW_FATE) || got.vector == ALLOWED)
 			continue;
 		join(name, sizeof(name), row->name, ", no handler");
-		gallery_row(name, (struct outcome){.vector = ENDED},
-		            gallery_fate(row->act, row->arg));
+		gallery_row(name, (struct outcome){.vector = ENDED}, try_fate(row->act, row->arg));
 	}
 }
 
@@ -342,8 +275,6 @@ void gallery_enter(void)
 {
 	volatile uint64_t *based;
 
-	raw_syscall(RS_SYS_INFO, (long)&info);
-	raw_syscall(RS_SYS_INFO, (long)&info); /* the first one was counted by now */
 	raw_syscall(RS_SYS_GALLERY, 1L);
 	based = (uint64_t *)raw_syscall(SYS_mmap, (long)RS_BASED, (long)PAGE_SIZE,
 	                                PROT_READ + PROT_WRITE + 0L,
@@ -351,7 +282,7 @@ void gallery_enter(void)
 	based[0] = WAY_BASED_WORD0;
 	based[1] = WAY_BASED_WORD1;
 	try_handle();
-	host = find_host();
+	host_find();
 }
 
 void gallery_begin(const char *program, const struct departure *declared)
@@ -362,11 +293,11 @@ void gallery_begin(const char *program, const struct departure *declared)
 	neighbour_begin();
 	gallery_mode = info.pti_mode;
 	set_text(last.program, sizeof(last.program), program);
-	set_text(last.host, sizeof(last.host), hosts[host].name);
+	set_text(last.host, sizeof(last.host), host_name());
 	for (int i = 0; i < 4; i++)
 		totals[i] = 0;
 	if (!gallery_brief)
-		printf("%s\nThis host: %s\n", program, hosts[host].symptom);
+		printf("%s\nThis host: %s\n", program, host_symptom());
 }
 
 int gallery_end(void)

@@ -1,11 +1,9 @@
 /*
- * What the programs that try things (walls, hostile, crossings) have in common: one attempt with
- * its fault caught, what was expected against what came, and the departures of a host from the
- * manuals.
+ * What the programs that try things (walls, hostile, crossings) have in common: rows of what was
+ * expected against what came, and the departures of a host from the manuals.
  *
- * A host's departures are declared row by row, with the exact answer and the reason.  Which host
- * this is the programs find out by its behaviour: there is no asking for a name.  Every row also
- * goes to the VMM, for its reports.
+ * A host's departures are declared row by row, with the exact answer and the reason.  Every row
+ * also goes to the VMM, for its reports.
  */
 #ifndef GUEST_USER_GALLERY_H
 #define GUEST_USER_GALLERY_H
@@ -15,42 +13,10 @@
 #include <stdint.h>
 
 #include "guest/uapi.h"
+#include "guest/user/host.h"
+#include "guest/user/try.h"
 
-/* ---- Outcomes -------------------------------------------------------------------------------- */
-
-/* In outcome.vector, beside the vectors 0 to 255. */
-#define ALLOWED   RS_OUTCOME_ALLOWED
-#define ENDED     RS_OUTCOME_ENDED
-#define WRONG     RS_OUTCOME_WRONG
-#define NOT_TRIED RS_OUTCOME_NOT_TRIED /* in departures: too harmful there */
-
-/* What an attempt met.  Two words: it is passed in registers. */
-struct outcome {
-	uint16_t vector;
-	uint32_t error;  /* of a fault that has an error code */
-	uint64_t detail; /* #PF: the address; WRONG: what is wrong, in the row's own terms */
-};
-
-static inline struct outcome outcome_wrong(uint64_t what)
-{
-	return (struct outcome){WRONG, 0, what};
-}
-
-/* ALLOWED, or WRONG when something is. */
-static inline struct outcome outcome_of(uint64_t what_is_wrong)
-{
-	return (struct outcome){what_is_wrong ? WRONG : ALLOWED, 0, what_is_wrong};
-}
-
-/* ---- Hosts ----------------------------------------------------------------------------------- */
-
-enum host_kind {
-	HOST_MANUAL,      /* none of the symptoms below */
-	HOST_INTERPRETER, /* SYSCALL arrived as #PF: ring 3 runs natively, ring 0 is interpreted */
-	HOST_TCG,         /* a fault at a gate has the error code vector * 16 + 2 */
-	HOST_COUNTER,     /* the TSC counts instructions */
-	HOST_KINDS
-};
+/* ---- Departures ------------------------------------------------------------------------------ */
 
 /* Where a host answers otherwise than the manuals.  name: the row's, or its beginning when it ends
  * in '*'. */
@@ -61,8 +27,6 @@ struct departure {
 	const char *why;
 };
 
-extern struct rs_info info;
-extern enum host_kind host;
 extern uint32_t gallery_mode; /* RS_PTI_*, in force */
 extern bool gallery_brief;    /* print the totals, and of the rows those that differ only */
 
@@ -89,16 +53,14 @@ bool gallery_harmful(const char *name, struct outcome want);
 bool gallery_row(const char *name, struct outcome want, struct outcome got);
 /* ... of one that is right when two values are the same. */
 void gallery_value(const char *name, uint64_t want, uint64_t got);
+/* What must come of a few calls together; mostly a count of what was wrong. */
+struct gallery_values {
+	const char *name;
+	uint64_t (*get)(uint64_t arg);
+	uint64_t arg, want;
+};
+void gallery_values(const char *title, const struct gallery_values *rows, size_t count);
 void gallery_skip(const char *name, const char *why);
-
-/* Calls act(arg).  Returns what it met; RSP, callee-saved registers and flags are as before. */
-struct outcome try(void (*act)(uint64_t arg), uint64_t arg);
-extern struct rs_fault try_fault; /* the last fault that try caught */
-extern uint64_t try_rax;          /* ... and RAX at it */
-/* The same in a process of its own that has no fault handler: ENDED, or WRONG if it was not. */
-struct outcome gallery_fate(void (*act)(uint64_t arg), uint64_t arg);
-/* Makes faults arrive in try again, after something else was the fault handler. */
-void try_handle(void);
 
 /* ---- Rows as data ---------------------------------------------------------------------------- */
 
@@ -152,7 +114,6 @@ void gallery_run(const char *title, const struct row *rows, size_t count);
 
 /* A row's name from two parts, cut to size. */
 void join(char *name, size_t size, const char *a, const char *b);
-struct outcome outcome_of_fault(const struct rs_fault *fault);
 /* RS_SYS_STATE. */
 long set_state(long state, uint64_t value);
 

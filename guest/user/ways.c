@@ -1,5 +1,6 @@
 #include "guest/user/ways.h"
 
+#include "guest/user/host.h"
 #include "guest/user/lib.h"
 #include "shared/x86.h"
 
@@ -115,6 +116,11 @@ bool way_has_bases(void)
 bool way_exists(const struct way *way)
 {
 	return (info.features & way->needs) == way->needs && !(info.features & way->lacks);
+}
+
+bool way_is_fit(const struct way *way, uint32_t kinds)
+{
+	return way_exists(way) && !(way->unfit & 1 << host) && kinds & 1 << way->kind;
 }
 
 /* ---- Filling --------------------------------------------------------------------------------- */

@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 #include "guest/user/cross.h"
-#include "guest/user/gallery.h"
+#include "guest/user/try.h"
 
 /* All that a process has in the processor. */
 struct way_state {
@@ -88,6 +88,9 @@ bool way_is_fpu_state(unsigned byte);
 
 /* The CPU has it, and this host is not declared to lack or to be harmed by it. */
 bool way_exists(const struct way *way);
+/* It exists, is of one of these kinds (as bits), and keeps its promise on this host. */
+bool way_is_fit(const struct way *way, uint32_t kinds);
+#define WAY_CALLS (1 << WAY_CALL | 1 << WAY_CALL32)
 /* RDFSBASE and its kind work in ring 3. */
 bool way_has_bases(void);
 

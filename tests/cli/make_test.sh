@@ -125,6 +125,8 @@ mkdir "$work/some files" && touch "$work/some files/a guest.elf"
 options=$("$VMM" --help | grep -oE '^  --[a-z0-9-]+' | tr -d ' ')
 is "the man page has every option of --help" "$(sort <<< "$options")" \
 	"$(sed -nE 's/^\.It Fl -([a-z0-9-]+).*/--\1/p' vmm/vmm.1 | sort -u)"
+is "--help lists every option of the table" "$(sort <<< "$options")" \
+	"$(sed -n 's/^    {"\([a-z0-9-]*\)",.*/--\1/p' vmm/cli/command_line.c | sort)"
 is "bash completes every option of --help" "$(completed vmm -)" "$(tr '\n' ' ' <<< "$options" | sed 's/ $//')"
 for option in $options; do
 	wanted=$(choices "$option")

@@ -14,6 +14,7 @@
 #include "vmm/engine/engine.h"
 #include "vmm/look/symbols.h"
 #include "vmm/run/machine.h"
+#include "vmm/run/run.h"
 
 enum { STEPS = 1500 };
 
@@ -68,7 +69,7 @@ static void begin(bool with_signals, const char *point)
 
 	memset(&machine, 0, sizeof(machine));
 	memset(&debug, 0, sizeof(debug));
-	ck_assert(machine_create(&machine, &plan));
+	ck_assert(run_create(&machine, &plan));
 	machine.cpus[0].started = true;
 	ck_assert(debug_attach(&debug, &machine));
 	ck_assert_int_eq(debug_add_point(&debug, address_of(point)), DEBUG_OK);

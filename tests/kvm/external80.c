@@ -73,7 +73,7 @@ static uint64_t run_with_interrupts(struct plan *plan, const char *program)
 
 	plan->argv = arguments;
 	memset(&machine, 0, sizeof(machine));
-	ck_assert(machine_create(&machine, plan));
+	ck_assert(run_create(&machine, plan));
 	signal(SIGALRM, on_alarm);
 	kvm_suite_silence();
 	setitimer(ITIMER_REAL, &period, NULL);

@@ -1,5 +1,5 @@
 /*
- * The guest's user memory (guest/memory.c) on the host, over frames and address spaces of this
+ * The guest's user memory (guest/memory.h) on the host, over frames and address spaces of this
  * test: random calls against a model that knows only pages.  Each call is first made to fail at its
  * first allocation, then at its second, and so on until it goes through: what failed must have
  * changed nothing.
@@ -111,7 +111,10 @@ static uint64_t *table_at(void *ctx, uint64_t frame)
 #undef RS_DIRECT_BASE
 #define RS_DIRECT_BASE ((uint64_t)pool.words - FRAME_BASE)
 
-#include "guest/memory.c"
+#include "guest/memory_areas.c"
+#include "guest/memory_change.c"
+#include "guest/memory_calls.c"
+#include "guest/memory_life.c"
 
 /* ---- What guest/space.c and guest/console.c are for in the guest ----------------------------- */
 
@@ -227,12 +230,12 @@ static uint64_t value_of(const struct memory *m, unsigned page)
 	uint64_t frame;
 
 	if (want->rights) {
-		ck_assert(frame_of(&m->space.user, va_of(page), &frame));
+		ck_assert(memory_frame_of(&m->space.user, va_of(page), &frame));
 		return *(uint64_t *)frame_at(frame);
 	}
 	if (want->shared)
 		return want->value;
-	return frame_of(&m->hidden, va_of(page), &frame) ? *(uint64_t *)frame_at(frame) : 0;
+	return memory_frame_of(&m->hidden, va_of(page), &frame) ? *(uint64_t *)frame_at(frame) : 0;
 }
 
 static void check_page(const struct memory *m, unsigned page)
@@ -263,8 +266,8 @@ static void check_areas(const struct memory *m)
 
 		check_that(a->len && !(a->len % PAGE_SIZE) && !(a->va % PAGE_SIZE), "area %u", i);
 		if (i)
-			check_that(a[-1].va + a[-1].len <= a->va && !alike(&a[-1], a), "area %u",
-			           i);
+			check_that(a[-1].va + a[-1].len <= a->va && !area_alike(&a[-1], a),
+			           "area %u", i);
 	}
 	for (unsigned page = 0; page < PAGES; page++) {
 		const uint32_t i = area_above(m, va_of(page));
@@ -404,7 +407,7 @@ static void write_values(void)
 
 		if (!(model[page].rights & PT_WRITE) || below(3))
 			continue;
-		ck_assert(frame_of(&memory.space.user, va_of(page), &frame));
+		ck_assert(memory_frame_of(&memory.space.user, va_of(page), &frame));
 		*(uint64_t *)frame_at(frame) = model[page].value = any();
 	}
 }
@@ -598,18 +601,18 @@ START_TEST(areas_become_one_again)
 	    memory_mprotect(&memory, va_of(SHARED + 1), PAGE_SIZE, PROT_READ | PROT_EXEC), 0);
 	ck_assert_uint_eq(memory.area_count, 1);
 	next = memory.areas[0];
-	ck_assert(alike(&(struct area){.va = next.va - PAGE_SIZE,
-	                               .len = PAGE_SIZE,
-	                               .rights = next.rights,
-	                               .shared = true,
-	                               .gpa = next.gpa - PAGE_SIZE},
-	                &next));
-	ck_assert(!alike(&(struct area){.va = next.va - PAGE_SIZE,
-	                                .len = PAGE_SIZE,
-	                                .rights = next.rights,
-	                                .shared = true,
-	                                .gpa = next.gpa},
-	                 &next));
+	ck_assert(area_alike(&(struct area){.va = next.va - PAGE_SIZE,
+	                                    .len = PAGE_SIZE,
+	                                    .rights = next.rights,
+	                                    .shared = true,
+	                                    .gpa = next.gpa - PAGE_SIZE},
+	                     &next));
+	ck_assert(!area_alike(&(struct area){.va = next.va - PAGE_SIZE,
+	                                     .len = PAGE_SIZE,
+	                                     .rights = next.rights,
+	                                     .shared = true,
+	                                     .gpa = next.gpa},
+	                      &next));
 	for (unsigned i = 0; i < 3; i++)
 		ck_assert_int_eq(memory_mmap(&memory, base + i * PAGE_SIZE, PAGE_SIZE, PROT_READ,
 		                             ANON | MAP_FIXED, false),

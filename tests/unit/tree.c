@@ -84,7 +84,7 @@ void tree_is(const struct pt *pt, const struct pt_run *wanted)
 	tree_part_is(pt, 0, UINT64_MAX, wanted);
 }
 
-/* Written without the help of shared/pt_internal.h: the software bits are part of what is tested.
+/* Written without the help of shared/pt_entry.h: the software bits are part of what is tested.
  */
 #define SANE_FRAME  UINT64_C(0x000ffffffffff000)
 #define SANE_SHARED (UINT64_C(1) << 9)

@@ -11,6 +11,7 @@
 #include "tests/unit_vmm/suites.h"
 #include "vmm/run/exits.h"
 #include "vmm/run/hypercall.h"
+#include "vmm/run/run.h"
 #include "vmm/run/threads.h"
 
 static struct live_machine *live;
@@ -497,6 +498,7 @@ static int halts_at_once(unsigned n)
 START_TEST(a_cpu_starts_once)
 {
 	machine->boot.cpus = 2;
+	run_begin(machine);
 	fake_kvm_catch_runs();
 	fake_kvm.run = halts_at_once;
 	ck_assert_int_eq(make_call(RS_CALL_START_CPU, 0, 0), -EINVAL);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "tests/unit_vmm/suites.h"
-#include "vmm/cli/options.h"
+#include "vmm/cli/command_line.h"
 #include "vmm/instruments/trace/trace.h"
 #include "vmm/run/outcome.h"
 

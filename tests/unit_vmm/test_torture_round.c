@@ -6,7 +6,9 @@
 #include "tests/unit_vmm/fake_cpu.h"
 #include "tests/unit_vmm/suites.h"
 #include "vmm/engine/internal.h"
+#include "vmm/instruments/torture/torture_event.h"
 #include "vmm/instruments/torture/torture_internal.h"
+#include "vmm/instruments/torture/torture_round.h"
 
 #define STUB(vector) (FAKE_VECTORS + FAKE_STRIDE * (uint64_t)(vector))
 

@@ -4,6 +4,7 @@
  *
  * Decode first, then perform: image_open touches no guest memory and refuses whatever is wrong
  * with one message that names the file, the header, the field, its value and what was allowed.
+ * image_file.c reads, image_check.c looks at the whole.
  */
 #ifndef VMM_BOOT_IMAGE_H
 #define VMM_BOOT_IMAGE_H

@@ -13,11 +13,4 @@
 /* False after a message. */
 bool image_check(const struct image *image);
 
-/* "vmm: FILE: WHERE: WHY", and false: how every check of a guest's file ends that fails. */
-bool image_refuse(const struct image *image, const char *where, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-/* The same where WHERE is a program header. */
-bool image_refuse_header(const struct image *image, unsigned header, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 #endif

@@ -12,6 +12,7 @@
 
 #include "vmm/base/message.h"
 #include "vmm/boot/image.h"
+#include "vmm/cli/command_line.h"
 #include "vmm/cli/outputs.h"
 #include "vmm/cli/place.h"
 #include "vmm/kvm/kvm.h"

@@ -14,8 +14,8 @@
 #include "vmm/base/output.h"
 #include "vmm/base/stop.h"
 #include "vmm/cli/box.h"
+#include "vmm/cli/command_line.h"
 #include "vmm/cli/instruments.h"
-#include "vmm/cli/options.h"
 #include "vmm/cli/outputs.h"
 #include "vmm/instruments/death/diagnose.h"
 #include "vmm/instruments/look/inspect_core.h"
@@ -184,7 +184,7 @@ static int run(struct machine *machine, struct options *options)
 	bool shown;
 
 	/* Before the guest runs: a report that cannot be written is not worth the wait. */
-	if (!outputs_open(options) || !machine_create(machine, &options->plan) ||
+	if (!outputs_open(options) || !run_create(machine, &options->plan) ||
 	    !stop_install(machine->cpus[0].vcpu.run, options->plan.timeout_ns) ||
 	    !instruments_begin(options, machine))
 		return STATUS_VMM_FAILED;
@@ -244,6 +244,7 @@ int main(int argc, char **argv)
 	case OPTIONS_RUN:
 		break;
 	}
+	options.plan.no_kvm = (struct kvm_advice){box_advice, &options};
 	if (options.box != BOX_HERE && box_is_wanted(&options))
 		return box_run(&options);
 	if (options.probe || options.inspect_core)

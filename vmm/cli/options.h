@@ -1,10 +1,8 @@
-/* The command line, parsed and checked: nothing behind this point looks at argv.  What an option
- * is, means and defaults to stands in one row of a table, in options.c. */
+/* What a run is asked for: the command line, parsed and checked (vmm/cli/command_line.h). */
 #ifndef VMM_CLI_OPTIONS_H
 #define VMM_CLI_OPTIONS_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "vmm/base/manner.h"
 #include "vmm/boot/plan.h"
@@ -37,25 +35,5 @@ struct options {
 	enum box_choice box; /* where to run all this */
 	char **command;      /* argv without --box, to be run again; NULL: there was no argv */
 };
-
-enum options_result {
-	OPTIONS_RUN,   /* go on */
-	OPTIONS_DONE,  /* --help or --version was asked for and printed: status 0 */
-	OPTIONS_WRONG, /* the reason is on stderr: status 2 */
-};
-/* Parses argv into *options; strings stay argv's, out of which --box is taken. */
-enum options_result options_parse(struct options *options, int argc, char **argv);
-
-/* A file that the command line names. */
-struct options_file {
-	const char *option; /* without dashes; NULL: the guest's own */
-	const char *path;
-	enum file_use { FILE_READ = 1, FILE_WRITTEN, FILE_MAYBE_WRITTEN } use;
-	struct outfile *out; /* NULL: it is read */
-	enum outfile_readers readers;
-};
-#define OPTIONS_FILES 8
-/* Those that were given.  Returns how many. */
-size_t options_files(struct options *options, struct options_file files[OPTIONS_FILES]);
 
 #endif

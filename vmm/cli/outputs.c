@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "vmm/base/message.h"
+#include "vmm/cli/command_line.h"
 
 static bool is_input(const struct outfile *out, const struct options_file *files, size_t count)
 {

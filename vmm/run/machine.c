@@ -5,7 +5,6 @@
 
 #include "vmm/base/message.h"
 #include "vmm/boot/start.h"
-#include "vmm/run/hypercall.h"
 
 /* What of --cpus the guest's file decides. */
 static bool check_cpus(const struct image *image, const struct plan *plan)
@@ -83,8 +82,6 @@ bool machine_create(struct machine *machine, const struct plan *plan)
 		return false;
 	boot_publish(&machine->boot, &machine->image, &machine->kvm.host, plan, machine->pti_mode);
 	console_init(&machine->console);
-	if (!bus_add(&machine->bus, &hypercall_device))
-		return false;
 	if (!stats_start(&machine->cpus[0].stats))
 		return message_error("no memory for the statistics: %s", strerror(errno));
 	return true;

@@ -66,9 +66,10 @@ struct machine {
 	struct outcome outcome;
 	struct records records;
 	struct escapes escapes;
-	uint64_t quirks;            /* RS_QUIRK_* met in this run */
-	struct observer *observers; /* who watches; NULL: nobody */
-	bool one_thread;            /* somebody runs all CPUs from the main thread */
+	uint64_t quirks;                   /* RS_QUIRK_* met in this run */
+	struct observer *observers;        /* who watches; NULL: nobody */
+	bool one_thread;                   /* somebody runs all CPUs from the main thread */
+	bool (*run_once)(struct cpu *cpu); /* vmm/run/run.h: the loop of a CPU that gets a thread */
 	/* While it is not 0 KVM_RUN that comes back without an exit ends run_cpus, and the run can
 	 * go on later: for a signal handler, which then calls stop_all.  NULL: none. */
 	const volatile sig_atomic_t *attention;

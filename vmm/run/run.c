@@ -129,9 +129,23 @@ void run_cpus(struct machine *machine)
 	}
 }
 
+bool run_create(struct machine *machine, const struct plan *plan)
+{
+	static const struct device *const devices[] = {&hypercall_device};
+
+	if (!machine_create(machine, plan))
+		return false;
+	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+		if (!bus_add(&machine->bus, devices[i]))
+			return false;
+	}
+	return true;
+}
+
 void run_begin(struct machine *machine)
 {
 	machine->cpus[0].started = true;
+	machine->run_once = run_once;
 }
 
 void run_end(struct machine *machine)

@@ -6,13 +6,12 @@
 
 #include "vmm/base/message.h"
 #include "vmm/base/stop.h"
-#include "vmm/run/run.h"
 
 static void *run_cpu(void *ctx)
 {
 	struct cpu *cpu = ctx;
 
-	while (run_once(cpu)) {
+	while (cpu->machine->run_once(cpu)) {
 	}
 	stats_stop(&cpu->stats);
 	machine_lock(cpu->machine);

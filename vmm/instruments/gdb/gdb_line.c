@@ -19,7 +19,6 @@
 #include "vmm/base/message.h"
 #include "vmm/base/printable.h"
 #include "vmm/base/stop.h"
-#include "vmm/instruments/gdb/gdb.h"
 #include "vmm/instruments/gdb/gdb_packet.h"
 
 /* A signal handler has no other way to what it needs. */

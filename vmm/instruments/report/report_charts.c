@@ -303,90 +303,138 @@ static void describe_point(char *buf, size_t size, const struct rs_record *r)
 	         record_mode_name(r->mode), svg_number(y, record_value(r)), r->unit);
 }
 
-void chart_curves(FILE *out, const struct rs_record *records, unsigned count,
-                  const struct rs_record *which)
-{
-	enum {
-		LEFT = 72,
-		RIGHT = CHART_WIDTH - 150,
-		TOP = 44,
-		BOTTOM = 260,
-		HEIGHT = 306,
-		LABEL = 13
-	};
-	double label_y[4], min_x = 0, max_x = 0, min_y = 0, max_y = 0, value;
-	bool has_0 = false;
+enum {
+	CURVES_LEFT = 72,
+	CURVES_RIGHT = CHART_WIDTH - 150,
+	CURVES_TOP = 44,
+	CURVES_BOTTOM = 260,
+	CURVES_HEIGHT = 306,
+};
+
+/* Curves that are being drawn. */
+struct curves {
+	const struct rs_record *records;
+	unsigned count;
+	const struct rs_record *which;
 	struct svg_scale across, up;
-	unsigned labels = 0;
-	char number[40], hint[200];
+	bool has_0;
+	double label_y[4]; /* of the labels that are there */
+	unsigned labels;
+};
 
-	for (unsigned i = 0; i < count; i++) {
-		const double x = (double)records[i].x, y = record_value(&records[i]);
+static void scale_curves(struct curves *c)
+{
+	double min_x = 0, max_x = 0, min_y = 0, max_y = 0;
 
-		if (!in_curves(&records[i], which))
+	for (unsigned i = 0; i < c->count; i++) {
+		const double x = (double)c->records[i].x, y = record_value(&c->records[i]);
+
+		if (!in_curves(&c->records[i], c->which))
 			continue;
-		has_0 |= !records[i].x;
+		c->has_0 |= !c->records[i].x;
 		max_x = larger(max_x, x);
 		if (x > 0 && (min_x <= 0 || x < min_x))
 			min_x = x;
 		max_y = larger(max_y, y);
 		min_y = y < min_y ? y : min_y;
 	}
-	across = svg_scale_make(min_x, max_x, 20, RIGHT - LEFT);
-	up = svg_scale_signed(min_y, max_y, BOTTOM - TOP);
-	svg_open(out, CHART_WIDTH, HEIGHT, which->name);
-	svg_text(out, LEFT - 40, 14, SVG_START, "t", "%s: %s", which->name, which->unit);
-	draw_value_grid(out, &up, LEFT, RIGHT, BOTTOM);
-	for (unsigned i = 0; svg_scale_tick(&across, i, &value); i++) {
-		const double x = LEFT + svg_scale_at(&across, value);
+	c->across = svg_scale_make(min_x, max_x, 20, CURVES_RIGHT - CURVES_LEFT);
+	c->up = svg_scale_signed(min_y, max_y, CURVES_BOTTOM - CURVES_TOP);
+}
 
-		svg_line(out, x, TOP, x, BOTTOM, "grid");
-		svg_line(out, x, BOTTOM, x, BOTTOM + 5, "axis");
+static void draw_curves_axes(FILE *out, const struct curves *c)
+{
+	char number[40];
+	double value;
+
+	svg_text(out, CURVES_LEFT - 40, 14, SVG_START, "t", "%s: %s", c->which->name,
+	         c->which->unit);
+	draw_value_grid(out, &c->up, CURVES_LEFT, CURVES_RIGHT, CURVES_BOTTOM);
+	for (unsigned i = 0; svg_scale_tick(&c->across, i, &value); i++) {
+		const double x = CURVES_LEFT + svg_scale_at(&c->across, value);
+
+		svg_line(out, x, CURVES_TOP, x, CURVES_BOTTOM, "grid");
+		svg_line(out, x, CURVES_BOTTOM, x, CURVES_BOTTOM + 5, "axis");
 		/* 0 lies where a logarithmic scale begins. */
-		svg_text(out, x, BOTTOM + 18, SVG_MIDDLE, "n", "%s",
-		         svg_number(number, has_0 && !i ? 0 : value));
+		svg_text(out, x, CURVES_BOTTOM + 18, SVG_MIDDLE, "n", "%s",
+		         svg_number(number, c->has_0 && !i ? 0 : value));
 	}
-	svg_text(out, RIGHT, BOTTOM + 38, SVG_END, "t", "%s%s", which->x_unit,
-	         !across.logarithmic ? ""
-	         : has_0             ? " (logarithmic scale; 0 at its left end)"
-	                             : " (logarithmic scale)");
-	for (uint32_t m = 0; m < 4; m++) {
-		const uint32_t mode = m <= RS_PTI_NOPCID ? m : RS_RECORD_NO_MODE;
-		const struct rs_record *last = NULL;
-		/* The last one drawn does not hide an equal one below it. */
-		const double half = mode == RS_PTI_NOPCID ? 2.5 : 4.5;
-		double from_x = 0, from_y = 0;
+	svg_text(out, CURVES_RIGHT, CURVES_BOTTOM + 38, SVG_END, "t", "%s%s", c->which->x_unit,
+	         !c->across.logarithmic ? ""
+	         : c->has_0             ? " (logarithmic scale; 0 at its left end)"
+	                                : " (logarithmic scale)");
+}
 
-		/* Points come in the order in which they are to be joined. */
-		for (unsigned i = 0; i < count; i++) {
-			double x, y;
+/* The lowest place from y up where a label touches no other one. */
+static double free_label_y(const struct curves *c, double y)
+{
+	enum { LABEL = 13 };
+	bool touches;
 
-			if (!in_curves(&records[i], which) || records[i].mode != mode)
-				continue;
-			x = LEFT + svg_scale_at(&across, (double)records[i].x);
-			y = BOTTOM - svg_scale_at(&up, record_value(&records[i]));
-			if (last)
-				svg_line(out, from_x, from_y, x, y, mode_class(mode, true));
-			describe_point(hint, sizeof(hint), &records[i]);
-			svg_rect(out, x - half, y - half, 2 * half, 2 * half,
-			         mode_class(mode, false), hint);
-			last = &records[i];
-			from_x = x;
-			from_y = y;
+	do {
+		touches = false;
+		for (unsigned i = 0; i < c->labels && !touches; i++) {
+			touches = y > c->label_y[i] - LABEL && y < c->label_y[i] + LABEL;
+			if (touches)
+				y = c->label_y[i] - LABEL;
 		}
-		if (!last)
+	} while (touches);
+	return y;
+}
+
+/* Points come in the order in which they are to be joined.  False: the mode has none; else where
+ * the last one lies. */
+static bool draw_points(FILE *out, const struct curves *c, uint32_t mode, double *last_y)
+{
+	/* The last one drawn does not hide an equal one below it. */
+	const double half = mode == RS_PTI_NOPCID ? 2.5 : 4.5;
+	double from_x = 0, from_y = 0;
+	bool any = false;
+	char hint[200];
+
+	for (unsigned i = 0; i < c->count; i++) {
+		double x, y;
+
+		if (!in_curves(&c->records[i], c->which) || c->records[i].mode != mode)
 			continue;
-		/* Above the labels it would touch. */
-		for (unsigned i = 0; i < labels; i++) {
-			if (from_y > label_y[i] - LABEL && from_y < label_y[i] + LABEL) {
-				from_y = label_y[i] - LABEL;
-				i = UINT32_MAX; /* and again from the first */
-			}
-		}
-		label_y[labels++] = from_y;
-		svg_line(out, RIGHT + 12, from_y, RIGHT + 30, from_y, mode_class(mode, true));
-		svg_text(out, RIGHT + 36, from_y + 4, SVG_START, "t", "%s", record_mode_name(mode));
+		x = CURVES_LEFT + svg_scale_at(&c->across, (double)c->records[i].x);
+		y = CURVES_BOTTOM - svg_scale_at(&c->up, record_value(&c->records[i]));
+		if (any)
+			svg_line(out, from_x, from_y, x, y, mode_class(mode, true));
+		describe_point(hint, sizeof(hint), &c->records[i]);
+		svg_rect(out, x - half, y - half, 2 * half, 2 * half, mode_class(mode, false),
+		         hint);
+		any = true;
+		from_x = x;
+		from_y = y;
 	}
+	*last_y = from_y;
+	return any;
+}
+
+static void draw_curve(FILE *out, struct curves *c, uint32_t mode)
+{
+	double y;
+
+	if (!draw_points(out, c, mode, &y))
+		return;
+	y = free_label_y(c, y);
+	c->label_y[c->labels++] = y;
+	svg_line(out, CURVES_RIGHT + 12, y, CURVES_RIGHT + 30, y, mode_class(mode, true));
+	svg_text(out, CURVES_RIGHT + 36, y + 4, SVG_START, "t", "%s", record_mode_name(mode));
+}
+
+void chart_curves(FILE *out, const struct rs_record *records, unsigned count,
+                  const struct rs_record *which)
+{
+	struct curves curves = {.records = records, .count = count, .which = which};
+
+	scale_curves(&curves);
+	svg_open(out, CHART_WIDTH, CURVES_HEIGHT, which->name);
+	draw_curves_axes(out, &curves);
+	for (uint32_t mode = RS_PTI_OFF; mode <= RS_PTI_NOPCID; mode++)
+		draw_curve(out, &curves, mode);
+	draw_curve(out, &curves, RS_RECORD_NO_MODE);
 	svg_close(out);
 }
 

@@ -10,28 +10,6 @@
 
 enum { VERDICTS = RS_ESCAPE_SKIPPED + 1 };
 
-const char report_escapes_style[] =
-    "details{margin:14px 0 0}summary{cursor:pointer;padding:3px 0}"
-    "summary b{font-weight:620}summary span{color:var(--soft);font-size:13px}"
-    ".split{display:inline-flex;width:130px;height:9px;margin:0 10px 0 2px;vertical-align:baseline}"
-    ".split i{display:block;height:100%;min-width:3px}"
-    ".v0{background:var(--m1)}.v1{background:var(--rw)}.v2{background:#c0392b}.v3{background:var(--"
-    "line)}"
-    "table.esc{table-layout:fixed;font-size:13px;line-height:1.4}"
-    "table.esc th,table.esc td{text-align:left;vertical-align:top;padding:3px 12px 3px 0;"
-    "overflow-wrap:anywhere}"
-    "table.esc th:nth-child(1){width:33%}table.esc th:nth-child(4){width:88px}"
-    "table.esc th:nth-child(5){width:104px}"
-    "table.esc td.b{border-top-color:transparent}"
-    "table.esc td:last-child{padding-right:0}"
-    ".verdict{border-left:4px solid;padding-left:7px;white-space:nowrap}"
-    ".w0{border-color:var(--m1)}.w1{border-color:var(--rw)}.w2{border-color:#c0392b;font-weight:"
-    "620}"
-    ".w3{border-color:var(--line);color:var(--soft)}"
-    ".why{color:var(--soft);font-size:.92em}\n"
-    "@media print{table.esc{font-size:8pt}table.esc th:nth-child(1){width:30%}"
-    "table.esc th:nth-child(4){width:66px}table.esc tr:first-child{break-after:avoid}}\n";
-
 static const char *const verdict_words[VERDICTS] = {
     [RS_ESCAPE_OK] = "as promised",
     [RS_ESCAPE_DEPARTS] = "departs",

@@ -7,8 +7,6 @@
 
 #include "shared/abi.h"
 
-/* The rules of its classes, for the page's style sheet. */
-extern const char report_escapes_style[];
 /* In one sentence: how many there were of which verdict. */
 void report_escapes_words(FILE *out, const struct rs_escape *rows, unsigned count);
 /* A section; nothing when there are no rows.  Rows of one attempt that came to the same in several

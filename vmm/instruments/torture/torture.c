@@ -11,6 +11,7 @@
 #include "vmm/base/message.h"
 #include "vmm/base/printable.h"
 #include "vmm/instruments/torture/torture_internal.h"
+#include "vmm/instruments/torture/torture_run.h"
 #include "vmm/run/run.h"
 
 #ifndef sigev_notify_thread_id /* glibc names it from 2.38 on */

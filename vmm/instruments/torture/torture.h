@@ -22,11 +22,7 @@
 #define VMM_INSTRUMENTS_TORTURE_TORTURE_H
 
 #include "vmm/instruments/instrument.h"
-
-struct torture_request {
-	const char *event;    /* "nmi", "irq", "step"; NULL: none */
-	const char *crossing; /* a pattern for those to torture; NULL: all */
-};
+#include "vmm/instruments/torture/torture_request.h"
 
 /* The guest's own status is 1 when something did not survive or was not hit. */
 extern const struct instrument torture_instrument;

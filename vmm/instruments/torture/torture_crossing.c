@@ -2,7 +2,10 @@
  * handling of other events. */
 #include <string.h>
 
+#include "vmm/instruments/torture/torture_event.h"
+#include "vmm/instruments/torture/torture_failure.h"
 #include "vmm/instruments/torture/torture_internal.h"
+#include "vmm/instruments/torture/torture_round.h"
 
 enum { FAILURES_A_ROW = 4 }; /* more of one crossing tell nothing new */
 

@@ -8,10 +8,11 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "vmm/base/manner.h"
 #include "vmm/engine/code.h"
 #include "vmm/engine/engine.h"
-#include "vmm/instruments/torture/torture.h"
 #include "vmm/instruments/torture/torture_path.h"
+#include "vmm/instruments/torture/torture_request.h"
 #include "vmm/instruments/torture/torture_state.h"
 #include "vmm/instruments/torture/torture_text.h"
 #include "vmm/run/machine.h"
@@ -128,21 +129,6 @@ struct torture {
 	struct timespec began, progress;
 	double seconds;
 };
-
-/* ---- torture_round.c ------------------------------------------------------------------------- */
-
-/* The step at which event n of the plan comes; NULL: in ring 3. */
-const struct torture_step *torture_step_of(const struct torture *t, const struct torture_plan *plan,
-                                           unsigned n);
-/* One round by the plan, from a call for it to the next one.  What is not as it should be has been
- * noted as a failure then, and t->over says whether the guest can go on. */
-void torture_round(struct torture *t, const struct torture_plan *plan);
-/* Whether the vector's gate is an interrupt gate to its stub. */
-bool torture_gate_is_usual(struct torture *t, unsigned vector);
-/* Lets the guest run to its next call.  False: it never makes one. */
-bool torture_next_call(struct torture *t);
-/* Answers the call. */
-void torture_answer(struct torture *t, int64_t result);
 
 /* ---- torture_crossing.c ---------------------------------------------------------------------- */
 

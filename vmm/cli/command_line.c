@@ -1,4 +1,4 @@
-#include "vmm/cli/options.h"
+#include "vmm/cli/command_line.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -10,7 +10,6 @@
 
 #include "shared/abi.h"
 #include "vmm/base/message.h"
-#include "vmm/cli/box.h"
 #include "vmm/cli/instruments.h"
 #include "vmm/cli/place.h"
 
@@ -513,7 +512,6 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 {
 	*options = (struct options){.plan.mem = PLAN_MEM_DEFAULT,
 	                            .plan.cpus = 1,
-	                            .plan.no_kvm = {box_advice, options},
 	                            .trace.limit = TRACE_LIMIT_DEFAULT,
 	                            .report.trace = &options->trace.figures,
 	                            .command = argv};

@@ -11,6 +11,7 @@
 
 #include "vmm/base/message.h"
 #include "vmm/boot/image_check.h"
+#include "vmm/boot/image_refuse.h"
 
 enum {
 	MAX_HEADERS = 256, /* program headers; ld makes a dozen */

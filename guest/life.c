@@ -1,11 +1,11 @@
-#include "guest/process.h"
+#include "guest/life.h"
 
 #include <stddef.h>
 
-#include "guest/console.h"
 #include "guest/cpu.h"
 #include "guest/errno.h"
 #include "guest/frames.h"
+#include "guest/panic.h"
 #include "guest/schedule.h"
 #include "guest/smp.h"
 #include "guest/trace.h"
