@@ -48,7 +48,11 @@ static void teardown(void)
 
 static void step(void)
 {
+	const size_t points = debug.point_count;
+
 	ck_assert_int_eq(debug_step(&debug).why, DEBUG_STEPPED);
+	/* What was planted for it is gone. */
+	ck_assert_uint_eq(debug.point_count, points);
 }
 
 static uint64_t word_at(uint64_t address)
@@ -449,6 +453,35 @@ START_TEST(the_guests_own_out)
 }
 END_TEST
 
+/* An OUT of the guest's at one of its entries, where a fence stands only while it is stepped. */
+START_TEST(the_guests_own_out_at_an_entry)
+{
+	begin(0, "\x90", 1);
+	fake_cpu.out_is_done = _i;
+	memcpy(fake_cpu_at(live, FAKE_SYSCALL), "\xee\xf4", 2);
+	vcpu->regs.rip = FAKE_SYSCALL;
+	vcpu->regs.rdx = RS_PORT_PUTC;
+	ck_assert(debug_attach(&debug, machine));
+	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_ENDED);
+	ck_assert_int_eq(machine->outcome.reason, END_HALTED);
+	ck_assert_uint_eq(machine->console.used, 1);
+}
+END_TEST
+
+START_TEST(model_specific_registers)
+{
+	uint64_t value = 0;
+
+	attach(0, "\x90", 1);
+	ck_assert(!debug_msr(&debug, MSR_LSTAR, &value));
+	ck_assert(debug_set_msr(&debug, MSR_LSTAR, 77));
+	ck_assert(debug_msr(&debug, MSR_LSTAR, &value));
+	ck_assert_uint_eq(value, 77);
+	fake_kvm.msr_refused = MSR_LSTAR;
+	ck_assert(!debug_set_msr(&debug, MSR_LSTAR, 78));
+}
+END_TEST
+
 START_TEST(points_count)
 {
 	attach_plain("\x90\x90", 2);
@@ -764,6 +797,8 @@ Suite *step_suite(void)
 	tcase_add_loop_test(tests, a_point_in_ring_0, 0, 2);
 	tcase_add_test(tests, a_point_in_ring_3);
 	tcase_add_loop_test(tests, the_guests_own_out, 0, 2);
+	tcase_add_loop_test(tests, the_guests_own_out_at_an_entry, 0, 2);
+	tcase_add_test(tests, model_specific_registers);
 	tcase_add_test(tests, points_count);
 	tcase_add_test(tests, points_have_an_end);
 	tcase_add_test(tests, memory_without_plants);
