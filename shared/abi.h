@@ -140,6 +140,17 @@
 #define RS_ENTRY_CPU(n)  (RS_ENTRY_CPU_BASE + (uint64_t)(n)*RS_CPU_STRIDE)
 #define RS_KERNEL_CPU(n) (RS_KERNEL_CPU_BASE + (uint64_t)(n)*RS_CPU_STRIDE)
 
+/* Below each stack lies a page that nobody maps, and above the last one too. */
+_Static_assert(RS_ENTRY_STACK_TOP - RS_ENTRY_STACK_SIZE >= RS_ENTRY_TSS + 2 * PAGE_SIZE &&
+                   RS_IST_TOP(1) - RS_IST_SIZE >= RS_ENTRY_STACK_TOP + PAGE_SIZE &&
+                   RS_IST_TOP(2) - RS_IST_SIZE >= RS_IST_TOP(1) + PAGE_SIZE &&
+                   RS_IST_TOP(7) + PAGE_SIZE <= RS_CPU_STRIDE,
+               "the entry area's stacks have guards");
+_Static_assert(RS_KERNEL_BOOT_STACK_TOP - RS_KERNEL_BOOT_STACK_SIZE >=
+                       RS_KERNEL_CALL + 3 * PAGE_SIZE &&
+                   RS_KERNEL_BOOT_STACK_TOP + PAGE_SIZE <= RS_CPU_STRIDE,
+               "the boot stack has guards");
+
 /* ---- The note: guest to VMM -------------------------------------------------------------- */
 
 #define RS_NOTE_NAME "Ringscope"

@@ -439,6 +439,7 @@ END_TEST
 START_TEST(a_panic_that_lies)
 {
 	memset(call->data, 'x', sizeof(call->data));
+	memset(live->call[1], 'x', 8); /* what lies behind */
 	panic(UINT64_MAX, LIVE_RAM - sizeof(struct rs_regs) + 1);
 	ck_assert_uint_eq(machine->panic.message_size, sizeof(machine->panic.message));
 	ck_assert(!machine->panic.has_regs);

@@ -226,6 +226,14 @@ START_TEST(a_large_table)
 }
 END_TEST
 
+START_TEST(no_table_at_all)
+{
+	fake_kvm.supported = NULL; /* EIO: more room would not help */
+	ck_assert(!describes());
+	ck_assert_uint_eq(fake_kvm_count(KVM_GET_SUPPORTED_CPUID), 1);
+}
+END_TEST
+
 START_TEST(meltdown)
 {
 	static const struct {
@@ -417,6 +425,7 @@ Suite *kvm_suite(void)
 	tcase_add_loop_test(tests, widths_of_addresses, 0, 5);
 	tcase_add_loop_test(tests, processors_that_will_not_do, 0, 2);
 	tcase_add_test(tests, a_large_table);
+	tcase_add_test(tests, no_table_at_all);
 	tcase_add_loop_test(tests, meltdown, 0, 4);
 	tcase_add_test(tests, ram_has_its_slots);
 	tcase_add_loop_test(tests, local_apics, 0, 4);

@@ -675,6 +675,21 @@ START_TEST(notes_at_their_bounds)
 }
 END_TEST
 
+/* Notes that reach beyond the file, or whose segment ends behind our name. */
+START_TEST(notes_that_end_too_soon)
+{
+	elf.load[2].p_offset = sizeof(elf) - 8;
+	is_refused_for("reaches beyond the end of the file");
+	setup();
+	elf.load[2].p_filesz = sizeof(Elf64_Nhdr) + sizeof(RS_NOTE_NAME);
+	is_refused_for("reach beyond p_filesz");
+	/* Without all of the name it is nobody's. */
+	elf.load[2].p_filesz--;
+	ck_assert(opens());
+	ck_assert(!image.noted);
+}
+END_TEST
+
 /* A second note is one too many, a note of somebody else's none of ours. */
 START_TEST(several_notes)
 {
@@ -715,6 +730,7 @@ Suite *loader_suite(void)
 	tcase_add_test(tests, a_segment_of_nothing_is_none);
 	tcase_add_loop_test(tests, notes_with_one_thing_wrong, 0, 22);
 	tcase_add_loop_test(tests, notes_at_their_bounds, 0, 7);
+	tcase_add_test(tests, notes_that_end_too_soon);
 	tcase_add_test(tests, several_notes);
 	suite_add_tcase(suite, tests);
 	return suite;

@@ -48,7 +48,11 @@ static void teardown(void)
 
 static void step(void)
 {
+	const size_t points = debug.point_count;
+
 	ck_assert_int_eq(debug_step(&debug).why, DEBUG_STEPPED);
+	/* What was planted for it is gone. */
+	ck_assert_uint_eq(debug.point_count, points);
 }
 
 static uint64_t word_at(uint64_t address)
@@ -449,6 +453,82 @@ START_TEST(the_guests_own_out)
 }
 END_TEST
 
+/* An OUT of the guest's at one of its entries, where a fence stands only while it is stepped. */
+START_TEST(the_guests_own_out_at_an_entry)
+{
+	begin(0, "\x90", 1);
+	fake_cpu.out_is_done = _i;
+	memcpy(fake_cpu_at(live, FAKE_SYSCALL), "\xee\xf4", 2);
+	vcpu->regs.rip = FAKE_SYSCALL;
+	vcpu->regs.rdx = RS_PORT_PUTC;
+	ck_assert(debug_attach(&debug, machine));
+	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_ENDED);
+	ck_assert_int_eq(machine->outcome.reason, END_HALTED);
+	ck_assert_uint_eq(machine->console.used, 1);
+}
+END_TEST
+
+/* Who asks for them gets the guest's exits, served. */
+START_TEST(exits_are_told_to_who_asks)
+{
+	attach_plain("\xee\x90\xf4", 3);
+	debug.regs.rdx = RS_PORT_PUTC;
+	debug.changed = true;
+	debug.stop_at_exits = true;
+	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_EXIT);
+	ck_assert_uint_eq(machine->console.used, 1);
+	ck_assert(debug_know(&debug));
+	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 1);
+	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_ENDED);
+}
+END_TEST
+
+/* What only ring 0 can write is watched there; ring 3 runs natively up to its next entry. */
+START_TEST(a_watch_of_the_kernels)
+{
+	attach(3, "\x90\x90\x90\x0f\x05", 5);
+	memcpy(fake_cpu_at(live, FAKE_SYSCALL), "\x90\x9c\xf4", 3);
+	debug.regs.rsp = FAKE_STACK(0); /* where PUSHF will write */
+	debug.changed = true;
+	ck_assert_int_eq(debug_add_watch(&debug, FAKE_STACK(0) - 8, 8), DEBUG_OK);
+	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_WATCHED);
+	ck_assert_uint_eq(debug.regs.rip, FAKE_SYSCALL + 2);
+	ck_assert_uint_eq(debug.steps, 2);
+}
+END_TEST
+
+/* By the kernel's text outside the entry area, which no root for ring 3 maps. */
+START_TEST(roots_of_ring_3)
+{
+	struct pt user;
+
+	attach(0, "\x90", 1);
+	machine->image.count = 3;
+	machine->image.segments[0] = (struct segment){.va = FAKE_CODE(3), .memsz = 1, .flags = 5};
+	machine->image.segments[1] = (struct segment){.va = RS_ENTRY_BASE, .memsz = 1, .flags = 5};
+	machine->image.segments[2] = (struct segment){.va = FAKE_CODE(0), .memsz = 1, .flags = 5};
+	ck_assert(!debug_is_user_root(&debug));
+	ck_assert_int_eq(pt_init(&user, machine->boot.kernel.geo, machine->boot.kernel.mem), PT_OK);
+	ck_assert_int_eq(pt_map(&user, FAKE_CODE(3), 0x30000, PAGE_SIZE, PT_USER, NULL), PT_OK);
+	debug.sregs.cr3 = user.root | 0x805; /* with its PCID */
+	ck_assert(debug_is_user_root(&debug));
+}
+END_TEST
+
+START_TEST(model_specific_registers)
+{
+	uint64_t value = 0;
+
+	attach(0, "\x90", 1);
+	ck_assert(!debug_msr(&debug, MSR_LSTAR, &value));
+	ck_assert(debug_set_msr(&debug, MSR_LSTAR, 77));
+	ck_assert(debug_msr(&debug, MSR_LSTAR, &value));
+	ck_assert_uint_eq(value, 77);
+	fake_kvm.msr_refused = MSR_LSTAR;
+	ck_assert(!debug_set_msr(&debug, MSR_LSTAR, 78));
+}
+END_TEST
+
 START_TEST(points_count)
 {
 	attach_plain("\x90\x90", 2);
@@ -764,6 +844,11 @@ Suite *step_suite(void)
 	tcase_add_loop_test(tests, a_point_in_ring_0, 0, 2);
 	tcase_add_test(tests, a_point_in_ring_3);
 	tcase_add_loop_test(tests, the_guests_own_out, 0, 2);
+	tcase_add_loop_test(tests, the_guests_own_out_at_an_entry, 0, 2);
+	tcase_add_test(tests, exits_are_told_to_who_asks);
+	tcase_add_test(tests, a_watch_of_the_kernels);
+	tcase_add_test(tests, roots_of_ring_3);
+	tcase_add_test(tests, model_specific_registers);
 	tcase_add_test(tests, points_count);
 	tcase_add_test(tests, points_have_an_end);
 	tcase_add_test(tests, memory_without_plants);

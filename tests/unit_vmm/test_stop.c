@@ -303,6 +303,7 @@ START_TEST(requests_reach_other_threads)
 	pause_ms(20);
 	kill(getpid(), SIGTERM);
 	pthread_join(thread, NULL);
+	pthread_attr_destroy(&attributes);
 	ck_assert(interrupted);
 	ck_assert_uint_eq(run[0].immediate_exit, 1);
 	ck_assert_uint_eq(run[1].immediate_exit, 1);
