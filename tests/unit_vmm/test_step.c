@@ -472,13 +472,13 @@ END_TEST
 START_TEST(exits_are_told_to_who_asks)
 {
 	attach_plain("\xee\x90\xf4", 3);
-	debug.regs.rdx = RS_PORT_PUTC;
+	debug.state.regs.rdx = RS_PORT_PUTC;
 	debug.changed = true;
 	debug.stop_at_exits = true;
 	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_EXIT);
 	ck_assert_uint_eq(machine->console.used, 1);
 	ck_assert(debug_know(&debug));
-	ck_assert_uint_eq(debug.regs.rip, CODE_AT + 1);
+	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 1);
 	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_ENDED);
 }
 END_TEST
@@ -488,11 +488,11 @@ START_TEST(a_watch_of_the_kernels)
 {
 	attach(3, "\x90\x90\x90\x0f\x05", 5);
 	memcpy(fake_cpu_at(live, FAKE_SYSCALL), "\x90\x9c\xf4", 3);
-	debug.regs.rsp = FAKE_STACK(0); /* where PUSHF will write */
+	debug.state.regs.rsp = FAKE_STACK(0); /* where PUSHF will write */
 	debug.changed = true;
 	ck_assert_int_eq(debug_add_watch(&debug, FAKE_STACK(0) - 8, 8), DEBUG_OK);
 	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_WATCHED);
-	ck_assert_uint_eq(debug.regs.rip, FAKE_SYSCALL + 2);
+	ck_assert_uint_eq(debug.state.regs.rip, FAKE_SYSCALL + 2);
 	ck_assert_uint_eq(debug.steps, 2);
 }
 END_TEST
@@ -510,7 +510,7 @@ START_TEST(roots_of_ring_3)
 	ck_assert(!debug_is_user_root(&debug));
 	ck_assert_int_eq(pt_init(&user, machine->boot.kernel.geo, machine->boot.kernel.mem), PT_OK);
 	ck_assert_int_eq(pt_map(&user, FAKE_CODE(3), 0x30000, PAGE_SIZE, PT_USER, NULL), PT_OK);
-	debug.sregs.cr3 = user.root | 0x805; /* with its PCID */
+	debug.state.sregs.cr3 = user.root | 0x805; /* with its PCID */
 	ck_assert(debug_is_user_root(&debug));
 }
 END_TEST
@@ -520,12 +520,12 @@ START_TEST(model_specific_registers)
 	uint64_t value = 0;
 
 	attach(0, "\x90", 1);
-	ck_assert(!debug_msr(&debug, MSR_LSTAR, &value));
-	ck_assert(debug_set_msr(&debug, MSR_LSTAR, 77));
-	ck_assert(debug_msr(&debug, MSR_LSTAR, &value));
+	ck_assert(!vcpu_read_msr(&debug.cpu->vcpu, MSR_LSTAR, &value));
+	ck_assert(vcpu_write_msr(&debug.cpu->vcpu, MSR_LSTAR, 77));
+	ck_assert(vcpu_read_msr(&debug.cpu->vcpu, MSR_LSTAR, &value));
 	ck_assert_uint_eq(value, 77);
 	fake_kvm.msr_refused = MSR_LSTAR;
-	ck_assert(!debug_set_msr(&debug, MSR_LSTAR, 78));
+	ck_assert(!vcpu_write_msr(&debug.cpu->vcpu, MSR_LSTAR, 78));
 }
 END_TEST
 
