@@ -167,7 +167,7 @@ $(BUILD)/space/broken.o: guest/space.c $(BUILD)/space/guest/space.c.o
 	$(call object,CC, (broken),$(SPACE_FLAGS) -DRS_TEST_NO_PCID_FLUSH)
 
 # Linked statically: these run inside the boxes too.
-$(TESTS)/arrival: WRAP := -Wl,--wrap=debug_takes_exit
+$(TESTS)/arrival: WRAP := -Wl,--wrap=engine_takes_exit
 $(KVM_TESTS): $(TESTS)/%: $(BUILD)/host/tests/kvm/%.c.o $(BUILD)/host/tests/kvm/common/kvm_suite.c.o $(VMM_PARTS)
 	$(call program,$(LINK) $(WRAP),$(CHECK_LIBS) $(VMM_LIBS))
 

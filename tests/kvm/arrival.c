@@ -3,7 +3,7 @@
  * the gate and before the OUT.  Whoever is interrupted there must find its INT3 and its trap flag
  * again, or the guest gets a #BP or a #DB that nobody has raised.
  *
- * Linked with --wrap=debug_takes_exit: an OUT of the engine's, which has been put back before the
+ * Linked with --wrap=engine_takes_exit: an OUT of the engine's, which has been put back before the
  * guest's next instruction by then, becomes a return of KVM_RUN without an exit.  RS_LOUD=1 shows
  * what the guest says.
  */
@@ -19,22 +19,22 @@
 enum { STEPS = 1500 };
 
 static struct machine machine;
-static struct debug debug;
+static struct engine engine;
 
 static bool signals;      /* one comes at every arrival at an entry of the guest's ... */
 static unsigned arrivals; /* ... of which there were so many */
 
-bool __real_debug_takes_exit(struct debug *with);
-bool __wrap_debug_takes_exit(struct debug *with);
+bool __real_engine_takes_exit(struct engine *with);
+bool __wrap_engine_takes_exit(struct engine *with);
 
-bool __wrap_debug_takes_exit(struct debug *with)
+bool __wrap_engine_takes_exit(struct engine *with)
 {
-	if (!__real_debug_takes_exit(with))
+	if (!__real_engine_takes_exit(with))
 		return false;
-	if (with->event == DEBUG_EVENT_PLANT && debug_entry(with, with->state.regs.rip) >= 0) {
+	if (with->event == ENGINE_EVENT_PLANT && engine_entry(with, with->state.regs.rip) >= 0) {
 		arrivals++;
 		if (signals)
-			with->event = DEBUG_EVENT_NONE;
+			with->event = ENGINE_EVENT_NONE;
 	}
 	return true;
 }
@@ -68,11 +68,11 @@ static void begin(bool with_signals, const char *point)
 	};
 
 	memset(&machine, 0, sizeof(machine));
-	memset(&debug, 0, sizeof(debug));
+	memset(&engine, 0, sizeof(engine));
 	ck_assert(run_create(&machine, &plan));
 	machine.cpus[0].started = true;
-	ck_assert(debug_attach(&debug, &machine));
-	ck_assert_int_eq(debug_add_point(&debug, address_of(point)), DEBUG_OK);
+	ck_assert(engine_attach(&engine, &machine));
+	ck_assert_int_eq(engine_add_point(&engine, address_of(point)), ENGINE_OK);
 	kvm_suite_silence();
 	signals = with_signals;
 	arrivals = 0;
@@ -90,16 +90,16 @@ static void end(void)
 /* How often the guest comes to the point until it ends. */
 static unsigned count_stops(bool with_signals)
 {
-	struct debug_stop stop;
+	struct engine_stop stop;
 	unsigned stops = 0;
 
 	begin(with_signals, "user_raw_syscall");
-	while ((stop = debug_continue(&debug)).why == DEBUG_POINT) {
-		ck_assert_uint_eq(debug.state.regs.rip, address_of("user_raw_syscall"));
-		ck_assert_uint_eq(debug_cpl(&debug), 3);
+	while ((stop = engine_continue(&engine)).why == ENGINE_POINT) {
+		ck_assert_uint_eq(engine.state.regs.rip, address_of("user_raw_syscall"));
+		ck_assert_uint_eq(engine_cpl(&engine), 3);
 		stops++;
 	}
-	ck_assert_int_eq(stop.why, DEBUG_ENDED);
+	ck_assert_int_eq(stop.why, ENGINE_ENDED);
 	end();
 	return stops;
 }
@@ -123,15 +123,15 @@ struct moment {
 static void walk(bool with_signals, struct moment *moments)
 {
 	begin(with_signals, "user_mark_syscall");
-	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_POINT);
-	ck_assert_int_eq(debug_remove_point(&debug, debug.state.regs.rip), DEBUG_OK);
+	ck_assert_int_eq(engine_continue(&engine).why, ENGINE_POINT);
+	ck_assert_int_eq(engine_remove_point(&engine, engine.state.regs.rip), ENGINE_OK);
 	for (unsigned i = 0; i < STEPS; i++) {
-		ck_assert_int_eq(debug_step(&debug).why, DEBUG_STEPPED);
-		ck_assert(debug_know(&debug));
-		moments[i] = (struct moment){debug.state.regs.rip, debug.state.regs.rsp,
-		                             debug.state.regs.rflags, debug_cpl(&debug)};
+		ck_assert_int_eq(engine_step(&engine).why, ENGINE_STEPPED);
+		ck_assert(engine_know(&engine));
+		moments[i] = (struct moment){engine.state.regs.rip, engine.state.regs.rsp,
+		                             engine.state.regs.rflags, engine_cpl(&engine)};
 	}
-	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_ENDED);
+	ck_assert_int_eq(engine_continue(&engine).why, ENGINE_ENDED);
 	end();
 }
 

@@ -164,7 +164,7 @@ int fake_cpu_run(unsigned n)
 	fake_cpu.in_flight = false;
 	if (vcpu->run->immediate_exit)
 		return -EINTR;
-	stepping = vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP;
+	stepping = vcpu->guest_debug.control & KVM_GUESTDBG_SINGLESTEP;
 	if (vcpu->nmis) {
 		vcpu->nmis--;
 		deliver(VECTOR_NMI, vcpu->regs.rip);

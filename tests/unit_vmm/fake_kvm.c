@@ -113,7 +113,7 @@ static int on_vcpu(struct fake_vcpu *vcpu, unsigned long request, void *arg)
 	    {KVM_GET_FPU, KVM_SET_FPU, &vcpu->fpu, sizeof(vcpu->fpu)},
 	    {KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, &vcpu->debugregs, sizeof(vcpu->debugregs)},
 	    {KVM_GET_MP_STATE, KVM_SET_MP_STATE, &vcpu->mp_state, sizeof(vcpu->mp_state)},
-	    {0, KVM_SET_GUEST_DEBUG, &vcpu->debug, sizeof(vcpu->debug)},
+	    {0, KVM_SET_GUEST_DEBUG, &vcpu->guest_debug, sizeof(vcpu->guest_debug)},
 	    {0, KVM_INTERRUPT, &vcpu->interrupt, sizeof(vcpu->interrupt)},
 	};
 

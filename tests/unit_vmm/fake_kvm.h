@@ -35,7 +35,7 @@ struct fake_vcpu {
 	struct kvm_fpu fpu;
 	struct kvm_debugregs debugregs;
 	struct kvm_mp_state mp_state;
-	struct kvm_guest_debug debug;
+	struct kvm_guest_debug guest_debug;
 	struct kvm_msr_entry msrs[FAKE_MSRS];
 	size_t msr_count;
 	const struct kvm_cpuid2 *cpuid; /* the caller's */

@@ -49,8 +49,8 @@ void live_machine_free(void)
 {
 	for (unsigned i = 0; i < LIVE_CPUS; i++)
 		stats_free(&live.machine.cpus[i].stats);
-	records_free(&live.machine.records);
-	escapes_free(&live.machine.escapes);
+	figures_free(&live.machine.figures);
+	attempts_free(&live.machine.attempts);
 	memory_destroy(&live.machine.memory);
 }
 

@@ -19,7 +19,7 @@ int main(void)
 	srunner_add_suite(runner, boot_suite());
 	srunner_add_suite(runner, cpuid_suite());
 	srunner_add_suite(runner, trace_suite());
-	srunner_add_suite(runner, escapes_suite());
+	srunner_add_suite(runner, attempts_suite());
 	srunner_add_suite(runner, html_suite());
 	srunner_add_suite(runner, look_suite());
 	srunner_add_suite(runner, core_suite());

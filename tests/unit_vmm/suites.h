@@ -14,7 +14,7 @@ Suite *cpuid_suite(void);
 Suite *gdb_suite(void);
 Suite *inspect_suite(void);
 Suite *trace_suite(void);
-Suite *escapes_suite(void);
+Suite *attempts_suite(void);
 Suite *html_suite(void);
 Suite *look_suite(void);
 Suite *core_suite(void);

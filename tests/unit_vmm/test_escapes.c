@@ -42,14 +42,14 @@ START_TEST(rows_are_checked)
 	    {offsetof(struct rs_escape, got.kind), 8, UINT64_MAX},
 	};
 	struct rs_escape rows[2] = {good_row(), good_row()};
-	struct escapes escapes = {0};
+	struct attempts escapes = {0};
 
 	memcpy((char *)&rows[1] + wrong[_i].offset, &wrong[_i].value, wrong[_i].size);
-	ck_assert_int_eq(escapes_take(&escapes, rows, 2), 1);
-	ck_assert_int_eq(escapes_take(&escapes, &rows[1], 1), -EINVAL);
+	ck_assert_int_eq(attempts_take(&escapes, rows, 2), 1);
+	ck_assert_int_eq(attempts_take(&escapes, &rows[1], 1), -EINVAL);
 	ck_assert_uint_eq(escapes.count, 1);
 	ck_assert_str_eq(escapes.list[0].name, "U/S: read kernel text");
-	escapes_free(&escapes);
+	attempts_free(&escapes);
 }
 END_TEST
 #define WRONG_ROWS 10
@@ -57,25 +57,25 @@ END_TEST
 START_TEST(a_text_without_an_end_is_refused)
 {
 	struct rs_escape row = good_row();
-	struct escapes escapes = {0};
+	struct attempts escapes = {0};
 
 	memset(row.why, 'x', sizeof(row.why));
-	ck_assert_int_eq(escapes_take(&escapes, &row, 1), -EINVAL);
-	escapes_free(&escapes);
+	ck_assert_int_eq(attempts_take(&escapes, &row, 1), -EINVAL);
+	attempts_free(&escapes);
 }
 END_TEST
 
 START_TEST(rows_are_bounded)
 {
 	const struct rs_escape row = good_row();
-	struct escapes escapes = {0};
+	struct attempts escapes = {0};
 
 	for (int i = 0; i < RS_MAX_ESCAPES; i++)
-		ck_assert_int_eq(escapes_take(&escapes, &row, 1), 1);
-	ck_assert_int_eq(escapes_take(&escapes, &row, 1), -ENOSPC);
+		ck_assert_int_eq(attempts_take(&escapes, &row, 1), 1);
+	ck_assert_int_eq(attempts_take(&escapes, &row, 1), -ENOSPC);
 	ck_assert_uint_eq(escapes.count, RS_MAX_ESCAPES);
-	escapes_free(&escapes);
-	escapes_free(&escapes);
+	attempts_free(&escapes);
+	attempts_free(&escapes);
 }
 END_TEST
 
@@ -105,7 +105,7 @@ START_TEST(outcomes_have_words)
 }
 END_TEST
 
-Suite *escapes_suite(void)
+Suite *attempts_suite(void)
 {
 	Suite *suite = suite_create("escapes");
 	TCase *tests = tcase_create("escapes");

@@ -363,9 +363,9 @@ START_TEST(figures_fit_the_page_or_are_refused)
 	ck_assert_int_eq(make_call(RS_CALL_RECORD, 0, 0), -EINVAL);
 	ck_assert_int_eq(make_call(RS_CALL_RECORD, RS_RECORDS_A_CALL + 1, 0), -EINVAL);
 	ck_assert_int_eq(make_call(RS_CALL_RECORD, UINT64_MAX, 0), -EINVAL);
-	ck_assert_uint_eq(machine->records.count, 0);
+	ck_assert_uint_eq(machine->figures.count, 0);
 	ck_assert_int_eq(make_call(RS_CALL_RECORD, RS_RECORDS_A_CALL, 0), RS_RECORDS_A_CALL);
-	ck_assert_uint_eq(machine->records.count, RS_RECORDS_A_CALL);
+	ck_assert_uint_eq(machine->figures.count, RS_RECORDS_A_CALL);
 }
 END_TEST
 
@@ -376,9 +376,9 @@ START_TEST(figures_run_out)
 
 	fill();
 	while ((taken = make_call(RS_CALL_RECORD, RS_RECORDS_A_CALL, 0)) > 0)
-		ck_assert_uint_le(machine->records.count, RS_MAX_RECORDS);
+		ck_assert_uint_le(machine->figures.count, RS_MAX_RECORDS);
 	ck_assert_int_eq(taken, -ENOSPC);
-	ck_assert_uint_eq(machine->records.count, RS_MAX_RECORDS);
+	ck_assert_uint_eq(machine->figures.count, RS_MAX_RECORDS);
 }
 END_TEST
 
@@ -404,9 +404,9 @@ START_TEST(attempts_fit_the_page_or_are_refused)
 	ck_assert_int_eq(make_call(RS_CALL_ESCAPE, 0, 0), -EINVAL);
 	ck_assert_int_eq(make_call(RS_CALL_ESCAPE, RS_ESCAPES_A_CALL + 1, 0), -EINVAL);
 	ck_assert_int_eq(make_call(RS_CALL_ESCAPE, UINT64_MAX, 0), -EINVAL);
-	ck_assert_uint_eq(machine->escapes.count, 0);
+	ck_assert_uint_eq(machine->attempts.count, 0);
 	ck_assert_int_eq(make_call(RS_CALL_ESCAPE, RS_ESCAPES_A_CALL, 0), RS_ESCAPES_A_CALL);
-	ck_assert_uint_eq(machine->escapes.count, RS_ESCAPES_A_CALL);
+	ck_assert_uint_eq(machine->attempts.count, RS_ESCAPES_A_CALL);
 }
 END_TEST
 

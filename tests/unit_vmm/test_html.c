@@ -197,11 +197,11 @@ START_TEST(tables_in_circles_end)
 	    .geo = {.levels = 4, .maxphyaddr = 40, .nx = true},
 	    .mem = {.at = frame_at},
 	};
-	static struct spaces spaces;
+	static struct space_rows spaces;
 
 	for (unsigned i = 0; i < 512; i++)
 		frames[0][i] = 7;
-	spaces_collect(&spaces, &pt, &pt);
+	space_rows_collect(&spaces, &pt, &pt);
 	ck_assert(spaces.cut[SPACE_KERNEL] && spaces.cut[SPACE_USER]);
 	for (unsigned i = 0; i < spaces.count; i++)
 		ck_assert_uint_le(spaces.regions[i].side[0].count, SPACE_RANGES);
@@ -252,7 +252,7 @@ START_TEST(hostile_run_gives_a_page)
 {
 	static struct stats stats;
 	static struct rs_stats counts;
-	static struct spaces spaces;
+	static struct space_rows spaces;
 	static struct timeline timeline;
 	static struct rs_record records[RS_MAX_RECORDS];
 	static const struct host host = {.brand = "<b>", .kernel = "&amp;"};
@@ -311,7 +311,7 @@ START_TEST(hostile_run_gives_a_page)
 		if (i % 7 == 0)
 			snprintf(records[i].x_unit, sizeof(records[i].x_unit), "]]>%u", i % 3);
 	}
-	spaces = (struct spaces){.known = {true, true}, .count = 3};
+	spaces = (struct space_rows){.known = {true, true}, .count = 3};
 	for (unsigned i = 0; i < spaces.count; i++) {
 		spaces.regions[i].first = i == 2 ? 0 : random_next(&random);
 		spaces.regions[i].last = i == 2 ? UINT64_MAX : spaces.regions[i].first;
@@ -337,7 +337,7 @@ END_TEST
 static char *page_of(const struct rs_record *records, unsigned count)
 {
 	static struct stats stats;
-	static struct spaces spaces;
+	static struct space_rows spaces;
 	static struct timeline timeline;
 	static const struct host host = {.brand = "b"};
 	const struct plan plan = {.guest = "g", .mem = 1 << 20};

@@ -277,7 +277,7 @@ END_TEST
 
 /* ---- The map ------------------------------------------------------------------------------- */
 
-static struct mapping mapping;
+static struct map mapping;
 
 /* "kernel user mark name" of the row that holds va. */
 static const char *row_at(uint64_t va)
@@ -286,7 +286,7 @@ static const char *row_at(uint64_t va)
 	char kernel[8] = ".", user[8] = ".";
 
 	for (size_t i = 0; i < mapping.count; i++) {
-		const struct mapping_row *row = &mapping.rows[i];
+		const struct map_row *row = &mapping.rows[i];
 
 		if (va - row->va >= row->len)
 			continue;
@@ -304,7 +304,7 @@ static const char *row_at(uint64_t va)
 START_TEST(map_of_a_process)
 {
 	begin();
-	ck_assert(mapping_make(&mapping, &look, &places));
+	ck_assert(map_make(&mapping, &look, &places));
 	ck_assert(!mapping.cut && !mapping.corrupt);
 	ck_assert_str_eq(row_at(0x400000), "r--u- r-xu- = 0x1000 user text");
 	ck_assert_str_eq(row_at(0x401000), "");
@@ -321,7 +321,7 @@ START_TEST(map_of_a_process)
 	ck_assert_str_eq(row_at(CPU0 + RS_ENTRY_GDT), "rw--g rw--g = 0x1000 GDT");
 	ck_assert_str_eq(row_at(CPU0 + RS_ENTRY_TSS), "rw--g rw--g = 0x1000 TSS");
 	ck_assert_str_eq(row_at(CPU0 + RS_IST_TOP(2) - 1), "rw--g rw--g = 0x2000 IST2 stack");
-	mapping_free(&mapping);
+	map_free(&mapping);
 }
 END_TEST
 
@@ -332,10 +332,10 @@ START_TEST(map_in_words)
 	FILE *out = open_memstream(&text, &size);
 
 	begin();
-	ck_assert(mapping_make(&mapping, &look, &places));
-	mapping_print(out, &look, &mapping, false);
+	ck_assert(map_make(&mapping, &look, &places));
+	map_print(out, &look, &mapping, false);
 	fclose(out);
-	mapping_free(&mapping);
+	map_free(&mapping);
 	ck_assert_ptr_nonnull(strstr(text, "  0000000000400000 - 0000000000400fff      4 KiB  "
 	                                   "r--u-   r-xu-   other rights  user text\n"));
 	ck_assert_ptr_nonnull(strstr(text, "  ffffc90000002000 - ffffc9000000bfff  3 x 8 KiB  "
@@ -357,9 +357,9 @@ START_TEST(map_of_other_memory)
 	*stack = (*stack & ~CR3_FRAME) | frame;
 	*entry(&m->kernel, RS_USER_END - 0x11000, 3) = 0;
 	begin();
-	ck_assert(mapping_make(&mapping, &look, &places));
+	ck_assert(map_make(&mapping, &look, &places));
 	ck_assert_str_eq(row_at(RS_USER_END - 0x11000), ". rw-u- / 0x1000 user stack");
-	mapping_free(&mapping);
+	map_free(&mapping);
 }
 END_TEST
 

@@ -12,7 +12,7 @@
 static struct live_machine *live;
 static struct machine *machine;
 static struct fake_vcpu *vcpu;
-static struct debug debug;
+static struct engine engine;
 
 #define CODE_AT  FAKE_CODE(fake_cpu.ring)
 #define STACK_AT FAKE_STACK(fake_cpu.ring)
@@ -29,7 +29,7 @@ static void begin(unsigned ring, const void *code, size_t size)
 static void attach(unsigned ring, const void *code, size_t size)
 {
 	begin(ring, code, size);
-	ck_assert(debug_attach(&debug, machine));
+	ck_assert(engine_attach(&engine, machine));
 }
 
 /* Without a note: points are OUTs, and there is no fence. */
@@ -37,22 +37,22 @@ static void attach_plain(const void *code, size_t size)
 {
 	begin(0, code, size);
 	machine->image.noted = false;
-	ck_assert(debug_attach(&debug, machine));
+	ck_assert(engine_attach(&engine, machine));
 }
 
 static void teardown(void)
 {
-	debug_detach(&debug);
+	engine_detach(&engine);
 	live_machine_free();
 }
 
 static void step(void)
 {
-	const size_t points = debug.point_count;
+	const size_t points = engine.point_count;
 
-	ck_assert_int_eq(debug_step(&debug).why, DEBUG_STEPPED);
+	ck_assert_int_eq(engine_step(&engine).why, ENGINE_STEPPED);
 	/* What was planted for it is gone. */
-	ck_assert_uint_eq(debug.point_count, points);
+	ck_assert_uint_eq(engine.point_count, points);
 }
 
 static uint64_t word_at(uint64_t address)
@@ -134,11 +134,11 @@ START_TEST(a_plant_stands_behind_it)
 	attach(0, planted[_i].bytes, size);
 	fake_cpu.size = size;
 	step();
-	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + size);
+	ck_assert_uint_eq(engine.state.regs.rip, CODE_AT + size);
 	ck_assert_uint_eq(fake_cpu.plant_seen, CODE_AT + size);
 	ck_assert_mem_eq(fake_cpu_at(live, CODE_AT), planted[_i].bytes, size);
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + size), 0x90);
-	ck_assert_uint_eq(debug_cpl(&debug), 0);
+	ck_assert_uint_eq(engine_cpl(&engine), 0);
 }
 END_TEST
 
@@ -149,10 +149,10 @@ START_TEST(a_plant_in_ring_3)
 	fake_cpu.size = 2;
 	step();
 	ck_assert_uint_eq(fake_cpu.plant_seen, CODE_AT + 2);
-	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 2);
-	ck_assert_uint_eq(debug.state.regs.rsp, STACK_AT);
-	ck_assert_uint_eq(debug_cpl(&debug), 3);
-	ck_assert_uint_eq(debug.state.regs.rflags, RFLAGS_FIXED);
+	ck_assert_uint_eq(engine.state.regs.rip, CODE_AT + 2);
+	ck_assert_uint_eq(engine.state.regs.rsp, STACK_AT);
+	ck_assert_uint_eq(engine_cpl(&engine), 3);
+	ck_assert_uint_eq(engine.state.regs.rflags, RFLAGS_FIXED);
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 2), 0x90);
 }
 END_TEST
@@ -170,7 +170,7 @@ START_TEST(no_plant_stands_behind_others)
 	attach(0, others[_i].bytes, others[_i].size);
 	fake_cpu.size = others[_i].size;
 	step();
-	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + others[_i].size);
+	ck_assert_uint_eq(engine.state.regs.rip, CODE_AT + others[_i].size);
 	ck_assert_uint_eq(fake_cpu.plant_seen, 0);
 	ck_assert_uint_eq(fake_cpu.runs, 1);
 }
@@ -187,9 +187,9 @@ START_TEST(a_return_to_ring_3)
 
 	memcpy(fake_cpu_at(live, STACK_AT), frame, sizeof(frame));
 	step();
-	ck_assert_uint_eq(debug.state.regs.rip, FAKE_CODE(3) + 0x100);
-	ck_assert_uint_eq(debug.state.regs.rsp, FAKE_STACK(3));
-	ck_assert_uint_eq(debug_cpl(&debug), 3);
+	ck_assert_uint_eq(engine.state.regs.rip, FAKE_CODE(3) + 0x100);
+	ck_assert_uint_eq(engine.state.regs.rsp, FAKE_STACK(3));
+	ck_assert_uint_eq(engine_cpl(&engine), 3);
 	ck_assert_uint_eq(fake_cpu.plant_seen, FAKE_CODE(3) + 0x100);
 	ck_assert_uint_eq(*fake_cpu_at(live, FAKE_CODE(3) + 0x100), 0x90);
 }
@@ -216,9 +216,9 @@ START_TEST(other_returns_to_ring_3)
 
 	attach(0, returns[_i].bytes, returns[_i].size);
 	fake_cpu.size = 0x200;
-	debug.state.regs.rcx = _i == 1 ? FAKE_CODE(3) + 0x200 : 0;
-	debug.state.regs.rdx = _i == 2 ? FAKE_CODE(3) + 0x200 : 0;
-	debug.changed = true;
+	engine.state.regs.rcx = _i == 1 ? FAKE_CODE(3) + 0x200 : 0;
+	engine.state.regs.rdx = _i == 2 ? FAKE_CODE(3) + 0x200 : 0;
+	engine.changed = true;
 	memcpy(fake_cpu_at(live, STACK_AT), words, sizeof(words));
 	seen_at_target = 0;
 	fake_kvm.run = look_at_target;
@@ -240,10 +240,10 @@ START_TEST(a_fault_in_ring_0)
 
 	attach(0, has_error ? "\x0f\xff" : "\x0f\x0b", 2);
 	step();
-	ck_assert_uint_eq(debug.state.regs.rip, STUB(has_error ? VECTOR_GP : VECTOR_UD));
-	ck_assert_uint_eq(word_at(debug.state.regs.rsp + (has_error ? 8 : 0)), CODE_AT);
-	ck_assert_uint_eq(word_at(debug.state.regs.rsp + (has_error ? 24 : 16)), RFLAGS_FIXED);
-	ck_assert_uint_eq(*fake_cpu_at(live, debug.state.regs.rip), 0x90);
+	ck_assert_uint_eq(engine.state.regs.rip, STUB(has_error ? VECTOR_GP : VECTOR_UD));
+	ck_assert_uint_eq(word_at(engine.state.regs.rsp + (has_error ? 8 : 0)), CODE_AT);
+	ck_assert_uint_eq(word_at(engine.state.regs.rsp + (has_error ? 24 : 16)), RFLAGS_FIXED);
+	ck_assert_uint_eq(*fake_cpu_at(live, engine.state.regs.rip), 0x90);
 }
 END_TEST
 
@@ -252,10 +252,10 @@ START_TEST(a_fault_with_a_trap_flag)
 {
 	begin(0, "\x0f\x0b", 2);
 	vcpu->regs.rflags |= RFLAGS_TF;
-	ck_assert(debug_attach(&debug, machine));
+	ck_assert(engine_attach(&engine, machine));
 	step();
-	ck_assert_uint_eq(debug.state.regs.rip, STUB(VECTOR_UD));
-	ck_assert_uint_eq(word_at(debug.state.regs.rsp + 16), RFLAGS_FIXED | RFLAGS_TF);
+	ck_assert_uint_eq(engine.state.regs.rip, STUB(VECTOR_UD));
+	ck_assert_uint_eq(word_at(engine.state.regs.rsp + 16), RFLAGS_FIXED | RFLAGS_TF);
 }
 END_TEST
 
@@ -263,9 +263,9 @@ START_TEST(pushed_flags)
 {
 	attach((unsigned)_i, "\x9c", 1);
 	step();
-	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 1);
-	ck_assert_uint_eq(debug_cpl(&debug), (unsigned)_i);
-	ck_assert_uint_eq(debug.state.regs.rsp, STACK_AT - 8);
+	ck_assert_uint_eq(engine.state.regs.rip, CODE_AT + 1);
+	ck_assert_uint_eq(engine_cpl(&engine), (unsigned)_i);
+	ck_assert_uint_eq(engine.state.regs.rsp, STACK_AT - 8);
 	ck_assert_uint_eq(word_at(STACK_AT - 8), RFLAGS_FIXED);
 }
 END_TEST
@@ -274,12 +274,12 @@ START_TEST(one_instruction_of_ring_3)
 {
 	attach(3, "\x90", 1);
 	step();
-	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 1);
-	ck_assert_uint_eq(debug.state.regs.rsp, STACK_AT);
-	ck_assert_uint_eq(debug.state.regs.rflags, RFLAGS_FIXED);
-	ck_assert_uint_eq(debug_cpl(&debug), 3);
-	ck_assert_uint_eq(debug.state.sregs.cs.selector, RS_SEL_USER_CODE);
-	ck_assert_uint_eq(debug.state.sregs.cs.l, 1);
+	ck_assert_uint_eq(engine.state.regs.rip, CODE_AT + 1);
+	ck_assert_uint_eq(engine.state.regs.rsp, STACK_AT);
+	ck_assert_uint_eq(engine.state.regs.rflags, RFLAGS_FIXED);
+	ck_assert_uint_eq(engine_cpl(&engine), 3);
+	ck_assert_uint_eq(engine.state.sregs.cs.selector, RS_SEL_USER_CODE);
+	ck_assert_uint_eq(engine.state.sregs.cs.l, 1);
 	ck_assert_uint_eq(*fake_cpu_at(live, STUB(VECTOR_DB)), 0x90);
 }
 END_TEST
@@ -289,14 +289,14 @@ START_TEST(dr6_comes_back)
 {
 	begin(3, "\x90\x90", 2);
 	vcpu->debugregs.dr6 = 0xffff0ff1;
-	ck_assert(debug_attach(&debug, machine));
+	ck_assert(engine_attach(&engine, machine));
 	step();
 	step();
 	ck_assert_uint_ne(vcpu->debugregs.dr6, 0xffff0ff1);
-	ck_assert(debug_let_go(&debug));
+	ck_assert(engine_let_go(&engine));
 	ck_assert_uint_eq(vcpu->debugregs.dr6, 0xffff0ff1);
 	ck_assert_uint_eq(vcpu->regs.rip, CODE_AT + 2);
-	ck_assert_uint_eq(vcpu->debug.control, 0);
+	ck_assert_uint_eq(vcpu->guest_debug.control, 0);
 }
 END_TEST
 
@@ -306,11 +306,11 @@ START_TEST(a_system_call)
 	attach(3, "\x0f\x05", 2);
 	fake_cpu.syscall_traps = _i;
 	step();
-	ck_assert_uint_eq(debug.state.regs.rip, FAKE_SYSCALL);
-	ck_assert_uint_eq(debug_cpl(&debug), 0);
-	ck_assert_uint_eq(debug.state.regs.rcx, CODE_AT + 2);
-	ck_assert_uint_eq(debug.state.regs.r11, RFLAGS_FIXED);
-	ck_assert_uint_eq(debug.state.regs.rflags & RFLAGS_TF, 0);
+	ck_assert_uint_eq(engine.state.regs.rip, FAKE_SYSCALL);
+	ck_assert_uint_eq(engine_cpl(&engine), 0);
+	ck_assert_uint_eq(engine.state.regs.rcx, CODE_AT + 2);
+	ck_assert_uint_eq(engine.state.regs.r11, RFLAGS_FIXED);
+	ck_assert_uint_eq(engine.state.regs.rflags & RFLAGS_TF, 0);
 }
 END_TEST
 
@@ -318,10 +318,10 @@ START_TEST(a_fault_of_ring_3)
 {
 	attach(3, "\x0f\xff", 2);
 	step();
-	ck_assert_uint_eq(debug.state.regs.rip, STUB(VECTOR_GP));
-	ck_assert_uint_eq(debug.state.regs.rsp, FAKE_RSP0 - 48);
-	ck_assert_uint_eq(word_at(debug.state.regs.rsp + 24), RFLAGS_FIXED);
-	ck_assert_uint_eq(word_at(debug.state.regs.rsp + 16), RS_SEL_USER_CODE);
+	ck_assert_uint_eq(engine.state.regs.rip, STUB(VECTOR_GP));
+	ck_assert_uint_eq(engine.state.regs.rsp, FAKE_RSP0 - 48);
+	ck_assert_uint_eq(word_at(engine.state.regs.rsp + 24), RFLAGS_FIXED);
+	ck_assert_uint_eq(word_at(engine.state.regs.rsp + 16), RS_SEL_USER_CODE);
 }
 END_TEST
 
@@ -330,9 +330,9 @@ START_TEST(int1_is_the_guests)
 {
 	attach(3, "\xf1", 1);
 	step();
-	ck_assert_uint_eq(debug.state.regs.rip, STUB(VECTOR_DB));
-	ck_assert_uint_eq(word_at(debug.state.regs.rsp), CODE_AT + 1);
-	ck_assert_uint_eq(word_at(debug.state.regs.rsp + 16), RFLAGS_FIXED);
+	ck_assert_uint_eq(engine.state.regs.rip, STUB(VECTOR_DB));
+	ck_assert_uint_eq(word_at(engine.state.regs.rsp), CODE_AT + 1);
+	ck_assert_uint_eq(word_at(engine.state.regs.rsp + 16), RFLAGS_FIXED);
 }
 END_TEST
 
@@ -341,9 +341,9 @@ START_TEST(a_step_at_an_entry)
 {
 	begin(0, "\x90", 1);
 	vcpu->regs.rip = STUB(VECTOR_PF);
-	ck_assert(debug_attach(&debug, machine));
+	ck_assert(engine_attach(&engine, machine));
 	step();
-	ck_assert_uint_eq(debug.state.regs.rip, STUB(VECTOR_PF) + 1);
+	ck_assert_uint_eq(engine.state.regs.rip, STUB(VECTOR_PF) + 1);
 	ck_assert_uint_eq(fake_cpu.plant_seen, 0);
 }
 END_TEST
@@ -379,18 +379,18 @@ END_TEST
 START_TEST(entries)
 {
 	attach(0, "\x90", 1);
-	ck_assert_int_eq(debug_entry(&debug, STUB(0)), 0);
-	ck_assert_int_eq(debug_entry(&debug, STUB(255)), 255);
-	ck_assert_int_eq(debug_entry(&debug, STUB(0) - 1), -1);
-	ck_assert_int_eq(debug_entry(&debug, STUB(3) + 1), -1);
-	ck_assert_int_eq(debug_entry(&debug, STUB(256)), -1);
-	ck_assert_int_eq(debug_entry(&debug, FAKE_SYSCALL), DEBUG_ENTRY_SYSCALL);
-	ck_assert_int_eq(debug_entry(&debug, FAKE_COMPAT), DEBUG_ENTRY_COMPAT);
-	ck_assert_int_eq(debug_entry(&debug, FAKE_SYSENTER), DEBUG_ENTRY_SYSENTER);
+	ck_assert_int_eq(engine_entry(&engine, STUB(0)), 0);
+	ck_assert_int_eq(engine_entry(&engine, STUB(255)), 255);
+	ck_assert_int_eq(engine_entry(&engine, STUB(0) - 1), -1);
+	ck_assert_int_eq(engine_entry(&engine, STUB(3) + 1), -1);
+	ck_assert_int_eq(engine_entry(&engine, STUB(256)), -1);
+	ck_assert_int_eq(engine_entry(&engine, FAKE_SYSCALL), ENGINE_ENTRY_SYSCALL);
+	ck_assert_int_eq(engine_entry(&engine, FAKE_COMPAT), ENGINE_ENTRY_COMPAT);
+	ck_assert_int_eq(engine_entry(&engine, FAKE_SYSENTER), ENGINE_ENTRY_SYSENTER);
 	machine->image.note.syscall_entry = 0;
-	ck_assert_int_eq(debug_entry(&debug, 0), -1);
+	ck_assert_int_eq(engine_entry(&engine, 0), -1);
 	machine->image.noted = false;
-	ck_assert_int_eq(debug_entry(&debug, STUB(0)), -1);
+	ck_assert_int_eq(engine_entry(&engine, STUB(0)), -1);
 }
 END_TEST
 
@@ -398,8 +398,8 @@ START_TEST(ring_3_of_a_guest_without_a_note)
 {
 	begin(3, "\x90", 1);
 	machine->image.noted = false;
-	ck_assert(debug_attach(&debug, machine));
-	ck_assert_int_eq(debug_step(&debug).why, DEBUG_NO_RING3);
+	ck_assert(engine_attach(&engine, machine));
+	ck_assert_int_eq(engine_step(&engine).why, ENGINE_NO_RING3);
 }
 END_TEST
 
@@ -410,12 +410,12 @@ START_TEST(a_point_in_ring_0)
 {
 	attach_plain("\x90\x90\x90", 3);
 	fake_cpu.out_is_done = _i;
-	ck_assert_int_eq(debug_add_point(&debug, CODE_AT + 2), DEBUG_OK);
-	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_POINT);
-	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 2);
+	ck_assert_int_eq(engine_add_point(&engine, CODE_AT + 2), ENGINE_OK);
+	ck_assert_int_eq(engine_continue(&engine).why, ENGINE_POINT);
+	ck_assert_uint_eq(engine.state.regs.rip, CODE_AT + 2);
 	/* It is lifted for its own instruction, and back again. */
 	step();
-	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 3);
+	ck_assert_uint_eq(engine.state.regs.rip, CODE_AT + 3);
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 2), OPCODE_OUT);
 	ck_assert_uint_eq(machine->cpus[0].stats.unknown_io, 0);
 }
@@ -424,16 +424,16 @@ END_TEST
 START_TEST(a_point_in_ring_3)
 {
 	attach(3, "\x90\x90\x90", 3);
-	ck_assert_int_eq(debug_add_point(&debug, CODE_AT + 2), DEBUG_OK);
+	ck_assert_int_eq(engine_add_point(&engine, CODE_AT + 2), ENGINE_OK);
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 2), OPCODE_INT3);
-	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_POINT);
-	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 2);
-	ck_assert_uint_eq(debug_cpl(&debug), 3);
-	ck_assert_uint_eq(debug.state.regs.rsp, STACK_AT);
-	ck_assert_int_eq(debug_remove_point(&debug, CODE_AT + 2), DEBUG_OK);
+	ck_assert_int_eq(engine_continue(&engine).why, ENGINE_POINT);
+	ck_assert_uint_eq(engine.state.regs.rip, CODE_AT + 2);
+	ck_assert_uint_eq(engine_cpl(&engine), 3);
+	ck_assert_uint_eq(engine.state.regs.rsp, STACK_AT);
+	ck_assert_int_eq(engine_remove_point(&engine, CODE_AT + 2), ENGINE_OK);
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 2), 0x90);
 	ck_assert_uint_eq(*fake_cpu_at(live, STUB(VECTOR_BP)), 0x90);
-	ck_assert_uint_eq(debug.point_count, 0);
+	ck_assert_uint_eq(engine.point_count, 0);
 }
 END_TEST
 
@@ -442,12 +442,12 @@ START_TEST(the_guests_own_out)
 {
 	attach_plain("\xee\x90\x90", 3);
 	fake_cpu.out_is_done = _i;
-	debug.state.regs.rdx = RS_PORT_PUTC;
-	debug.state.regs.rax = 'x';
-	debug.changed = true;
-	ck_assert_int_eq(debug_add_point(&debug, CODE_AT + 1), DEBUG_OK);
-	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_POINT);
-	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 1);
+	engine.state.regs.rdx = RS_PORT_PUTC;
+	engine.state.regs.rax = 'x';
+	engine.changed = true;
+	ck_assert_int_eq(engine_add_point(&engine, CODE_AT + 1), ENGINE_OK);
+	ck_assert_int_eq(engine_continue(&engine).why, ENGINE_POINT);
+	ck_assert_uint_eq(engine.state.regs.rip, CODE_AT + 1);
 	ck_assert_uint_eq(machine->console.used, 1);
 	ck_assert_int_eq(machine->console.buffer[0], 'x');
 }
@@ -461,8 +461,8 @@ START_TEST(the_guests_own_out_at_an_entry)
 	memcpy(fake_cpu_at(live, FAKE_SYSCALL), "\xee\xf4", 2);
 	vcpu->regs.rip = FAKE_SYSCALL;
 	vcpu->regs.rdx = RS_PORT_PUTC;
-	ck_assert(debug_attach(&debug, machine));
-	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_ENDED);
+	ck_assert(engine_attach(&engine, machine));
+	ck_assert_int_eq(engine_continue(&engine).why, ENGINE_ENDED);
 	ck_assert_int_eq(machine->outcome.reason, END_HALTED);
 	ck_assert_uint_eq(machine->console.used, 1);
 }
@@ -472,14 +472,14 @@ END_TEST
 START_TEST(exits_are_told_to_who_asks)
 {
 	attach_plain("\xee\x90\xf4", 3);
-	debug.state.regs.rdx = RS_PORT_PUTC;
-	debug.changed = true;
-	debug.stop_at_exits = true;
-	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_EXIT);
+	engine.state.regs.rdx = RS_PORT_PUTC;
+	engine.changed = true;
+	engine.stop_at_exits = true;
+	ck_assert_int_eq(engine_continue(&engine).why, ENGINE_EXIT);
 	ck_assert_uint_eq(machine->console.used, 1);
-	ck_assert(debug_know(&debug));
-	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT + 1);
-	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_ENDED);
+	ck_assert(engine_know(&engine));
+	ck_assert_uint_eq(engine.state.regs.rip, CODE_AT + 1);
+	ck_assert_int_eq(engine_continue(&engine).why, ENGINE_ENDED);
 }
 END_TEST
 
@@ -488,12 +488,12 @@ START_TEST(a_watch_of_the_kernels)
 {
 	attach(3, "\x90\x90\x90\x0f\x05", 5);
 	memcpy(fake_cpu_at(live, FAKE_SYSCALL), "\x90\x9c\xf4", 3);
-	debug.state.regs.rsp = FAKE_STACK(0); /* where PUSHF will write */
-	debug.changed = true;
-	ck_assert_int_eq(debug_add_watch(&debug, FAKE_STACK(0) - 8, 8), DEBUG_OK);
-	ck_assert_int_eq(debug_continue(&debug).why, DEBUG_WATCHED);
-	ck_assert_uint_eq(debug.state.regs.rip, FAKE_SYSCALL + 2);
-	ck_assert_uint_eq(debug.steps, 2);
+	engine.state.regs.rsp = FAKE_STACK(0); /* where PUSHF will write */
+	engine.changed = true;
+	ck_assert_int_eq(engine_add_watch(&engine, FAKE_STACK(0) - 8, 8), ENGINE_OK);
+	ck_assert_int_eq(engine_continue(&engine).why, ENGINE_WATCHED);
+	ck_assert_uint_eq(engine.state.regs.rip, FAKE_SYSCALL + 2);
+	ck_assert_uint_eq(engine.steps, 2);
 }
 END_TEST
 
@@ -507,11 +507,11 @@ START_TEST(roots_of_ring_3)
 	machine->image.segments[0] = (struct segment){.va = FAKE_CODE(3), .memsz = 1, .flags = 5};
 	machine->image.segments[1] = (struct segment){.va = RS_ENTRY_BASE, .memsz = 1, .flags = 5};
 	machine->image.segments[2] = (struct segment){.va = FAKE_CODE(0), .memsz = 1, .flags = 5};
-	ck_assert(!debug_is_user_root(&debug));
+	ck_assert(!engine_is_user_root(&engine));
 	ck_assert_int_eq(pt_init(&user, machine->boot.kernel.geo, machine->boot.kernel.mem), PT_OK);
 	ck_assert_int_eq(pt_map(&user, FAKE_CODE(3), 0x30000, PAGE_SIZE, PT_USER, NULL), PT_OK);
-	debug.state.sregs.cr3 = user.root | 0x805; /* with its PCID */
-	ck_assert(debug_is_user_root(&debug));
+	engine.state.sregs.cr3 = user.root | 0x805; /* with its PCID */
+	ck_assert(engine_is_user_root(&engine));
 }
 END_TEST
 
@@ -520,29 +520,29 @@ START_TEST(model_specific_registers)
 	uint64_t value = 0;
 
 	attach(0, "\x90", 1);
-	ck_assert(!vcpu_read_msr(&debug.cpu->vcpu, MSR_LSTAR, &value));
-	ck_assert(vcpu_write_msr(&debug.cpu->vcpu, MSR_LSTAR, 77));
-	ck_assert(vcpu_read_msr(&debug.cpu->vcpu, MSR_LSTAR, &value));
+	ck_assert(!vcpu_read_msr(&engine.cpu->vcpu, MSR_LSTAR, &value));
+	ck_assert(vcpu_write_msr(&engine.cpu->vcpu, MSR_LSTAR, 77));
+	ck_assert(vcpu_read_msr(&engine.cpu->vcpu, MSR_LSTAR, &value));
 	ck_assert_uint_eq(value, 77);
 	fake_kvm.msr_refused = MSR_LSTAR;
-	ck_assert(!vcpu_write_msr(&debug.cpu->vcpu, MSR_LSTAR, 78));
+	ck_assert(!vcpu_write_msr(&engine.cpu->vcpu, MSR_LSTAR, 78));
 }
 END_TEST
 
 START_TEST(points_count)
 {
 	attach_plain("\x90\x90", 2);
-	ck_assert_int_eq(debug_remove_point(&debug, CODE_AT), DEBUG_NOT_THERE);
-	ck_assert_int_eq(debug_add_point(&debug, CODE_AT), DEBUG_OK);
-	ck_assert_int_eq(debug_add_point(&debug, CODE_AT), DEBUG_OK);
-	ck_assert_int_eq(debug_add_point(&debug, LIVE_RAM), DEBUG_NOT_MAPPED);
-	ck_assert_int_eq(debug_remove_point(&debug, CODE_AT), DEBUG_OK);
-	ck_assert(debug_has_point(&debug, CODE_AT));
+	ck_assert_int_eq(engine_remove_point(&engine, CODE_AT), ENGINE_NOT_THERE);
+	ck_assert_int_eq(engine_add_point(&engine, CODE_AT), ENGINE_OK);
+	ck_assert_int_eq(engine_add_point(&engine, CODE_AT), ENGINE_OK);
+	ck_assert_int_eq(engine_add_point(&engine, LIVE_RAM), ENGINE_NOT_MAPPED);
+	ck_assert_int_eq(engine_remove_point(&engine, CODE_AT), ENGINE_OK);
+	ck_assert(engine_has_point(&engine, CODE_AT));
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT), OPCODE_OUT);
-	ck_assert_int_eq(debug_remove_point(&debug, CODE_AT), DEBUG_OK);
-	ck_assert(!debug_has_point(&debug, CODE_AT));
+	ck_assert_int_eq(engine_remove_point(&engine, CODE_AT), ENGINE_OK);
+	ck_assert(!engine_has_point(&engine, CODE_AT));
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT), 0x90);
-	ck_assert_int_eq(debug_remove_point(&debug, CODE_AT), DEBUG_NOT_THERE);
+	ck_assert_int_eq(engine_remove_point(&engine, CODE_AT), ENGINE_NOT_THERE);
 }
 END_TEST
 
@@ -550,10 +550,10 @@ END_TEST
 START_TEST(points_have_an_end)
 {
 	attach_plain("\x90", 1);
-	for (unsigned i = 0; i < DEBUG_POINTS_MAX - 1; i++)
-		ck_assert_int_eq(debug_add_point(&debug, 0x200000 + i), DEBUG_OK);
-	ck_assert_int_eq(debug_add_point(&debug, 0x300000), DEBUG_NO_ROOM);
-	ck_assert_uint_eq(debug.point_count, DEBUG_POINTS_MAX - 1);
+	for (unsigned i = 0; i < ENGINE_POINTS_MAX - 1; i++)
+		ck_assert_int_eq(engine_add_point(&engine, 0x200000 + i), ENGINE_OK);
+	ck_assert_int_eq(engine_add_point(&engine, 0x300000), ENGINE_NO_ROOM);
+	ck_assert_uint_eq(engine.point_count, ENGINE_POINTS_MAX - 1);
 }
 END_TEST
 
@@ -562,25 +562,25 @@ START_TEST(memory_without_plants)
 	uint8_t bytes[3], text[3] = {1, 2, 3};
 
 	attach_plain("\x11\x22\x33", 3);
-	ck_assert_int_eq(debug_add_point(&debug, CODE_AT), DEBUG_OK);
-	ck_assert_int_eq(debug_add_point(&debug, CODE_AT + 2), DEBUG_OK);
-	ck_assert_uint_eq(debug_read(&debug, CODE_AT, bytes, 3), 3);
+	ck_assert_int_eq(engine_add_point(&engine, CODE_AT), ENGINE_OK);
+	ck_assert_int_eq(engine_add_point(&engine, CODE_AT + 2), ENGINE_OK);
+	ck_assert_uint_eq(engine_read(&engine, CODE_AT, bytes, 3), 3);
 	ck_assert_mem_eq(bytes, "\x11\x22\x33", 3);
-	ck_assert(debug_read_physical(&debug, 0x30000, bytes, 3));
+	ck_assert(engine_read_physical(&engine, 0x30000, bytes, 3));
 	ck_assert_mem_eq(bytes, "\x11\x22\x33", 3);
-	ck_assert_uint_eq(debug_write(&debug, CODE_AT, text, 3), 3);
+	ck_assert_uint_eq(engine_write(&engine, CODE_AT, text, 3), 3);
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT), OPCODE_OUT);
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 1), 2);
 	ck_assert_uint_eq(*fake_cpu_at(live, CODE_AT + 2), OPCODE_OUT);
-	ck_assert_uint_eq(debug_read(&debug, CODE_AT, bytes, 3), 3);
+	ck_assert_uint_eq(engine_read(&engine, CODE_AT, bytes, 3), 3);
 	ck_assert_mem_eq(bytes, text, 3);
-	debug_remove_point(&debug, CODE_AT);
-	debug_remove_point(&debug, CODE_AT + 2);
+	engine_remove_point(&engine, CODE_AT);
+	engine_remove_point(&engine, CODE_AT + 2);
 	ck_assert_mem_eq(fake_cpu_at(live, CODE_AT), text, 3);
 	/* As much as there is. */
-	ck_assert_uint_eq(debug_read(&debug, LIVE_RAM - 2, bytes, 3), 2);
-	ck_assert_uint_eq(debug_read(&debug, LIVE_RAM - 2, bytes, 2), 2);
-	ck_assert(!debug_read_physical(&debug, LIVE_RAM - 2, bytes, 3));
+	ck_assert_uint_eq(engine_read(&engine, LIVE_RAM - 2, bytes, 3), 2);
+	ck_assert_uint_eq(engine_read(&engine, LIVE_RAM - 2, bytes, 2), 2);
+	ck_assert(!engine_read_physical(&engine, LIVE_RAM - 2, bytes, 3));
 }
 END_TEST
 
@@ -590,30 +590,30 @@ END_TEST
 START_TEST(watches_have_bounds)
 {
 	attach_plain("\x90", 1);
-	ck_assert_int_eq(debug_add_watch(&debug, 0x50000, 0), DEBUG_NO_ROOM);
-	ck_assert_int_eq(debug_add_watch(&debug, 0x50000, DEBUG_WATCH_SIZE + 1), DEBUG_NO_ROOM);
-	ck_assert_int_eq(debug_add_watch(&debug, 0x50fff, 2), DEBUG_NOT_MAPPED);
-	ck_assert_int_eq(debug_add_watch(&debug, LIVE_RAM, 1), DEBUG_NOT_MAPPED);
-	for (unsigned i = 0; i < DEBUG_WATCHES_MAX; i++)
-		ck_assert_int_eq(debug_add_watch(&debug, 0x50000 + i, 1), DEBUG_OK);
-	ck_assert_int_eq(debug_add_watch(&debug, 0x60000, 1), DEBUG_NO_ROOM);
-	ck_assert_int_eq(debug_remove_watch(&debug, 0x50000, 2), DEBUG_NOT_THERE);
-	ck_assert_int_eq(debug_remove_watch(&debug, 0x50000, 1), DEBUG_OK);
-	ck_assert_int_eq(debug_add_watch(&debug, 0x50fc0, DEBUG_WATCH_SIZE), DEBUG_OK);
+	ck_assert_int_eq(engine_add_watch(&engine, 0x50000, 0), ENGINE_NO_ROOM);
+	ck_assert_int_eq(engine_add_watch(&engine, 0x50000, ENGINE_WATCH_SIZE + 1), ENGINE_NO_ROOM);
+	ck_assert_int_eq(engine_add_watch(&engine, 0x50fff, 2), ENGINE_NOT_MAPPED);
+	ck_assert_int_eq(engine_add_watch(&engine, LIVE_RAM, 1), ENGINE_NOT_MAPPED);
+	for (unsigned i = 0; i < ENGINE_WATCHES_MAX; i++)
+		ck_assert_int_eq(engine_add_watch(&engine, 0x50000 + i, 1), ENGINE_OK);
+	ck_assert_int_eq(engine_add_watch(&engine, 0x60000, 1), ENGINE_NO_ROOM);
+	ck_assert_int_eq(engine_remove_watch(&engine, 0x50000, 2), ENGINE_NOT_THERE);
+	ck_assert_int_eq(engine_remove_watch(&engine, 0x50000, 1), ENGINE_OK);
+	ck_assert_int_eq(engine_add_watch(&engine, 0x50fc0, ENGINE_WATCH_SIZE), ENGINE_OK);
 }
 END_TEST
 
 START_TEST(a_watch_sees_its_last_byte)
 {
-	struct debug_stop stop;
+	struct engine_stop stop;
 
 	attach_plain("\x9c\x90", 2);
 	/* PUSHF's highest byte, and the one behind it */
-	ck_assert_int_eq(debug_add_watch(&debug, STACK_AT - 10, 3), DEBUG_OK);
-	stop = debug_step(&debug);
-	ck_assert_int_eq(stop.why, DEBUG_WATCHED);
+	ck_assert_int_eq(engine_add_watch(&engine, STACK_AT - 10, 3), ENGINE_OK);
+	stop = engine_step(&engine);
+	ck_assert_int_eq(stop.why, ENGINE_WATCHED);
 	ck_assert_uint_eq(stop.watch->va, STACK_AT - 10);
-	ck_assert_int_eq(debug_step(&debug).why, DEBUG_STEPPED);
+	ck_assert_int_eq(engine_step(&engine).why, ENGINE_STEPPED);
 }
 END_TEST
 
@@ -623,48 +623,48 @@ END_TEST
 START_TEST(frames)
 {
 	const uint64_t words[] = {0x18, 1, 2, 3, 4, 5, 6};
-	struct debug_frame frame;
+	struct engine_frame frame;
 
 	attach(0, "\x90", 1);
 	memcpy(fake_cpu_at(live, STACK_AT), words, sizeof(words));
-	ck_assert(debug_frame(&debug, VECTOR_PF, &frame));
+	ck_assert(engine_frame(&engine, VECTOR_PF, &frame));
 	ck_assert_uint_eq(frame.error, 0x18);
 	ck_assert_uint_eq(frame.rip, 1);
 	ck_assert_uint_eq(frame.ss, 5);
-	ck_assert(debug_frame(&debug, VECTOR_UD, &frame));
+	ck_assert(engine_frame(&engine, VECTOR_UD, &frame));
 	ck_assert_uint_eq(frame.error, 0);
 	ck_assert_uint_eq(frame.rip, 0x18);
 	ck_assert_uint_eq(frame.ss, 4);
-	ck_assert(debug_frame(&debug, 0x80, &frame));
+	ck_assert(engine_frame(&engine, 0x80, &frame));
 	ck_assert_uint_eq(frame.rip, 0x18);
-	debug.state.regs.rsp = FAKE_KERNEL + LIVE_RAM - 40;
-	ck_assert(debug_frame(&debug, VECTOR_UD, &frame));
-	ck_assert(!debug_frame(&debug, VECTOR_PF, &frame));
+	engine.state.regs.rsp = FAKE_KERNEL + LIVE_RAM - 40;
+	ck_assert(engine_frame(&engine, VECTOR_UD, &frame));
+	ck_assert(!engine_frame(&engine, VECTOR_PF, &frame));
 }
 END_TEST
 
 START_TEST(rewinding)
 {
-	struct debug_frame frame = {
+	struct engine_frame frame = {
 	    .rip = 7, .cs = RS_SEL_USER_CODE, .rflags = 2, .rsp = 9, .ss = RS_SEL_USER_DATA};
 
 	attach(0, "\x90", 1);
 	/* USER_CODE is the last that the GDT's limit lets in. */
-	ck_assert(debug_rewind(&debug, &frame));
-	ck_assert_uint_eq(debug.state.regs.rip, 7);
-	ck_assert_uint_eq(debug.state.regs.rsp, 9);
-	ck_assert_uint_eq(debug.state.sregs.cs.selector, RS_SEL_USER_CODE);
-	ck_assert_uint_eq(debug.state.sregs.cs.type & 1, 1);
-	ck_assert_uint_eq(debug.state.sregs.ss.dpl, 3);
-	ck_assert_uint_eq(debug.state.sregs.ss.limit, 0xffffffff);
-	ck_assert_uint_eq(debug.state.sregs.ss.g, 1);
+	ck_assert(engine_rewind(&engine, &frame));
+	ck_assert_uint_eq(engine.state.regs.rip, 7);
+	ck_assert_uint_eq(engine.state.regs.rsp, 9);
+	ck_assert_uint_eq(engine.state.sregs.cs.selector, RS_SEL_USER_CODE);
+	ck_assert_uint_eq(engine.state.sregs.cs.type & 1, 1);
+	ck_assert_uint_eq(engine.state.sregs.ss.dpl, 3);
+	ck_assert_uint_eq(engine.state.sregs.ss.limit, 0xffffffff);
+	ck_assert_uint_eq(engine.state.sregs.ss.g, 1);
 	frame.cs = RS_SEL_USER_CODE + 8;
-	ck_assert(!debug_rewind(&debug, &frame));
+	ck_assert(!engine_rewind(&engine, &frame));
 	frame.cs = RS_SEL_USER_CODE | 4; /* the LDT's */
-	ck_assert(!debug_rewind(&debug, &frame));
-	debug.state.sregs.gdt.limit--;
+	ck_assert(!engine_rewind(&engine, &frame));
+	engine.state.sregs.gdt.limit--;
 	frame.cs = RS_SEL_USER_CODE;
-	ck_assert(!debug_rewind(&debug, &frame));
+	ck_assert(!engine_rewind(&engine, &frame));
 }
 END_TEST
 
@@ -674,12 +674,12 @@ START_TEST(the_tss_of_amd)
 	begin(0, "\x90", 1);
 	machine->kvm.host.features = _i ? RS_FEATURE_AMD : 0;
 	vcpu->sregs.tr.type = DESC_TSS_AVAILABLE;
-	ck_assert(debug_attach(&debug, machine));
-	ck_assert(debug_know(&debug));
-	ck_assert_uint_eq(debug.state.sregs.tr.type, DESC_TSS_BUSY);
-	debug.state.sregs.cr2 = 5;
-	debug.changed = true;
-	ck_assert(debug_forget(&debug));
+	ck_assert(engine_attach(&engine, machine));
+	ck_assert(engine_know(&engine));
+	ck_assert_uint_eq(engine.state.sregs.tr.type, DESC_TSS_BUSY);
+	engine.state.sregs.cr2 = 5;
+	engine.changed = true;
+	ck_assert(engine_forget(&engine));
 	ck_assert_uint_eq(vcpu->sregs.tr.type, _i ? DESC_TSS_AVAILABLE : DESC_TSS_BUSY);
 	ck_assert_uint_eq(vcpu->sregs.cr2, 5);
 }
@@ -688,13 +688,13 @@ END_TEST
 START_TEST(only_what_changed_is_written)
 {
 	attach(0, "\x90", 1);
-	ck_assert(debug_know(&debug));
-	debug.state.regs.rax = 5;
-	debug.changed = true;
-	ck_assert(debug_forget(&debug));
+	ck_assert(engine_know(&engine));
+	engine.state.regs.rax = 5;
+	engine.changed = true;
+	ck_assert(engine_forget(&engine));
 	ck_assert_uint_eq(vcpu->regs.rax, 5);
 	ck_assert_uint_eq(fake_kvm_count(KVM_SET_SREGS), 0);
-	ck_assert(debug_know(&debug) && debug_forget(&debug));
+	ck_assert(engine_know(&engine) && engine_forget(&engine));
 	ck_assert_uint_eq(fake_kvm_count(KVM_SET_REGS), 1);
 }
 END_TEST
@@ -704,25 +704,25 @@ START_TEST(taken_back)
 {
 	attach(3, "\x0f\x05", 2);
 	step();
-	ck_assert(debug_take_back(&debug, CODE_AT));
-	ck_assert_uint_eq(debug.state.regs.rip, CODE_AT);
-	ck_assert_uint_eq(debug_cpl(&debug), 3);
-	ck_assert_uint_eq(debug.state.regs.rflags, RFLAGS_FIXED);
-	ck_assert(!debug_take_back(&debug, CODE_AT)); /* not at an entry */
+	ck_assert(engine_take_back(&engine, CODE_AT));
+	ck_assert_uint_eq(engine.state.regs.rip, CODE_AT);
+	ck_assert_uint_eq(engine_cpl(&engine), 3);
+	ck_assert_uint_eq(engine.state.regs.rflags, RFLAGS_FIXED);
+	ck_assert(!engine_take_back(&engine, CODE_AT)); /* not at an entry */
 }
 END_TEST
 
 /* ---- Instructions as text -----------------------------------------------------------------------
  */
 
-static struct debug_instruction decode(const char *bytes, size_t size)
+static struct engine_instruction decode(const char *bytes, size_t size)
 {
-	struct debug_code *code = debug_code_open();
-	struct debug_instruction insn;
+	struct engine_code *code = engine_code_open();
+	struct engine_instruction insn;
 
 	ck_assert_ptr_nonnull(code);
-	debug_code_decode(code, (const uint8_t *)bytes, size, 0x1000, NULL, &insn);
-	debug_code_close(code);
+	engine_code_decode(code, (const uint8_t *)bytes, size, 0x1000, NULL, &insn);
+	engine_code_close(code);
 	return insn;
 }
 
@@ -731,7 +731,7 @@ START_TEST(instructions)
 	static const struct {
 		const char *bytes;
 		size_t size;
-		enum debug_code_kind kind;
+		enum engine_code_kind kind;
 		unsigned reads, writes;
 	} want[] = {
 	    {CODE("\x48\xcf"), CODE_IRET, 5, 0},
@@ -754,7 +754,7 @@ START_TEST(instructions)
 	    {CODE("\x48\x8d\x04\x24"), CODE_OTHER, 0, 0},
 	    {CODE("\x48\x01\x04\x24"), CODE_OTHER, 1, 1},
 	};
-	const struct debug_instruction insn = decode(want[_i].bytes, want[_i].size);
+	const struct engine_instruction insn = decode(want[_i].bytes, want[_i].size);
 
 	ck_assert_uint_eq(insn.size, want[_i].size);
 	ck_assert_int_eq(insn.kind, want[_i].kind);
@@ -766,7 +766,7 @@ END_TEST
 
 START_TEST(no_instruction)
 {
-	const struct debug_instruction insn = decode("\x48", 1);
+	const struct engine_instruction insn = decode("\x48", 1);
 
 	ck_assert_uint_eq(insn.size, 0);
 	ck_assert_str_eq(insn.text, "(bad)");
@@ -779,7 +779,7 @@ struct finds {
 	size_t count;
 };
 
-static bool note_find(void *ctx, uint64_t address, enum debug_code_kind kind)
+static bool note_find(void *ctx, uint64_t address, enum engine_code_kind kind)
 {
 	struct finds *finds = ctx;
 
@@ -796,7 +796,7 @@ START_TEST(finding_code)
 	static char one[] = "one", two[] = "two";
 	struct symbol list[] = {{0x30000, 0, one}, {0x30004, 0, two}};
 	const struct symbols symbols = {.list = list, .count = 2};
-	struct debug_code *code = debug_code_open();
+	struct engine_code *code = engine_code_open();
 	struct finds finds = {0};
 
 	begin(0, bytes, sizeof(bytes) - 1);
@@ -805,17 +805,17 @@ START_TEST(finding_code)
 	    .va = FAKE_CODE(0), .gpa = 0x30000, .memsz = sizeof(bytes) - 1, .flags = 5};
 	machine->image.segments[1] = (struct segment){
 	    .va = FAKE_CODE(3), .gpa = 0x30000, .memsz = sizeof(bytes) - 1, .flags = 5};
-	ck_assert(debug_attach(&debug, machine));
-	debug_code_find(&debug, &symbols, code, true, CODE_BIT(CODE_RET), note_find, &finds);
+	ck_assert(engine_attach(&engine, machine));
+	engine_code_find(&engine, &symbols, code, true, CODE_BIT(CODE_RET), note_find, &finds);
 	ck_assert_uint_eq(finds.count, 3);
 	ck_assert_uint_eq(finds.at[0], 0x30000);
 	ck_assert_uint_eq(finds.at[1], 0x30004);
 	ck_assert_uint_eq(finds.at[2], 0x30006);
 	finds.count = 0;
-	debug_code_find(&debug, &symbols, code, false, CODE_BIT(CODE_RET), note_find, &finds);
+	engine_code_find(&engine, &symbols, code, false, CODE_BIT(CODE_RET), note_find, &finds);
 	ck_assert_uint_eq(finds.count, 1);
 	ck_assert_uint_eq(finds.at[0], FAKE_CODE(0));
-	debug_code_close(code);
+	engine_code_close(code);
 }
 END_TEST
 

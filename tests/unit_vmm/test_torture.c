@@ -33,7 +33,7 @@ static const uint8_t code[] = {
     0x6a, 0x02, 0xe9, 0xd0, 0xff, 0xff, 0xff, 0xcc, 0xcc,             /* 1029 push, jmp, room */
 };
 
-static struct debug_code *decoder;
+static struct engine_code *decoder;
 static struct torture_text text;
 
 static void set_up(void)
@@ -41,7 +41,7 @@ static void set_up(void)
 	uint64_t bad = 1;
 
 	text = (struct torture_text){0};
-	decoder = debug_code_open();
+	decoder = engine_code_open();
 	ck_assert(
 	    torture_text_add(&text, decoder, &symbols, &note, code, sizeof(code), VA, true, &bad));
 	ck_assert_uint_eq(bad, 0);
@@ -50,7 +50,7 @@ static void set_up(void)
 static void tear_down(void)
 {
 	torture_text_free(&text);
-	debug_code_close(decoder);
+	engine_code_close(decoder);
 }
 
 START_TEST(text_instructions)

@@ -41,13 +41,13 @@ static void begin(unsigned ring)
 	vcpu->regs.rflags |= RFLAGS_IF | RFLAGS_NT | RFLAGS_AC;
 	t.start.vcpu.sregs.cs =
 	    (struct kvm_segment){.selector = RS_SEL_KERNEL_CODE, .present = 1, .l = 1};
-	ck_assert(debug_attach(&t.debug, t.machine));
+	ck_assert(engine_attach(&t.engine, t.machine));
 }
 
 static void teardown(void)
 {
 	torture_path_free(&t.path[1]);
-	debug_detach(&t.debug);
+	engine_detach(&t.engine);
 	live_machine_free();
 }
 
@@ -101,8 +101,8 @@ START_TEST(an_event_by_hand)
 	uint64_t at = want[_i].frame;
 
 	begin(want[_i].ring);
-	t.debug.state.regs.rsp = want[_i].rsp;
-	t.debug.changed = true;
+	t.engine.state.regs.rsp = want[_i].rsp;
+	t.engine.changed = true;
 	play(TORTURE_HAND, vector, ring3);
 	only_halted();
 	ck_assert_uint_eq(vcpu->regs.rip, STUB(vector) + 1);
@@ -186,7 +186,7 @@ START_TEST(usual_gates)
 	ck_assert(desc_gate_encode(&want[_i].gate,
 	                           (uint64_t *)(void *)fake_cpu_at(live, FAKE_IDT + 14 * 16)));
 	ck_assert_int_eq(torture_gate_is_usual(&t, 14), want[_i].usual);
-	t.debug.state.sregs.idt.base = FAKE_KERNEL + LIVE_RAM;
+	t.engine.state.sregs.idt.base = FAKE_KERNEL + LIVE_RAM;
 	ck_assert(!torture_gate_is_usual(&t, 14));
 }
 END_TEST

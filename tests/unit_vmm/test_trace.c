@@ -403,31 +403,31 @@ static struct rs_record good_record(void)
 
 START_TEST(records_are_checked)
 {
-	struct records records = {0};
+	struct figures records = {0};
 	struct rs_record list[3] = {good_record(), good_record(), good_record()};
 
-	ck_assert_int_eq(records_take(&records, list, 3), 3);
+	ck_assert_int_eq(figures_take(&records, list, 3), 3);
 	ck_assert_str_eq(records.list[2].name, "SYSCALL getpid");
 	list[1].name[3] = '\n';
-	ck_assert_int_eq(records_take(&records, list, 3), 1);
-	ck_assert_int_eq(records_take(&records, &list[1], 2), -EINVAL);
+	ck_assert_int_eq(figures_take(&records, list, 3), 1);
+	ck_assert_int_eq(figures_take(&records, &list[1], 2), -EINVAL);
 	list[1] = good_record();
 	memset(list[1].unit, 'x', sizeof(list[1].unit)); /* no NUL */
-	ck_assert_int_eq(records_take(&records, &list[1], 1), -EINVAL);
+	ck_assert_int_eq(figures_take(&records, &list[1], 1), -EINVAL);
 	list[1] = good_record();
 	list[1].mode = 3;
-	ck_assert_int_eq(records_take(&records, &list[1], 1), -EINVAL);
+	ck_assert_int_eq(figures_take(&records, &list[1], 1), -EINVAL);
 	list[1] = good_record();
 	list[1].decimals = 10;
-	ck_assert_int_eq(records_take(&records, &list[1], 1), -EINVAL);
+	ck_assert_int_eq(figures_take(&records, &list[1], 1), -EINVAL);
 	list[1] = good_record();
 	list[1].min = RS_RECORD_NONE;
-	ck_assert_int_eq(records_take(&records, &list[1], 1), -EINVAL);
+	ck_assert_int_eq(figures_take(&records, &list[1], 1), -EINVAL);
 	list[1] = good_record();
 	list[1].name[0] = '\0';
-	ck_assert_int_eq(records_take(&records, &list[1], 1), -EINVAL);
+	ck_assert_int_eq(figures_take(&records, &list[1], 1), -EINVAL);
 	ck_assert_uint_eq(records.count, 4);
-	records_free(&records);
+	figures_free(&records);
 }
 END_TEST
 
@@ -480,15 +480,15 @@ END_TEST
 
 START_TEST(records_are_bounded)
 {
-	struct records records = {0};
+	struct figures records = {0};
 	const struct rs_record record = good_record();
 
 	for (int i = 0; i < RS_MAX_RECORDS; i++)
-		ck_assert_int_eq(records_take(&records, &record, 1), 1);
-	ck_assert_int_eq(records_take(&records, &record, 1), -ENOSPC);
+		ck_assert_int_eq(figures_take(&records, &record, 1), 1);
+	ck_assert_int_eq(figures_take(&records, &record, 1), -ENOSPC);
 	ck_assert_uint_eq(records.count, RS_MAX_RECORDS);
-	records_free(&records);
-	records_free(&records);
+	figures_free(&records);
+	figures_free(&records);
 }
 END_TEST
 

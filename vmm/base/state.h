@@ -50,7 +50,7 @@ struct vcpu_state {
 	struct kvm_sregs sregs;
 	struct kvm_vcpu_events events;
 	struct kvm_fpu fpu;
-	struct kvm_debugregs debug;
+	struct kvm_debugregs debugregs;
 	uint64_t msrs[STATE_MSRS];
 	uint32_t msrs_known; /* bit per MSR: KVM has it; the others are 0 */
 };

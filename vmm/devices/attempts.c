@@ -14,29 +14,31 @@ static bool is_good(const void *entry)
 {
 	const struct rs_escape *e = entry;
 
-	return handed_text(e->program, sizeof(e->program), false) &&
-	       handed_text(e->host, sizeof(e->host), false) &&
-	       handed_text(e->group, sizeof(e->group), false) &&
-	       handed_text(e->name, sizeof(e->name), false) &&
-	       handed_text(e->why, sizeof(e->why), true) && e->mode <= RS_PTI_NOPCID &&
+	return guest_table_text(e->program, sizeof(e->program), false) &&
+	       guest_table_text(e->host, sizeof(e->host), false) &&
+	       guest_table_text(e->group, sizeof(e->group), false) &&
+	       guest_table_text(e->name, sizeof(e->name), false) &&
+	       guest_table_text(e->why, sizeof(e->why), true) && e->mode <= RS_PTI_NOPCID &&
 	       e->verdict <= RS_ESCAPE_SKIPPED && e->want.kind <= RS_OUTCOME_NOT_TRIED &&
 	       e->got.kind <= RS_OUTCOME_NOT_TRIED;
 }
 
-int64_t escapes_take(struct escapes *escapes, const volatile struct rs_escape *from, uint64_t count)
+int64_t attempts_take(struct attempts *escapes, const volatile struct rs_escape *from,
+                      uint64_t count)
 {
-	static const struct handed_kind kind = {sizeof(*escapes->list), RS_MAX_ESCAPES, is_good};
+	static const struct guest_table_kind kind = {sizeof(*escapes->list), RS_MAX_ESCAPES,
+	                                             is_good};
 	void *list = escapes->list;
-	int64_t taken = handed_take(&kind, &list, &escapes->count, from, count);
+	int64_t taken = guest_table_take(&kind, &list, &escapes->count, from, count);
 
 	escapes->list = list;
 	return taken;
 }
 
-void escapes_free(struct escapes *escapes)
+void attempts_free(struct attempts *escapes)
 {
 	free(escapes->list);
-	*escapes = (struct escapes){0};
+	*escapes = (struct attempts){0};
 }
 
 /* ---- Words --------------------------------------------------------------------------------- */

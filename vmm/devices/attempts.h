@@ -9,16 +9,16 @@
 
 #include "shared/abi.h"
 
-struct escapes {
+struct attempts {
 	unsigned count;
 	struct rs_escape *list; /* RS_MAX_ESCAPES of them once the first came; owned */
 };
 
-/* As records_take. */
-int64_t escapes_take(struct escapes *escapes, const volatile struct rs_escape *from,
-                     uint64_t count);
+/* As figures_take. */
+int64_t attempts_take(struct attempts *escapes, const volatile struct rs_escape *from,
+                      uint64_t count);
 /* Harmless on a struct that is all zero. */
-void escapes_free(struct escapes *escapes);
+void attempts_free(struct attempts *escapes);
 
 /* "ok", "departs", "differs", "skipped" for RS_ESCAPE_*. */
 const char *escape_verdict(uint32_t verdict);

@@ -6,10 +6,10 @@
  *
  *	static bool write(void *ctx, struct cpu *cpu, uint64_t at, unsigned size, uint64_t value);
  *
- *	static const struct device debug_console = {
+ *	static const struct device engine_console = {
  *	    .name = "debug console", .bus = BUS_PORTS, .first = 0xe9, .last = 0xe9, .write = write};
  *
- *	bus_add(&machine->bus, &debug_console);
+ *	bus_add(&machine->bus, &engine_console);
  *
  * All that a device is told comes from the guest, which may access any byte of it, with any size,
  *in any order.  It is called with the machine's lock held.

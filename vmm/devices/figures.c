@@ -14,17 +14,18 @@ static bool is_good(const void *entry)
 
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
 		any |= values[i] != RS_RECORD_NONE;
-	return any && handed_text(r->name, sizeof(r->name), false) &&
-	       handed_text(r->unit, sizeof(r->unit), false) &&
-	       handed_text(r->x_unit, sizeof(r->x_unit), true) &&
+	return any && guest_table_text(r->name, sizeof(r->name), false) &&
+	       guest_table_text(r->unit, sizeof(r->unit), false) &&
+	       guest_table_text(r->x_unit, sizeof(r->x_unit), true) &&
 	       (r->mode <= RS_PTI_NOPCID || r->mode == RS_RECORD_NO_MODE) && r->decimals <= 9;
 }
 
-int64_t records_take(struct records *records, const volatile struct rs_record *from, uint64_t count)
+int64_t figures_take(struct figures *records, const volatile struct rs_record *from, uint64_t count)
 {
-	static const struct handed_kind kind = {sizeof(*records->list), RS_MAX_RECORDS, is_good};
+	static const struct guest_table_kind kind = {sizeof(*records->list), RS_MAX_RECORDS,
+	                                             is_good};
 	void *list = records->list;
-	int64_t taken = handed_take(&kind, &list, &records->count, from, count);
+	int64_t taken = guest_table_take(&kind, &list, &records->count, from, count);
 
 	records->list = list;
 	return taken;
@@ -61,8 +62,8 @@ bool record_in_ns(struct rs_record *to, const struct rs_record *from, uint64_t t
 	       convert(&to->max, tsc_khz);
 }
 
-void records_free(struct records *records)
+void figures_free(struct figures *records)
 {
 	free(records->list);
-	*records = (struct records){0};
+	*records = (struct figures){0};
 }

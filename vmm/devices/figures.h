@@ -8,7 +8,7 @@
 
 #include "shared/abi.h"
 
-struct records {
+struct figures {
 	unsigned count;
 	struct rs_record *list; /* RS_MAX_RECORDS of them once the first came; owned */
 };
@@ -16,7 +16,7 @@ struct records {
 /* Takes up to `count` records out of guest memory, the first wrong one being the end.  Returns how
  * many were taken; -EINVAL, -ENOSPC, -ENOMEM when not even the first was
  * (vmm/devices/guest_tables.h). */
-int64_t records_take(struct records *records, const volatile struct rs_record *from,
+int64_t figures_take(struct figures *records, const volatile struct rs_record *from,
                      uint64_t count);
 /* Harmless on a struct that is all zero. */
 /* Units that say what the guest's clock ticks with (guest/user/ticks.h). */
@@ -29,6 +29,6 @@ int64_t records_take(struct records *records, const volatile struct rs_record *f
  * frequency is not known (0), or they are too many; then *to is undefined. */
 bool record_in_ns(struct rs_record *to, const struct rs_record *from, uint64_t tsc_khz);
 
-void records_free(struct records *records);
+void figures_free(struct figures *records);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool handed_text(const char *text, size_t size, bool may_be_empty)
+bool guest_table_text(const char *text, size_t size, bool may_be_empty)
 {
 	const char *end = memchr(text, '\0', size);
 
@@ -18,7 +18,7 @@ bool handed_text(const char *text, size_t size, bool may_be_empty)
 }
 
 /* 0, or why not. */
-static int64_t take_one(const struct handed_kind *kind, void **list, unsigned *length,
+static int64_t take_one(const struct guest_table_kind *kind, void **list, unsigned *length,
                         const volatile char *from)
 {
 	char *to;
@@ -38,8 +38,8 @@ static int64_t take_one(const struct handed_kind *kind, void **list, unsigned *l
 	return 0;
 }
 
-int64_t handed_take(const struct handed_kind *kind, void **list, unsigned *length,
-                    const volatile void *from, uint64_t count)
+int64_t guest_table_take(const struct guest_table_kind *kind, void **list, unsigned *length,
+                         const volatile void *from, uint64_t count)
 {
 	const volatile char *entry = from;
 

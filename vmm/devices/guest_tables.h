@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* What a table holds. */
-struct handed_kind {
+struct guest_table_kind {
 	size_t size;                        /* of an entry */
 	unsigned max;                       /* entries */
 	bool (*is_good)(const void *entry); /* a copy, which the guest cannot change any more */
@@ -17,10 +17,10 @@ struct handed_kind {
 /* Takes up to `count` entries as they lie in guest memory, the first wrong one being the end, to
  * (*list)[*length] on.  *list is NULL or what an earlier call put there, to be freed.  Returns how
  * many were taken; -EINVAL, -ENOSPC, -ENOMEM when not even the first was. */
-int64_t handed_take(const struct handed_kind *kind, void **list, unsigned *length,
-                    const volatile void *from, uint64_t count);
+int64_t guest_table_take(const struct guest_table_kind *kind, void **list, unsigned *length,
+                         const volatile void *from, uint64_t count);
 
 /* Printable ASCII, and a NUL behind it within `size`. */
-bool handed_text(const char *text, size_t size, bool may_be_empty);
+bool guest_table_text(const char *text, size_t size, bool may_be_empty);
 
 #endif

@@ -8,14 +8,14 @@
 
 #include <capstone/capstone.h>
 
-struct debug_code {
+struct engine_code {
 	csh handle;
 	cs_insn *insn;
 };
 
-struct debug_code *debug_code_open(void)
+struct engine_code *engine_code_open(void)
 {
-	struct debug_code *code = calloc(1, sizeof(*code));
+	struct engine_code *code = calloc(1, sizeof(*code));
 
 	if (!code)
 		return NULL;
@@ -26,13 +26,13 @@ struct debug_code *debug_code_open(void)
 	cs_option(code->handle, CS_OPT_DETAIL, CS_OPT_ON);
 	code->insn = cs_malloc(code->handle);
 	if (!code->insn) {
-		debug_code_close(code);
+		engine_code_close(code);
 		return NULL;
 	}
 	return code;
 }
 
-void debug_code_close(struct debug_code *code)
+void engine_code_close(struct engine_code *code)
 {
 	if (!code)
 		return;
@@ -42,7 +42,7 @@ void debug_code_close(struct debug_code *code)
 	free(code);
 }
 
-static enum debug_code_kind kind_of(const cs_insn *insn)
+static enum engine_code_kind kind_of(const cs_insn *insn)
 {
 	const cs_x86 *x86 = &insn->detail->x86;
 
@@ -84,7 +84,7 @@ static enum debug_code_kind kind_of(const cs_insn *insn)
 
 /* Memory that the instruction touches: its operands, and the stack of PUSH, POP, CALL, RET, IRET.
  */
-static void count_memory(const cs_insn *insn, struct debug_instruction *to)
+static void count_memory(const cs_insn *insn, struct engine_instruction *to)
 {
 	const cs_x86 *x86 = &insn->detail->x86;
 
@@ -153,12 +153,13 @@ static void drop_ptr(char *text)
 		memmove(at, at + 4, strlen(at + 4) + 1);
 }
 
-void debug_code_decode(struct debug_code *code, const uint8_t *bytes, size_t size, uint64_t address,
-                       const struct symbols *symbols, struct debug_instruction *to)
+void engine_code_decode(struct engine_code *code, const uint8_t *bytes, size_t size,
+                        uint64_t address, const struct symbols *symbols,
+                        struct engine_instruction *to)
 {
 	uint64_t at = address;
 
-	*to = (struct debug_instruction){.address = address, .text = "(bad)"};
+	*to = (struct engine_instruction){.address = address, .text = "(bad)"};
 	if (!code || !cs_disasm_iter(code->handle, &bytes, &size, &at, code->insn))
 		return;
 
@@ -180,9 +181,9 @@ void debug_code_decode(struct debug_code *code, const uint8_t *bytes, size_t siz
 
 struct search {
 	const struct symbols *symbols;
-	struct debug_code *code;
+	struct engine_code *code;
 	unsigned kinds;
-	bool (*found)(void *ctx, uint64_t address, enum debug_code_kind kind);
+	bool (*found)(void *ctx, uint64_t address, enum engine_code_kind kind);
 	void *ctx;
 };
 
@@ -210,14 +211,14 @@ static bool search_range(const struct search *search, const uint8_t *bytes, uint
 	uint64_t at = start, limit = next_symbol(search->symbols, start, end);
 
 	while (at < end) {
-		struct debug_instruction insn;
+		struct engine_instruction insn;
 
 		if (at >= limit) {
 			at = limit;
 			limit = next_symbol(search->symbols, at, end);
 		}
-		debug_code_decode(search->code, bytes + (at - start), (size_t)(end - at), at, NULL,
-		                  &insn);
+		engine_code_decode(search->code, bytes + (at - start), (size_t)(end - at), at, NULL,
+		                   &insn);
 		if (search->kinds & CODE_BIT(insn.kind) &&
 		    !search->found(search->ctx, at, insn.kind))
 			return false;
@@ -226,18 +227,18 @@ static bool search_range(const struct search *search, const uint8_t *bytes, uint
 	return true;
 }
 
-void debug_code_find(const struct debug *debug, const struct symbols *symbols,
-                     struct debug_code *code, bool user, unsigned kinds,
-                     bool (*found)(void *ctx, uint64_t address, enum debug_code_kind kind),
-                     void *ctx)
+void engine_code_find(const struct engine *engine, const struct symbols *symbols,
+                      struct engine_code *code, bool user, unsigned kinds,
+                      bool (*found)(void *ctx, uint64_t address, enum engine_code_kind kind),
+                      void *ctx)
 {
 	const struct search search = {symbols, code, kinds, found, ctx};
-	const struct image *image = &debug->machine->image;
+	const struct image *image = &engine->machine->image;
 
 	for (unsigned i = 0; i < image->count; i++) {
 		const struct segment *segment = &image->segments[i];
 		const uint8_t *bytes =
-		    memory_at(&debug->machine->memory, segment->gpa, segment->memsz);
+		    memory_at(&engine->machine->memory, segment->gpa, segment->memsz);
 
 		if (!(segment->flags & PF_X) || segment_is_user(segment) != user || !bytes)
 			continue;

@@ -10,12 +10,12 @@
 #include "vmm/look/symbols.h"
 
 /* One decoder for many instructions: opening one costs a lot more than using it. */
-struct debug_code;
+struct engine_code;
 /* NULL without memory. */
-struct debug_code *debug_code_open(void);
-void debug_code_close(struct debug_code *code);
+struct engine_code *engine_code_open(void);
+void engine_code_close(struct engine_code *code);
 
-enum debug_code_kind {
+enum engine_code_kind {
 	CODE_OTHER,
 	CODE_IRET,
 	CODE_SYSRET,
@@ -34,10 +34,10 @@ enum debug_code_kind {
 	(CODE_BIT(CODE_IRET) | CODE_BIT(CODE_SYSRET) | CODE_BIT(CODE_SYSEXIT) |                    \
 	 CODE_BIT(CODE_FAR_RET))
 
-struct debug_instruction {
+struct engine_instruction {
 	uint64_t address;
 	unsigned size; /* bytes; 0: they are no instruction */
-	enum debug_code_kind kind;
+	enum engine_code_kind kind;
 	unsigned reads, writes; /* of memory, stack and implied operands included */
 	uint8_t bytes[15];
 	char text[192]; /* "mov rsp, qword gs:[0x10]"; "(bad)" when size is 0 */
@@ -45,15 +45,16 @@ struct debug_instruction {
 
 /* Decodes 64-bit code; the bytes are hostile.  With `symbols` (may be NULL) direct branches name
  * where they go. */
-void debug_code_decode(struct debug_code *code, const uint8_t *bytes, size_t size, uint64_t address,
-                       const struct symbols *symbols, struct debug_instruction *to);
+void engine_code_decode(struct engine_code *code, const uint8_t *bytes, size_t size,
+                        uint64_t address, const struct symbols *symbols,
+                        struct engine_instruction *to);
 
 /* Calls `found` for every instruction of these kinds (CODE_BIT) in the executable segments of the
  * image, the kernel's or those of ring 3, decoded from one symbol to the next as 64-bit code.
  * `found` may return false to end it. */
-void debug_code_find(const struct debug *debug, const struct symbols *symbols,
-                     struct debug_code *code, bool user, unsigned kinds,
-                     bool (*found)(void *ctx, uint64_t address, enum debug_code_kind kind),
-                     void *ctx);
+void engine_code_find(const struct engine *engine, const struct symbols *symbols,
+                      struct engine_code *code, bool user, unsigned kinds,
+                      bool (*found)(void *ctx, uint64_t address, enum engine_code_kind kind),
+                      void *ctx);
 
 #endif

@@ -9,12 +9,12 @@ static bool is_prefix(uint8_t byte)
 	       (byte & 0xf0) == 0x40;
 }
 
-size_t debug_read_code(const struct debug *debug, uint64_t rip, uint8_t code[32])
+size_t engine_read_code(const struct engine *engine, uint64_t rip, uint8_t code[32])
 {
 	size_t i = 0;
 
 	memset(code, 0, 32);
-	debug_read(debug, rip, code, 15);
+	engine_read(engine, rip, code, 15);
 	while (i < 14 && code[i] && is_prefix(code[i]))
 		i++;
 	return i;
@@ -47,7 +47,7 @@ static bool needs_plant(const uint8_t *opcode)
 	       (opcode[1] >= 0x20 && opcode[1] <= 0x23) || (opcode[1] >= 0x30 && opcode[1] <= 0x33);
 }
 
-size_t debug_size_from_opcode(const uint8_t *opcode)
+size_t engine_size_from_opcode(const uint8_t *opcode)
 {
 	if (opcode[0] != 0x0f)
 		return opcode[0] >= 0xe4 && opcode[0] <= 0xe7 ? 2 : 1;
@@ -57,10 +57,10 @@ size_t debug_size_from_opcode(const uint8_t *opcode)
 	return opcode[1] >= 0x20 && opcode[1] <= 0x23 ? 3 : 2;
 }
 
-enum debug_special debug_special_at(const struct debug *debug, uint64_t rip)
+enum engine_special engine_special_at(const struct engine *engine, uint64_t rip)
 {
 	uint8_t code[32];
-	size_t i = debug_read_code(debug, rip, code);
+	size_t i = engine_read_code(engine, rip, code);
 
 	switch (code[i]) {
 	case 0x9c:
@@ -86,11 +86,11 @@ enum debug_special debug_special_at(const struct debug *debug, uint64_t rip)
 	}
 }
 
-bool debug_loads_flags(const struct debug *debug, uint64_t rip)
+bool engine_loads_flags(const struct engine *engine, uint64_t rip)
 {
 	uint8_t code[2] = {0};
 
-	debug_read(debug, rip, code, sizeof(code));
+	engine_read(engine, rip, code, sizeof(code));
 	return code[0] == 0x9d || code[0] == 0xcf ||
 	       ((code[0] == 0x66 || code[0] == 0x48) && (code[1] == 0x9d || code[1] == 0xcf));
 }

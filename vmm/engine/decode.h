@@ -9,7 +9,7 @@
 
 #include "vmm/engine/engine.h"
 
-enum debug_special {
+enum engine_special {
 	SPECIAL_NONE,
 	SPECIAL_PUSHF,
 	SPECIAL_SYSCALL,
@@ -23,12 +23,12 @@ enum debug_special {
 };
 
 /* What the instruction at `rip` is, prefixes and all. */
-enum debug_special debug_special_at(const struct debug *debug, uint64_t rip);
+enum engine_special engine_special_at(const struct engine *engine, uint64_t rip);
 /* POPF and IRET bring a TF of their own. */
-bool debug_loads_flags(const struct debug *debug, uint64_t rip);
+bool engine_loads_flags(const struct engine *engine, uint64_t rip);
 /* The bytes at `rip`, padded with zeros; where the opcode begins. */
-size_t debug_read_code(const struct debug *debug, uint64_t rip, uint8_t code[32]);
+size_t engine_read_code(const struct engine *engine, uint64_t rip, uint8_t code[32]);
 /* Bytes from the opcode of a SPECIAL_GROUP or SPECIAL_EXIT to the next instruction. */
-size_t debug_size_from_opcode(const uint8_t *opcode);
+size_t engine_size_from_opcode(const uint8_t *opcode);
 
 #endif

@@ -11,42 +11,42 @@
 
 /* ---- Registers ----------------------------------------------------------------------------- */
 
-bool debug_know(struct debug *debug)
+bool engine_know(struct engine *engine)
 {
-	const struct vcpu *vcpu = &debug->cpu->vcpu;
+	const struct vcpu *vcpu = &engine->cpu->vcpu;
 
-	if (debug->known)
+	if (engine->known)
 		return true;
-	debug->known = vcpu_read(vcpu, &debug->state, STATE_REGS | STATE_SREGS);
-	/* What TR holds is busy (SDM volume 3, 7.2.2); see debug_forget. */
-	if (debug->state.sregs.tr.type == DESC_TSS_AVAILABLE)
-		debug->state.sregs.tr.type = DESC_TSS_BUSY;
-	debug->sregs_read = debug->state.sregs;
-	return debug->known;
+	engine->known = vcpu_read(vcpu, &engine->state, STATE_REGS | STATE_SREGS);
+	/* What TR holds is busy (SDM volume 3, 7.2.2); see engine_forget. */
+	if (engine->state.sregs.tr.type == DESC_TSS_AVAILABLE)
+		engine->state.sregs.tr.type = DESC_TSS_BUSY;
+	engine->sregs_read = engine->state.sregs;
+	return engine->known;
 }
 
-bool debug_forget(struct debug *debug)
+bool engine_forget(struct engine *engine)
 {
-	const struct vcpu *vcpu = &debug->cpu->vcpu;
-	bool changed = debug->changed;
+	const struct vcpu *vcpu = &engine->cpu->vcpu;
+	bool changed = engine->changed;
 
-	debug->known = debug->changed = false;
+	engine->known = engine->changed = false;
 	if (!changed)
 		return true;
 	/* At a plant only RIP changes, and the rest is much more work for KVM. */
-	if (memcmp(&debug->state.sregs, &debug->sregs_read, sizeof(debug->state.sregs)) == 0)
-		return vcpu_write(vcpu, &debug->state, STATE_REGS);
+	if (memcmp(&engine->state.sregs, &engine->sregs_read, sizeof(engine->state.sregs)) == 0)
+		return vcpu_write(vcpu, &engine->state, STATE_REGS);
 	/* KVM says "busy" of AMD's TR whatever it is, and one emulated AMD processor reads the I/O
 	 * bitmap only with what was there before. */
-	if (debug->machine->kvm.host.features & RS_FEATURE_AMD &&
-	    debug->state.sregs.tr.type == DESC_TSS_BUSY)
-		debug->state.sregs.tr.type = DESC_TSS_AVAILABLE;
-	return vcpu_write(vcpu, &debug->state, STATE_REGS | STATE_SREGS);
+	if (engine->machine->kvm.host.features & RS_FEATURE_AMD &&
+	    engine->state.sregs.tr.type == DESC_TSS_BUSY)
+		engine->state.sregs.tr.type = DESC_TSS_AVAILABLE;
+	return vcpu_write(vcpu, &engine->state, STATE_REGS | STATE_SREGS);
 }
 
-unsigned debug_cpl(const struct debug *debug)
+unsigned engine_cpl(const struct engine *engine)
 {
-	return state_cpl(&debug->state);
+	return state_cpl(&engine->state);
 }
 
 /* ---- Memory -------------------------------------------------------------------------------- */
@@ -79,11 +79,11 @@ static bool translate_by_image(const struct image *image, uint64_t va, uint64_t 
 	return false;
 }
 
-bool debug_translate(const struct debug *debug, uint64_t va, uint64_t *gpa)
+bool engine_translate(const struct engine *engine, uint64_t va, uint64_t *gpa)
 {
-	const struct machine *machine = debug->machine;
-	const struct view view = view_make(&machine->memory, &debug->state.regs,
-	                                   &debug->state.sregs, machine->boot.kernel.geo);
+	const struct machine *machine = engine->machine;
+	const struct view view = view_make(&machine->memory, &engine->state.regs,
+	                                   &engine->state.sregs, machine->boot.kernel.geo);
 
 	if (!view.paging) {
 		*gpa = va;
@@ -94,29 +94,29 @@ bool debug_translate(const struct debug *debug, uint64_t va, uint64_t *gpa)
 }
 
 /* Calls of memory_at for one page at a time: where `va` lies, and how many bytes of `size` do. */
-static uint8_t *page_part(const struct debug *debug, uint64_t va, size_t size, size_t *part)
+static uint8_t *page_part(const struct engine *engine, uint64_t va, size_t size, size_t *part)
 {
 	size_t rest = PAGE_SIZE - (size_t)(va & (PAGE_SIZE - 1));
 	uint64_t gpa;
 
 	*part = size < rest ? size : rest;
-	return debug_translate(debug, va, &gpa) ? memory_at(&debug->machine->memory, gpa, *part)
-	                                        : NULL;
+	return engine_translate(engine, va, &gpa) ? memory_at(&engine->machine->memory, gpa, *part)
+	                                          : NULL;
 }
 
-uint8_t *debug_byte(const struct debug *debug, uint64_t va)
+uint8_t *engine_byte(const struct engine *engine, uint64_t va)
 {
 	size_t part;
 
-	return page_part(debug, va, 1, &part);
+	return page_part(engine, va, 1, &part);
 }
 
-static void copy_without_plants(const struct debug *debug, uint8_t *to, const uint8_t *from,
+static void copy_without_plants(const struct engine *engine, uint8_t *to, const uint8_t *from,
                                 size_t size)
 {
 	memcpy(to, from, size);
-	for (size_t i = 0; i < debug->point_count; i++) {
-		const struct debug_plant *plant = &debug->points[i].plant;
+	for (size_t i = 0; i < engine->point_count; i++) {
+		const struct engine_plant *plant = &engine->points[i].plant;
 
 		if (plant->at && plant->at >= from && plant->at < from + size &&
 		    *plant->at == plant->planted)
@@ -124,44 +124,44 @@ static void copy_without_plants(const struct debug *debug, uint8_t *to, const ui
 	}
 }
 
-bool debug_read_physical(const struct debug *debug, uint64_t gpa, void *buf, size_t size)
+bool engine_read_physical(const struct engine *engine, uint64_t gpa, void *buf, size_t size)
 {
-	const uint8_t *from = memory_at(&debug->machine->memory, gpa, size);
+	const uint8_t *from = memory_at(&engine->machine->memory, gpa, size);
 
 	if (from)
-		copy_without_plants(debug, buf, from, size);
+		copy_without_plants(engine, buf, from, size);
 	return from;
 }
 
-size_t debug_read(const struct debug *debug, uint64_t va, void *buf, size_t size)
+size_t engine_read(const struct engine *engine, uint64_t va, void *buf, size_t size)
 {
 	size_t done = 0;
 
 	while (done < size) {
 		size_t part;
-		const uint8_t *from = page_part(debug, va + done, size - done, &part);
+		const uint8_t *from = page_part(engine, va + done, size - done, &part);
 
 		if (!from)
 			break;
-		copy_without_plants(debug, (uint8_t *)buf + done, from, part);
+		copy_without_plants(engine, (uint8_t *)buf + done, from, part);
 		done += part;
 	}
 	return done;
 }
 
-size_t debug_write(struct debug *debug, uint64_t va, const void *buf, size_t size)
+size_t engine_write(struct engine *engine, uint64_t va, const void *buf, size_t size)
 {
 	size_t done = 0;
 
 	while (done < size) {
 		size_t part;
-		uint8_t *to = page_part(debug, va + done, size - done, &part);
+		uint8_t *to = page_part(engine, va + done, size - done, &part);
 
 		if (!to)
 			break;
 		memcpy(to, (const uint8_t *)buf + done, part);
-		for (size_t i = 0; i < debug->point_count; i++) {
-			struct debug_plant *plant = &debug->points[i].plant;
+		for (size_t i = 0; i < engine->point_count; i++) {
+			struct engine_plant *plant = &engine->points[i].plant;
 
 			if (!plant->at || plant->at < to || plant->at >= to + part)
 				continue;
@@ -175,9 +175,9 @@ size_t debug_write(struct debug *debug, uint64_t va, const void *buf, size_t siz
 
 /* ---- Entries and frames --------------------------------------------------------------------- */
 
-int debug_entry(const struct debug *debug, uint64_t va)
+int engine_entry(const struct engine *engine, uint64_t va)
 {
-	const struct image *image = &debug->machine->image;
+	const struct image *image = &engine->machine->image;
 	const struct rs_note *note = &image->note;
 	uint64_t offset = va - note->vectors;
 
@@ -186,11 +186,11 @@ int debug_entry(const struct debug *debug, uint64_t va)
 	if (offset < (uint64_t)note->vector_count * note->vector_stride)
 		return offset % note->vector_stride ? -1 : (int)(offset / note->vector_stride);
 	if (note->syscall_entry && va == note->syscall_entry)
-		return DEBUG_ENTRY_SYSCALL;
+		return ENGINE_ENTRY_SYSCALL;
 	if (note->compat_entry && va == note->compat_entry)
-		return DEBUG_ENTRY_COMPAT;
+		return ENGINE_ENTRY_COMPAT;
 	if (note->sysenter_entry && va == note->sysenter_entry)
-		return DEBUG_ENTRY_SYSENTER;
+		return ENGINE_ENTRY_SYSENTER;
 	return -1;
 }
 
@@ -207,30 +207,30 @@ static uint64_t kernel_text(const struct image *image)
 	return 0;
 }
 
-bool debug_is_user_root(const struct debug *debug)
+bool engine_is_user_root(const struct engine *engine)
 {
-	struct pt tree = debug->machine->boot.kernel;
+	struct pt tree = engine->machine->boot.kernel;
 	struct pt_walk walk;
 
-	tree.root = debug->state.sregs.cr3 & CR3_FRAME;
-	pt_walk(&tree, kernel_text(&debug->machine->image), &walk);
+	tree.root = engine->state.sregs.cr3 & CR3_FRAME;
+	pt_walk(&tree, kernel_text(&engine->machine->image), &walk);
 	return !walk.mapped;
 }
 
-bool debug_frame(const struct debug *debug, unsigned vector, struct debug_frame *frame)
+bool engine_frame(const struct engine *engine, unsigned vector, struct engine_frame *frame)
 {
 	bool has_error = vector < 32 && VECTORS_WITH_ERROR_CODE >> vector & 1;
 	uint64_t words[6] = {0}, *from = has_error ? words : words + 1;
 	size_t size = has_error ? 48 : 40;
 
-	if (debug_read(debug, debug->state.regs.rsp, from, size) != size)
+	if (engine_read(engine, engine->state.regs.rsp, from, size) != size)
 		return false;
-	*frame = (struct debug_frame){words[0], words[1], words[2], words[3], words[4], words[5]};
+	*frame = (struct engine_frame){words[0], words[1], words[2], words[3], words[4], words[5]};
 	return true;
 }
 
 /* What the processor loads for a selector (SDM volume 3, 3.4.3), from the guest's GDT. */
-static bool load_segment(const struct debug *debug, uint16_t selector, struct kvm_segment *to)
+static bool load_segment(const struct engine *engine, uint16_t selector, struct kvm_segment *to)
 {
 	uint64_t offset = (uint64_t)selector_index(selector) * 8, words[2] = {0};
 	struct desc_segment segment;
@@ -238,8 +238,8 @@ static bool load_segment(const struct debug *debug, uint16_t selector, struct kv
 	*to = (struct kvm_segment){.selector = selector, .unusable = 1, .dpl = selector & 3};
 	if (!selector_index(selector))
 		return true;
-	if (selector_ldt(selector) || offset + 7 > debug->state.sregs.gdt.limit ||
-	    debug_read(debug, debug->state.sregs.gdt.base + offset, words, 8) != 8)
+	if (selector_ldt(selector) || offset + 7 > engine->state.sregs.gdt.limit ||
+	    engine_read(engine, engine->state.sregs.gdt.base + offset, words, 8) != 8)
 		return false;
 	desc_segment_decode(words, &segment);
 	*to = (struct kvm_segment){
@@ -258,198 +258,199 @@ static bool load_segment(const struct debug *debug, uint16_t selector, struct kv
 	return true;
 }
 
-bool debug_rewind(struct debug *debug, const struct debug_frame *frame)
+bool engine_rewind(struct engine *engine, const struct engine_frame *frame)
 {
 	struct kvm_segment cs, ss;
 
-	if (!load_segment(debug, (uint16_t)frame->cs, &cs) ||
-	    !load_segment(debug, (uint16_t)frame->ss, &ss))
+	if (!load_segment(engine, (uint16_t)frame->cs, &cs) ||
+	    !load_segment(engine, (uint16_t)frame->ss, &ss))
 		return false;
-	debug->state.sregs.cs = cs;
-	debug->state.sregs.ss = ss;
-	debug->state.regs.rip = frame->rip;
-	debug->state.regs.rsp = frame->rsp;
-	debug->state.regs.rflags = frame->rflags;
-	debug->changed = true;
+	engine->state.sregs.cs = cs;
+	engine->state.sregs.ss = ss;
+	engine->state.regs.rip = frame->rip;
+	engine->state.regs.rsp = frame->rsp;
+	engine->state.regs.rflags = frame->rflags;
+	engine->changed = true;
 	return true;
 }
 
-bool debug_take_back(struct debug *debug, uint64_t rip)
+bool engine_take_back(struct engine *engine, uint64_t rip)
 {
-	const struct kvm_regs *regs = &debug->state.regs;
-	int entry = debug_entry(debug, regs->rip);
-	struct debug_frame frame = {0};
+	const struct kvm_regs *regs = &engine->state.regs;
+	int entry = engine_entry(engine, regs->rip);
+	struct engine_frame frame = {0};
 
-	if (entry == DEBUG_ENTRY_SYSCALL)
-		frame = (struct debug_frame){.cs = RS_SEL_USER_CODE,
-		                             .ss = RS_SEL_USER_DATA,
-		                             .rsp = regs->rsp,
-		                             .rflags = regs->r11};
-	else if (entry < 0 || entry > 255 || !debug_frame(debug, (unsigned)entry, &frame) ||
+	if (entry == ENGINE_ENTRY_SYSCALL)
+		frame = (struct engine_frame){.cs = RS_SEL_USER_CODE,
+		                              .ss = RS_SEL_USER_DATA,
+		                              .rsp = regs->rsp,
+		                              .rflags = regs->r11};
+	else if (entry < 0 || entry > 255 || !engine_frame(engine, (unsigned)entry, &frame) ||
 	         !(frame.cs & 3))
 		return false;
 	/* A SYSCALL that this KVM delivers as a fault at LSTAR: its flags are the masked ones. */
-	if (entry == VECTOR_PF && debug_entry(debug, frame.rip) == DEBUG_ENTRY_SYSCALL)
+	if (entry == VECTOR_PF && engine_entry(engine, frame.rip) == ENGINE_ENTRY_SYSCALL)
 		frame.rflags = regs->r11;
 	frame.rip = rip;
 	frame.rflags &= ~RFLAGS_RF;
-	return debug_rewind(debug, &frame);
+	return engine_rewind(engine, &frame);
 }
 
 /* ---- Plants -------------------------------------------------------------------------------- */
 
-void debug_plant(struct debug_plant *plant, uint64_t va, uint8_t *at, uint8_t byte)
+void engine_plant(struct engine_plant *plant, uint64_t va, uint8_t *at, uint8_t byte)
 {
-	*plant = (struct debug_plant){.va = va, .at = at, .original = *at, .planted = byte};
+	*plant = (struct engine_plant){.va = va, .at = at, .original = *at, .planted = byte};
 	*at = byte;
 }
 
-void debug_unplant(struct debug_plant *plant)
+void engine_unplant(struct engine_plant *plant)
 {
 	if (plant->at && *plant->at == plant->planted)
 		*plant->at = plant->original;
 	plant->at = NULL;
 }
 
-uint8_t debug_plant_byte(const struct debug *debug, uint64_t va)
+uint8_t engine_plant_byte(const struct engine *engine, uint64_t va)
 {
-	return debug->machine->image.noted && va < RS_USER_END ? OPCODE_INT3 : OPCODE_OUT;
+	return engine->machine->image.noted && va < RS_USER_END ? OPCODE_INT3 : OPCODE_OUT;
 }
 
-struct debug_point *debug_find_point(const struct debug *debug, uint64_t va)
+struct engine_point *engine_find_point(const struct engine *engine, uint64_t va)
 {
-	for (size_t i = 0; i < debug->point_count; i++) {
-		if (debug->points[i].plant.va == va)
-			return (struct debug_point *)(uintptr_t)&debug->points[i];
+	for (size_t i = 0; i < engine->point_count; i++) {
+		if (engine->points[i].plant.va == va)
+			return (struct engine_point *)(uintptr_t)&engine->points[i];
 	}
 	return NULL;
 }
 
-bool debug_has_point(const struct debug *debug, uint64_t va)
+bool engine_has_point(const struct engine *engine, uint64_t va)
 {
-	const struct debug_point *point = debug_find_point(debug, va);
+	const struct engine_point *point = engine_find_point(engine, va);
 
 	return point && point->uses;
 }
 
 /* Where the guest's #BP arrives. */
-static uint64_t breakpoint_stub(const struct debug *debug)
+static uint64_t breakpoint_stub(const struct engine *engine)
 {
-	const struct rs_note *note = &debug->machine->image.note;
+	const struct rs_note *note = &engine->machine->image.note;
 
 	return note->vectors + (uint64_t)VECTOR_BP * note->vector_stride;
 }
 
 /* One more user of the point at this address, which is planted for the first one. */
-static struct debug_point *hold_point(struct debug *debug, uint64_t va, enum debug_answer *answer)
+static struct engine_point *hold_point(struct engine *engine, uint64_t va,
+                                       enum engine_answer *answer)
 {
-	struct debug_point *point = debug_find_point(debug, va);
+	struct engine_point *point = engine_find_point(engine, va);
 	uint8_t *at;
 
-	*answer = DEBUG_OK;
+	*answer = ENGINE_OK;
 	if (point)
 		return point;
-	*answer = DEBUG_NO_ROOM;
+	*answer = ENGINE_NO_ROOM;
 	/* One place stays for the hook at #BP's stub. */
-	if (debug->point_count >= DEBUG_POINTS_MAX - 1)
+	if (engine->point_count >= ENGINE_POINTS_MAX - 1)
 		return NULL;
-	*answer = DEBUG_NOT_MAPPED;
-	at = debug_byte(debug, va);
+	*answer = ENGINE_NOT_MAPPED;
+	at = engine_byte(engine, va);
 	if (!at)
 		return NULL;
-	*answer = DEBUG_OK;
-	point = &debug->points[debug->point_count++];
-	*point = (struct debug_point){0};
-	debug_plant(&point->plant, va, at, debug_plant_byte(debug, va));
+	*answer = ENGINE_OK;
+	point = &engine->points[engine->point_count++];
+	*point = (struct engine_point){0};
+	engine_plant(&point->plant, va, at, engine_plant_byte(engine, va));
 	return point;
 }
 
-static void drop_point(struct debug *debug, struct debug_point *point)
+static void drop_point(struct engine *engine, struct engine_point *point)
 {
 	if (point->uses || point->hooks)
 		return;
-	debug_unplant(&point->plant);
-	*point = debug->points[--debug->point_count];
+	engine_unplant(&point->plant);
+	*point = engine->points[--engine->point_count];
 }
 
-enum debug_answer debug_add_point(struct debug *debug, uint64_t va)
+enum engine_answer engine_add_point(struct engine *engine, uint64_t va)
 {
-	enum debug_answer answer;
-	struct debug_point *point;
+	enum engine_answer answer;
+	struct engine_point *point;
 
-	if (!debug_know(debug))
-		return DEBUG_NOT_MAPPED;
-	if (debug_plant_byte(debug, va) == OPCODE_INT3) {
-		point = hold_point(debug, breakpoint_stub(debug), &answer);
+	if (!engine_know(engine))
+		return ENGINE_NOT_MAPPED;
+	if (engine_plant_byte(engine, va) == OPCODE_INT3) {
+		point = hold_point(engine, breakpoint_stub(engine), &answer);
 		if (!point)
 			return answer;
 		point->hooks++;
 	}
-	point = hold_point(debug, va, &answer);
+	point = hold_point(engine, va, &answer);
 	if (point) {
 		point->uses++;
-	} else if (debug_plant_byte(debug, va) == OPCODE_INT3) {
-		point = debug_find_point(debug, breakpoint_stub(debug));
+	} else if (engine_plant_byte(engine, va) == OPCODE_INT3) {
+		point = engine_find_point(engine, breakpoint_stub(engine));
 		point->hooks--;
-		drop_point(debug, point);
+		drop_point(engine, point);
 	}
 	return answer;
 }
 
-enum debug_answer debug_remove_point(struct debug *debug, uint64_t va)
+enum engine_answer engine_remove_point(struct engine *engine, uint64_t va)
 {
-	struct debug_point *point = debug_find_point(debug, va);
+	struct engine_point *point = engine_find_point(engine, va);
 
 	if (!point || !point->uses)
-		return DEBUG_NOT_THERE;
+		return ENGINE_NOT_THERE;
 	point->uses--;
-	drop_point(debug, point);
-	if (debug_plant_byte(debug, va) == OPCODE_INT3) {
-		point = debug_find_point(debug, breakpoint_stub(debug));
+	drop_point(engine, point);
+	if (engine_plant_byte(engine, va) == OPCODE_INT3) {
+		point = engine_find_point(engine, breakpoint_stub(engine));
 		point->hooks--;
-		drop_point(debug, point);
+		drop_point(engine, point);
 	}
-	return DEBUG_OK;
+	return ENGINE_OK;
 }
 
 /* ---- Watchpoints ----------------------------------------------------------------------------- */
 
-enum debug_answer debug_add_watch(struct debug *debug, uint64_t va, size_t size)
+enum engine_answer engine_add_watch(struct engine *engine, uint64_t va, size_t size)
 {
-	struct debug_watch *watch = &debug->watches[debug->watch_count];
+	struct engine_watch *watch = &engine->watches[engine->watch_count];
 	size_t part;
 	const uint8_t *at;
 
-	if (debug->watch_count == DEBUG_WATCHES_MAX || size == 0 || size > DEBUG_WATCH_SIZE)
-		return DEBUG_NO_ROOM;
-	at = debug_know(debug) ? page_part(debug, va, size, &part) : NULL;
+	if (engine->watch_count == ENGINE_WATCHES_MAX || size == 0 || size > ENGINE_WATCH_SIZE)
+		return ENGINE_NO_ROOM;
+	at = engine_know(engine) ? page_part(engine, va, size, &part) : NULL;
 	if (!at || part < size)
-		return DEBUG_NOT_MAPPED;
-	*watch = (struct debug_watch){.va = va, .size = size, .at = at, .kernel = va >> 63};
+		return ENGINE_NOT_MAPPED;
+	*watch = (struct engine_watch){.va = va, .size = size, .at = at, .kernel = va >> 63};
 	memcpy(watch->old, at, size);
-	debug->watch_count++;
-	return DEBUG_OK;
+	engine->watch_count++;
+	return ENGINE_OK;
 }
 
-enum debug_answer debug_remove_watch(struct debug *debug, uint64_t va, size_t size)
+enum engine_answer engine_remove_watch(struct engine *engine, uint64_t va, size_t size)
 {
-	for (size_t i = 0; i < debug->watch_count; i++) {
-		struct debug_watch *watch = &debug->watches[i];
+	for (size_t i = 0; i < engine->watch_count; i++) {
+		struct engine_watch *watch = &engine->watches[i];
 
 		if (watch->va != va || watch->size != size)
 			continue;
-		*watch = debug->watches[--debug->watch_count];
-		return DEBUG_OK;
+		*watch = engine->watches[--engine->watch_count];
+		return ENGINE_OK;
 	}
-	return DEBUG_NOT_THERE;
+	return ENGINE_NOT_THERE;
 }
 
-struct debug_watch *debug_check_watches(struct debug *debug)
+struct engine_watch *engine_check_watches(struct engine *engine)
 {
-	struct debug_watch *hit = NULL;
+	struct engine_watch *hit = NULL;
 
-	for (size_t i = 0; i < debug->watch_count; i++) {
-		struct debug_watch *watch = &debug->watches[i];
+	for (size_t i = 0; i < engine->watch_count; i++) {
+		struct engine_watch *watch = &engine->watches[i];
 
 		if (memcmp(watch->old, watch->at, watch->size) == 0)
 			continue;
@@ -461,29 +462,29 @@ struct debug_watch *debug_check_watches(struct debug *debug)
 
 /* ---- Life ---------------------------------------------------------------------------------- */
 
-static bool add_fence(struct debug *debug, uint64_t va)
+static bool add_fence(struct engine *engine, uint64_t va)
 {
-	uint8_t *at = debug_byte(debug, va);
+	uint8_t *at = engine_byte(engine, va);
 
 	if (!at)
 		return message_error(
 		    "the guest's entry 0x%llx is not mapped: it cannot be debugged",
 		    (unsigned long long)va);
-	debug->fence[debug->fence_count++] = (struct debug_plant){.va = va, .at = at};
+	engine->fence[engine->fence_count++] = (struct engine_plant){.va = va, .at = at};
 	return true;
 }
 
-static bool build_fence(struct debug *debug)
+static bool build_fence(struct engine *engine)
 {
-	const struct rs_note *note = &debug->machine->image.note;
+	const struct rs_note *note = &engine->machine->image.note;
 
 	for (uint32_t v = 0; v < note->vector_count; v++) {
-		if (!add_fence(debug, note->vectors + (uint64_t)v * note->vector_stride))
+		if (!add_fence(engine, note->vectors + (uint64_t)v * note->vector_stride))
 			return false;
 	}
-	return (!note->syscall_entry || add_fence(debug, note->syscall_entry)) &&
-	       (!note->compat_entry || add_fence(debug, note->compat_entry)) &&
-	       (!note->sysenter_entry || add_fence(debug, note->sysenter_entry));
+	return (!note->syscall_entry || add_fence(engine, note->syscall_entry)) &&
+	       (!note->compat_entry || add_fence(engine, note->compat_entry)) &&
+	       (!note->sysenter_entry || add_fence(engine, note->sysenter_entry));
 }
 
 /* The first registers may still wait in kvm_run for the first KVM_RUN. */
@@ -498,14 +499,14 @@ static bool take_first_regs(const struct cpu *cpu)
 static bool takes_exit(struct observer *observer, struct cpu *cpu)
 {
 	(void)cpu; /* the one selected: no other runs */
-	return debug_takes_exit((struct debug *)observer);
+	return engine_takes_exit((struct engine *)observer);
 }
 
-bool debug_attach(struct debug *debug, struct machine *machine)
+bool engine_attach(struct engine *engine, struct machine *machine)
 {
 	int offered = kvm_offers(machine->kvm.vm, KVM_CAP_SET_GUEST_DEBUG2);
 
-	*debug = (struct debug){
+	*engine = (struct engine){
 	    .observer = {.takes_exit = takes_exit},
 	    .machine = machine,
 	    .cpu = &machine->cpus[0],
@@ -515,24 +516,24 @@ bool debug_attach(struct debug *debug, struct machine *machine)
 		if (!take_first_regs(&machine->cpus[i]))
 			return false;
 	}
-	if (!debug_know(debug) || (machine->image.noted && !build_fence(debug)) ||
-	    !debug_turns_open(debug))
+	if (!engine_know(engine) || (machine->image.noted && !build_fence(engine)) ||
+	    !engine_turns_open(engine))
 		return false;
-	machine_observe(machine, &debug->observer);
+	machine_observe(machine, &engine->observer);
 	machine->one_thread = true;
-	if (debug_settle(debug))
+	if (engine_settle(engine))
 		return true;
-	debug_detach(debug);
+	engine_detach(engine);
 	return false;
 }
 
-bool debug_detach(struct debug *debug)
+bool engine_detach(struct engine *engine)
 {
-	while (debug->point_count)
-		debug_unplant(&debug->points[--debug->point_count].plant);
-	debug->watch_count = 0;
-	machine_unobserve(debug->machine, &debug->observer);
-	debug->machine->one_thread = false;
-	debug_turns_close(debug);
-	return debug_let_go(debug);
+	while (engine->point_count)
+		engine_unplant(&engine->points[--engine->point_count].plant);
+	engine->watch_count = 0;
+	machine_unobserve(engine->machine, &engine->observer);
+	engine->machine->one_thread = false;
+	engine_turns_close(engine);
+	return engine_let_go(engine);
 }

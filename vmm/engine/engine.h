@@ -46,78 +46,78 @@
 #include "vmm/run/machine.h"
 
 enum {
-	DEBUG_POINTS_MAX = 2048, /* addresses planted at a time */
-	DEBUG_WATCHES_MAX = 16,
-	DEBUG_WATCH_SIZE = 64, /* bytes of one watchpoint */
-	DEBUG_FENCE_MAX = 260,
+	ENGINE_POINTS_MAX = 2048, /* addresses planted at a time */
+	ENGINE_WATCHES_MAX = 16,
+	ENGINE_WATCH_SIZE = 64, /* bytes of one watchpoint */
+	ENGINE_FENCE_MAX = 260,
 };
 
 /* One byte of guest RAM with another one in its place. */
-struct debug_plant {
+struct engine_plant {
 	uint64_t va;
 	uint8_t *at; /* in guest RAM; NULL: nothing planted */
 	uint8_t original, planted;
 };
 
-struct debug_point {
-	struct debug_plant plant;
-	unsigned uses;  /* asked for so often by debug_add_point ... */
+struct engine_point {
+	struct engine_plant plant;
+	unsigned uses;  /* asked for so often by engine_add_point ... */
 	unsigned hooks; /* ... and by the engine itself: #BP's stub, one for every INT3 */
 };
 
-struct debug_watch {
+struct engine_watch {
 	uint64_t va;
 	size_t size;
 	const uint8_t *at; /* in guest RAM: the watch stays with the memory it began at */
 	bool kernel;       /* in the kernel half: ring 3 cannot write it */
-	uint8_t old[DEBUG_WATCH_SIZE];
+	uint8_t old[ENGINE_WATCH_SIZE];
 };
 
-enum debug_why {
-	DEBUG_STEPPED,     /* one instruction is done */
-	DEBUG_POINT,       /* RIP is at a point, whose instruction has not run */
-	DEBUG_WATCHED,     /* stop.watch has changed by the instruction just done */
-	DEBUG_INTERRUPTED, /* *debug->attention is set */
-	DEBUG_IDLE,        /* of the CPUs that may run none can: nothing will happen */
-	DEBUG_EXIT,        /* an exit of the guest's own has been served (only if asked for) */
-	DEBUG_ENDED,       /* the run is over: machine->outcome */
-	DEBUG_FAILED,      /* KVM refuses something; a message was given */
-	DEBUG_NO_RING3,    /* ring 3 of a guest without a note: it cannot be stepped */
+enum engine_why {
+	ENGINE_STEPPED,     /* one instruction is done */
+	ENGINE_POINT,       /* RIP is at a point, whose instruction has not run */
+	ENGINE_WATCHED,     /* stop.watch has changed by the instruction just done */
+	ENGINE_INTERRUPTED, /* *engine->attention is set */
+	ENGINE_IDLE,        /* of the CPUs that may run none can: nothing will happen */
+	ENGINE_EXIT,        /* an exit of the guest's own has been served (only if asked for) */
+	ENGINE_ENDED,       /* the run is over: machine->outcome */
+	ENGINE_FAILED,      /* KVM refuses something; a message was given */
+	ENGINE_NO_RING3,    /* ring 3 of a guest without a note: it cannot be stepped */
 };
 
-struct debug_stop {
-	enum debug_why why;
-	const struct debug_watch *watch; /* DEBUG_WATCHED, else NULL */
+struct engine_stop {
+	enum engine_why why;
+	const struct engine_watch *watch; /* ENGINE_WATCHED, else NULL */
 };
 
-struct debug {
+struct engine {
 	struct observer observer;
 	struct machine *machine;
 
 	/* The CPU that all of this is about: the one that stopped last, or was selected since. */
 	struct cpu *cpu;
-	unsigned running; /* bitmap: the CPUs that debug_continue and debug_let_others run */
+	unsigned running; /* bitmap: the CPUs that engine_continue and engine_let_others run */
 	/* Their turns: with one CPU there is no clock.  Times are CLOCK_MONOTONIC, nanoseconds. */
 	bool has_clock, in_turn;
 	timer_t clock;
 	uint64_t turn_until;
-	uint64_t others_at; /* when debug_let_others does so next */
+	uint64_t others_at; /* when engine_let_others does so next */
 
 	/* Its registers while it is stopped.  Whoever changes them sets `changed`. */
 	struct vcpu_state state;     /* its registers and system registers */
 	struct kvm_sregs sregs_read; /* as they were when they became known */
 	bool known, changed;
 
-	struct debug_point points[DEBUG_POINTS_MAX];
+	struct engine_point points[ENGINE_POINTS_MAX];
 	size_t point_count;
-	struct debug_plant fence[DEBUG_FENCE_MAX];
+	struct engine_plant fence[ENGINE_FENCE_MAX];
 	size_t fence_count;
 	uint64_t stepped; /* RIP when the fence went up: no part of it stands there */
-	const struct debug_plant *lifted; /* out, so that its instruction can run; NULL: none */
-	struct debug_watch watches[DEBUG_WATCHES_MAX];
+	const struct engine_plant *lifted; /* out, so that its instruction can run; NULL: none */
+	struct engine_watch watches[ENGINE_WATCHES_MAX];
 	size_t watch_count;
-	bool stop_at_exits; /* debug_continue also returns DEBUG_EXIT */
-	/* Makes debug_continue return while it is not 0: for a signal handler, which then sets the
+	bool stop_at_exits; /* engine_continue also returns ENGINE_EXIT */
+	/* Makes engine_continue return while it is not 0: for a signal handler, which then sets the
 	 * vCPU's immediate_exit.  NULL: none. */
 	const volatile sig_atomic_t *attention;
 	uint32_t control; /* KVM_GUESTDBG_* in force on the CPU selected */
@@ -126,84 +126,85 @@ struct debug {
 	bool dr6_known;   /* DR6 as the guest left it ... */
 	uint64_t dr6;     /* ... to be put back after TF */
 
-	/* Set by debug_takes_exit for who called run_once. */
-	enum { DEBUG_EVENT_NONE, DEBUG_EVENT_STEP, DEBUG_EVENT_PLANT, DEBUG_EVENT_EXIT } event;
-	enum { DEBUG_MODE_FREE, DEBUG_MODE_STEP0, DEBUG_MODE_STEP3 } mode;
+	/* Set by engine_takes_exit for who called run_once. */
+	enum { ENGINE_EVENT_NONE, ENGINE_EVENT_STEP, ENGINE_EVENT_PLANT, ENGINE_EVENT_EXIT } event;
+	enum { ENGINE_MODE_FREE, ENGINE_MODE_STEP0, ENGINE_MODE_STEP3 } mode;
 	bool own_tf;    /* the guest's own TF while stepping */
 	uint64_t steps; /* instructions run one at a time so far */
 };
 
 /* Takes over the machine's vCPUs, which have not run yet, or of which KVM_RUN has come back without
  * an exit (run_cpus that was called back); CPU 0 is selected.  The struct is all zero before, and
- * stays where it is until debug_detach.  False after a message. */
-bool debug_attach(struct debug *debug, struct machine *machine);
+ * stays where it is until engine_detach.  False after a message. */
+bool engine_attach(struct engine *engine, struct machine *machine);
 /* Takes everything back: the guest runs on as if nothing had been. */
-bool debug_detach(struct debug *debug);
+bool engine_detach(struct engine *engine);
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
-/* Runs until something in enum debug_why but DEBUG_STEPPED happens on one of the CPUs that may run,
- * which is then selected.  A point at RIP of the CPU that was selected before does not count. */
-struct debug_stop debug_continue(struct debug *debug);
+/* Runs until something in enum engine_why but ENGINE_STEPPED happens on one of the CPUs that may
+ * run, which is then selected.  A point at RIP of the CPU that was selected before does not count.
+ */
+struct engine_stop engine_continue(struct engine *engine);
 /* One instruction of the CPU selected, at any CPL.  One that faults or enters ring 0 ends at the
  * entry.  Interrupts wait, but for HLT, and the other CPUs stand still. */
-struct debug_stop debug_step(struct debug *debug);
+struct engine_stop engine_step(struct engine *engine);
 /* Between steps, so that what another CPU has to do for this one gets done: lets the others that
- * may run do so for a while, if some time has passed since the last time.  DEBUG_STEPPED: the CPU
+ * may run do so for a while, if some time has passed since the last time.  ENGINE_STEPPED: the CPU
  * selected is the same; else another one has something to stop for. */
-struct debug_stop debug_let_others(struct debug *debug);
+struct engine_stop engine_let_others(struct engine *engine);
 /* Selects another CPU, started or not.  False after a message. */
-bool debug_select(struct debug *debug, struct cpu *cpu);
+bool engine_select(struct engine *engine, struct cpu *cpu);
 
 /* For the run loop: whether the exit of the CPU selected is the debugger's and has been served. */
-bool debug_takes_exit(struct debug *debug);
+bool engine_takes_exit(struct engine *engine);
 
 /* ---- Looking --------------------------------------------------------------------------------- */
 
-/* Makes debug->state.regs and debug->state.sregs those of the vCPU.  False after a message. */
-bool debug_know(struct debug *debug);
+/* Makes engine->state.regs and engine->state.sregs those of the vCPU.  False after a message. */
+bool engine_know(struct engine *engine);
 /* The ring: SS.DPL. */
-unsigned debug_cpl(const struct debug *debug);
+unsigned engine_cpl(const struct engine *engine);
 /* Where a virtual address lies in RAM: by CR3, else by the root that the guest was booted with,
  * else, for the read-only part of the user half, by the image.  False: nowhere. */
-bool debug_translate(const struct debug *debug, uint64_t va, uint64_t *gpa);
+bool engine_translate(const struct engine *engine, uint64_t va, uint64_t *gpa);
 /* Memory without the plants; bytes copied, fewer than size at the first page that is missing. */
-size_t debug_read(const struct debug *debug, uint64_t va, void *buf, size_t size);
+size_t engine_read(const struct engine *engine, uint64_t va, void *buf, size_t size);
 /* The same of guest-physical memory.  False: not all of it is RAM. */
-bool debug_read_physical(const struct debug *debug, uint64_t gpa, void *buf, size_t size);
-size_t debug_write(struct debug *debug, uint64_t va, const void *buf, size_t size);
+bool engine_read_physical(const struct engine *engine, uint64_t gpa, void *buf, size_t size);
+size_t engine_write(struct engine *engine, uint64_t va, const void *buf, size_t size);
 
 /* The frame that a processor pushed at the entry of this vector, RSP pointing to it or to the error
  * code before it. */
-struct debug_frame {
+struct engine_frame {
 	uint64_t error; /* 0 without one */
 	uint64_t rip, cs, rflags, rsp, ss;
 };
-bool debug_frame(const struct debug *debug, unsigned vector, struct debug_frame *frame);
+bool engine_frame(const struct engine *engine, unsigned vector, struct engine_frame *frame);
 /* Whether CR3 is a root as KPTI gives it to ring 3: of the kernel's text it maps the entry area
  * alone. */
-bool debug_is_user_root(const struct debug *debug);
-/* Makes debug->state.regs and debug->state.sregs those of the frame: an entry is taken back. False:
- * its selectors are none of the GDT's. */
-bool debug_rewind(struct debug *debug, const struct debug_frame *frame);
+bool engine_is_user_root(const struct engine *engine);
+/* Makes engine->state.regs and engine->state.sregs those of the frame: an entry is taken back.
+ * False: its selectors are none of the GDT's. */
+bool engine_rewind(struct engine *engine, const struct engine_frame *frame);
 /* Whether the address is an entry of the guest's: the stub of a vector (0 to 255), or one of these;
  * -1 for none. */
-enum { DEBUG_ENTRY_SYSCALL = 256, DEBUG_ENTRY_COMPAT, DEBUG_ENTRY_SYSENTER };
-int debug_entry(const struct debug *debug, uint64_t va);
+enum { ENGINE_ENTRY_SYSCALL = 256, ENGINE_ENTRY_COMPAT, ENGINE_ENTRY_SYSENTER };
+int engine_entry(const struct engine *engine, uint64_t va);
 /* At an entry from ring 3: takes the processor back to ring 3 at `rip` with the frame's other
  * registers; in case of SYSCALL, with RCX and R11 for them.  False: not at such an entry. */
-bool debug_take_back(struct debug *debug, uint64_t rip);
+bool engine_take_back(struct engine *engine, uint64_t rip);
 
 /* ---- Points ---------------------------------------------------------------------------------- */
 
-enum debug_answer { DEBUG_OK, DEBUG_NOT_MAPPED, DEBUG_NO_ROOM, DEBUG_NOT_THERE };
+enum engine_answer { ENGINE_OK, ENGINE_NOT_MAPPED, ENGINE_NO_ROOM, ENGINE_NOT_THERE };
 /* Plants at the first byte of an instruction.  Points count: as many removes as adds. */
-enum debug_answer debug_add_point(struct debug *debug, uint64_t va);
-enum debug_answer debug_remove_point(struct debug *debug, uint64_t va);
-bool debug_has_point(const struct debug *debug, uint64_t va);
-/* Watches 1 to DEBUG_WATCH_SIZE bytes in one page.  It costs: the guest then runs one
+enum engine_answer engine_add_point(struct engine *engine, uint64_t va);
+enum engine_answer engine_remove_point(struct engine *engine, uint64_t va);
+bool engine_has_point(const struct engine *engine, uint64_t va);
+/* Watches 1 to ENGINE_WATCH_SIZE bytes in one page.  It costs: the guest then runs one
  * instruction at a time, but ring 3 natively while only ring 0 can write there. */
-enum debug_answer debug_add_watch(struct debug *debug, uint64_t va, size_t size);
-enum debug_answer debug_remove_watch(struct debug *debug, uint64_t va, size_t size);
+enum engine_answer engine_add_watch(struct engine *engine, uint64_t va, size_t size);
+enum engine_answer engine_remove_watch(struct engine *engine, uint64_t va, size_t size);
 
 #endif

@@ -15,183 +15,184 @@ enum { TRIES_MAX = 10000 };
 /* ---- One instruction ---------------------------------------------------------------------------
  */
 
-static struct debug_stop stop_because(enum debug_why why)
+static struct engine_stop stop_because(enum engine_why why)
 {
-	return (struct debug_stop){.why = why};
+	return (struct engine_stop){.why = why};
 }
 
 /* The TF that we set is in what the instruction has stored.  `at`: the byte with bit 8 of it. */
-static void clear_stored_tf(struct debug *debug, uint64_t at)
+static void clear_stored_tf(struct engine *engine, uint64_t at)
 {
-	uint8_t *byte = debug_byte(debug, at + 1);
+	uint8_t *byte = engine_byte(engine, at + 1);
 
-	if (byte && !debug->own_tf)
+	if (byte && !engine->own_tf)
 		*byte &= (uint8_t) ~(RFLAGS_TF >> 8);
 }
 
 /* The instruction ended at an entry of ring 0, with TF in what the processor saved. */
-static void clear_saved_tf(struct debug *debug, int entry)
+static void clear_saved_tf(struct engine *engine, int entry)
 {
 	unsigned vector = (unsigned)entry;
 	bool has_error = vector < 32 && VECTORS_WITH_ERROR_CODE >> vector & 1;
 
 	if (vector < 256)
-		clear_stored_tf(debug, debug->state.regs.rsp + (has_error ? 8 : 0) + 16);
+		clear_stored_tf(engine, engine->state.regs.rsp + (has_error ? 8 : 0) + 16);
 }
 
 /* SYSENTER, for one, leaves it set. */
-static void clear_live_tf(struct debug *debug)
+static void clear_live_tf(struct engine *engine)
 {
-	if (debug->own_tf || !(debug->state.regs.rflags & RFLAGS_TF))
+	if (engine->own_tf || !(engine->state.regs.rflags & RFLAGS_TF))
 		return;
-	debug->state.regs.rflags &= ~RFLAGS_TF;
-	debug->changed = true;
+	engine->state.regs.rflags &= ~RFLAGS_TF;
+	engine->changed = true;
 }
 
-static void clear_syscall_tf(struct debug *debug)
+static void clear_syscall_tf(struct engine *engine)
 {
-	if (debug->own_tf)
+	if (engine->own_tf)
 		return;
-	debug->state.regs.r11 &= ~RFLAGS_TF;
-	debug->changed = true;
+	engine->state.regs.r11 &= ~RFLAGS_TF;
+	engine->changed = true;
 }
 
-static bool interrupted(const struct debug *debug)
+static bool interrupted(const struct engine *engine)
 {
-	return debug->attention && *debug->attention;
+	return engine->attention && *engine->attention;
 }
 
 /* Whether the CPU waits in HLT, and somebody will not wait for it. */
-static bool waits_in_vain(const struct debug *debug)
+static bool waits_in_vain(const struct engine *engine)
 {
-	return interrupted(debug) && vcpu_is_halted(&debug->cpu->vcpu);
+	return interrupted(engine) && vcpu_is_halted(&engine->cpu->vcpu);
 }
 
 /* Until the one instruction is done or has ended at an entry; or not, while the CPU halts.  False:
  * the run is over. */
-static bool run_one(struct debug *debug, uint64_t from)
+static bool run_one(struct engine *engine, uint64_t from)
 {
 	for (int tries = 0; tries < TRIES_MAX; tries++) {
-		if (!debug_run_to_event(debug))
+		if (!engine_run_to_event(engine))
 			return false;
-		if (debug->event != DEBUG_EVENT_NONE)
+		if (engine->event != ENGINE_EVENT_NONE)
 			return true;
 		/* A signal; it may have come when the instruction was done. */
-		if (debug->state.regs.rip != from)
+		if (engine->state.regs.rip != from)
 			return true;
-		if (waits_in_vain(debug))
+		if (waits_in_vain(engine))
 			return true;
-		if (debug->mode == DEBUG_MODE_STEP0 && !debug_set_stepping(debug, true))
+		if (engine->mode == ENGINE_MODE_STEP0 && !engine_set_stepping(engine, true))
 			return false;
 	}
 	return true;
 }
 
 /* run_once said no. */
-static struct debug_stop over(const struct debug *debug)
+static struct engine_stop over(const struct engine *engine)
 {
-	if (debug->machine->outcome.reason != END_RUNNING)
-		return stop_because(DEBUG_ENDED);
+	if (engine->machine->outcome.reason != END_RUNNING)
+		return stop_because(ENGINE_ENDED);
 	/* Halted for ever, but others go on. */
-	return stop_because(debug->cpu->halted ? DEBUG_STEPPED : DEBUG_FAILED);
+	return stop_because(engine->cpu->halted ? ENGINE_STEPPED : ENGINE_FAILED);
 }
 
-static struct debug_stop step_ring0(struct debug *debug, enum debug_special special)
+static struct engine_stop step_ring0(struct engine *engine, enum engine_special special)
 {
-	struct debug_plant *lifted = debug_lift(debug);
-	uint64_t from = debug->state.regs.rip;
+	struct engine_plant *lifted = engine_lift(engine);
+	uint64_t from = engine->state.regs.rip;
 	bool alive;
 
-	debug->mode = DEBUG_MODE_STEP0;
-	debug->own_tf = debug->state.regs.rflags & RFLAGS_TF;
-	debug_fence_up(debug);
-	alive = debug_forget(debug) && debug_set_stepping(debug, true) && run_one(debug, from);
+	engine->mode = ENGINE_MODE_STEP0;
+	engine->own_tf = engine->state.regs.rflags & RFLAGS_TF;
+	engine_fence_up(engine);
+	alive = engine_forget(engine) && engine_set_stepping(engine, true) && run_one(engine, from);
 	if (alive)
-		alive = debug_know(debug);
-	debug_fence_down(debug);
-	debug_replant(debug, lifted);
-	debug->mode = DEBUG_MODE_FREE;
+		alive = engine_know(engine);
+	engine_fence_down(engine);
+	engine_replant(engine, lifted);
+	engine->mode = ENGINE_MODE_FREE;
 	if (!alive)
-		return over(debug);
-	if (debug->event == DEBUG_EVENT_PLANT)
-		clear_saved_tf(debug, debug_entry(debug, debug->state.regs.rip));
+		return over(engine);
+	if (engine->event == ENGINE_EVENT_PLANT)
+		clear_saved_tf(engine, engine_entry(engine, engine->state.regs.rip));
 	else if (special == SPECIAL_PUSHF)
-		clear_stored_tf(debug, debug->state.regs.rsp);
-	return stop_because(DEBUG_STEPPED);
+		clear_stored_tf(engine, engine->state.regs.rsp);
+	return stop_because(ENGINE_STEPPED);
 }
 
 /* What the OUT at an entry has stopped: our own #DB, which is taken back, or a real entry.  A
  * processor that lets TF through SYSCALL comes here from the first instruction behind it, in ring
  * 0. */
-static void end_step3(struct debug *debug, enum debug_special special, bool own_flags)
+static void end_step3(struct engine *engine, enum engine_special special, bool own_flags)
 {
-	int entry = debug_entry(debug, debug->state.regs.rip);
-	struct debug_frame frame;
+	int entry = engine_entry(engine, engine->state.regs.rip);
+	struct engine_frame frame;
 
 	if (special == SPECIAL_SYSCALL)
-		clear_syscall_tf(debug);
-	if (entry != VECTOR_DB || special == SPECIAL_ICEBP || debug->own_tf ||
-	    !debug_frame(debug, VECTOR_DB, &frame)) {
-		clear_saved_tf(debug, entry);
-		clear_live_tf(debug);
+		clear_syscall_tf(engine);
+	if (entry != VECTOR_DB || special == SPECIAL_ICEBP || engine->own_tf ||
+	    !engine_frame(engine, VECTOR_DB, &frame)) {
+		clear_saved_tf(engine, entry);
+		clear_live_tf(engine);
 		return;
 	}
 	if (!own_flags)
 		frame.rflags &= ~RFLAGS_TF;
-	debug_rewind(debug, &frame);
+	engine_rewind(engine, &frame);
 	if (special == SPECIAL_PUSHF)
-		clear_stored_tf(debug, frame.rsp);
+		clear_stored_tf(engine, frame.rsp);
 }
 
-static struct debug_stop step_ring3(struct debug *debug, enum debug_special special)
+static struct engine_stop step_ring3(struct engine *engine, enum engine_special special)
 {
-	struct debug_plant *lifted = debug_lift(debug);
-	uint64_t from = debug->state.regs.rip;
-	bool own_flags = debug_loads_flags(debug, from), alive;
+	struct engine_plant *lifted = engine_lift(engine);
+	uint64_t from = engine->state.regs.rip;
+	bool own_flags = engine_loads_flags(engine, from), alive;
 
-	debug_keep_dr6(debug);
-	debug->own_tf = debug->state.regs.rflags & RFLAGS_TF;
-	debug->state.regs.rflags |= RFLAGS_TF;
-	debug->changed = true;
-	debug->mode = DEBUG_MODE_STEP3;
-	debug_fence_up(debug);
-	alive = debug_set_stepping(debug, false) && debug_forget(debug) && run_one(debug, from);
+	engine_keep_dr6(engine);
+	engine->own_tf = engine->state.regs.rflags & RFLAGS_TF;
+	engine->state.regs.rflags |= RFLAGS_TF;
+	engine->changed = true;
+	engine->mode = ENGINE_MODE_STEP3;
+	engine_fence_up(engine);
+	alive =
+	    engine_set_stepping(engine, false) && engine_forget(engine) && run_one(engine, from);
 	if (alive)
-		alive = debug_know(debug);
-	debug_fence_down(debug);
-	debug_replant(debug, lifted);
-	debug->mode = DEBUG_MODE_FREE;
+		alive = engine_know(engine);
+	engine_fence_down(engine);
+	engine_replant(engine, lifted);
+	engine->mode = ENGINE_MODE_FREE;
 	if (!alive)
-		return over(debug);
-	if (debug->event == DEBUG_EVENT_PLANT) {
-		end_step3(debug, special, own_flags);
+		return over(engine);
+	if (engine->event == ENGINE_EVENT_PLANT) {
+		end_step3(engine, special, own_flags);
 	} else {
-		clear_live_tf(debug);
+		clear_live_tf(engine);
 	}
-	return stop_because(DEBUG_STEPPED);
+	return stop_because(ENGINE_STEPPED);
 }
 
 /* Where a return goes; the next instruction of the others.  False: what it reads is not
  * there. */
-static bool target_of(const struct debug *debug, enum debug_special special, uint64_t *rip,
+static bool target_of(const struct engine *engine, enum engine_special special, uint64_t *rip,
                       uint64_t *cs)
 {
 	uint64_t words[2];
 
 	if (special == SPECIAL_SYSRET || special == SPECIAL_SYSEXIT) {
-		*rip = special == SPECIAL_SYSRET ? debug->state.regs.rcx : debug->state.regs.rdx;
+		*rip = special == SPECIAL_SYSRET ? engine->state.regs.rcx : engine->state.regs.rdx;
 		*cs = RS_SEL_USER_CODE;
 		return true;
 	}
 	if (special == SPECIAL_GROUP || special == SPECIAL_EXIT) {
 		uint8_t code[32];
-		size_t i = debug_read_code(debug, debug->state.regs.rip, code);
+		size_t i = engine_read_code(engine, engine->state.regs.rip, code);
 
-		*rip = debug->state.regs.rip + i + debug_size_from_opcode(code + i);
-		*cs = debug_cpl(debug) == 3 ? RS_SEL_USER_CODE : RS_SEL_KERNEL_CODE;
+		*rip = engine->state.regs.rip + i + engine_size_from_opcode(code + i);
+		*cs = engine_cpl(engine) == 3 ? RS_SEL_USER_CODE : RS_SEL_KERNEL_CODE;
 		return true;
 	}
-	if (debug_read(debug, debug->state.regs.rsp, words, sizeof(words)) != sizeof(words))
+	if (engine_read(engine, engine->state.regs.rsp, words, sizeof(words)) != sizeof(words))
 		return false;
 	*rip = words[0];
 	*cs = words[1];
@@ -199,50 +200,50 @@ static bool target_of(const struct debug *debug, enum debug_special special, uin
 }
 
 /* Runs to a plant where the instruction goes, with TF nowhere. */
-static struct debug_stop step_to_target(struct debug *debug, enum debug_special special)
+static struct engine_stop step_to_target(struct engine *engine, enum engine_special special)
 {
-	struct debug_plant *lifted = debug_lift(debug), target = {0};
+	struct engine_plant *lifted = engine_lift(engine), target = {0};
 	uint64_t rip = 0, cs = 0;
-	bool known = target_of(debug, special, &rip, &cs), alive;
-	const struct debug_point *point = known ? debug_find_point(debug, rip) : NULL;
-	uint8_t *at = known && rip != debug->state.regs.rip ? debug_byte(debug, rip) : NULL;
+	bool known = target_of(engine, special, &rip, &cs), alive;
+	const struct engine_point *point = known ? engine_find_point(engine, rip) : NULL;
+	uint8_t *at = known && rip != engine->state.regs.rip ? engine_byte(engine, rip) : NULL;
 
-	debug->mode = DEBUG_MODE_STEP3;
-	debug->own_tf = true; /* whatever TF there is, is the guest's */
-	debug_fence_up(debug);
+	engine->mode = ENGINE_MODE_STEP3;
+	engine->own_tf = true; /* whatever TF there is, is the guest's */
+	engine_fence_up(engine);
 	if (at && !point)
-		debug_plant(&target, rip, at, cs & 3 ? OPCODE_INT3 : OPCODE_OUT);
+		engine_plant(&target, rip, at, cs & 3 ? OPCODE_INT3 : OPCODE_OUT);
 	if (!(cs & 3) && target.at) {
 		/* An OUT that has_plant knows of. */
-		debug->points[debug->point_count] =
-		    (struct debug_point){.plant = target, .hooks = 1};
-		debug->point_count++;
+		engine->points[engine->point_count] =
+		    (struct engine_point){.plant = target, .hooks = 1};
+		engine->point_count++;
 	}
-	alive = debug_set_stepping(debug, false) && debug_forget(debug) &&
-	        run_one(debug, debug->state.regs.rip) && debug_know(debug);
+	alive = engine_set_stepping(engine, false) && engine_forget(engine) &&
+	        run_one(engine, engine->state.regs.rip) && engine_know(engine);
 	if (!(cs & 3) && target.at)
-		debug->point_count--;
-	debug_unplant(&target);
-	debug_fence_down(debug);
-	debug_replant(debug, lifted);
-	debug->mode = DEBUG_MODE_FREE;
+		engine->point_count--;
+	engine_unplant(&target);
+	engine_fence_down(engine);
+	engine_replant(engine, lifted);
+	engine->mode = ENGINE_MODE_FREE;
 	if (!alive)
-		return over(debug);
+		return over(engine);
 
-	struct debug_frame frame;
+	struct engine_frame frame;
 
-	if (debug->event == DEBUG_EVENT_PLANT &&
-	    debug_entry(debug, debug->state.regs.rip) == VECTOR_BP &&
-	    debug_frame(debug, VECTOR_BP, &frame) && frame.cs & 3 && frame.rip == rip + 1) {
+	if (engine->event == ENGINE_EVENT_PLANT &&
+	    engine_entry(engine, engine->state.regs.rip) == VECTOR_BP &&
+	    engine_frame(engine, VECTOR_BP, &frame) && frame.cs & 3 && frame.rip == rip + 1) {
 		frame.rip = rip;
-		debug_rewind(debug, &frame);
+		engine_rewind(engine, &frame);
 	}
-	return stop_because(DEBUG_STEPPED);
+	return stop_because(ENGINE_STEPPED);
 }
 
 /* Whether the instruction runs to where it goes, which is known, rather than with a trap behind it.
  */
-static bool goes_to_target(const struct debug *debug, enum debug_special special)
+static bool goes_to_target(const struct engine *engine, enum engine_special special)
 {
 	switch (special) {
 	case SPECIAL_EXIT:
@@ -252,7 +253,7 @@ static bool goes_to_target(const struct debug *debug, enum debug_special special
 	case SPECIAL_SYSEXIT:
 	case SPECIAL_FAR_RET:
 	case SPECIAL_GROUP:
-		return debug_cpl(debug) != 3 && debug->fence_count;
+		return engine_cpl(engine) != 3 && engine->fence_count;
 	default:
 		return false;
 	}
@@ -262,220 +263,220 @@ static bool goes_to_target(const struct debug *debug, enum debug_special special
  */
 
 /* At #BP's stub: a point of ring 3, taken back to; or the guest's own INT3. */
-static bool is_point3(struct debug *debug)
+static bool is_point3(struct engine *engine)
 {
-	struct debug_frame frame;
-	const struct debug_point *point;
+	struct engine_frame frame;
+	const struct engine_point *point;
 
-	if (debug_entry(debug, debug->state.regs.rip) != VECTOR_BP ||
-	    !debug_frame(debug, VECTOR_BP, &frame) || !(frame.cs & 3))
+	if (engine_entry(engine, engine->state.regs.rip) != VECTOR_BP ||
+	    !engine_frame(engine, VECTOR_BP, &frame) || !(frame.cs & 3))
 		return false;
-	point = debug_find_point(debug, frame.rip - 1);
+	point = engine_find_point(engine, frame.rip - 1);
 	if (!point || point->plant.planted != OPCODE_INT3)
 		return false;
 	frame.rip--;
-	return debug_rewind(debug, &frame);
+	return engine_rewind(engine, &frame);
 }
 
 /* At full speed until it enters ring 0. */
-static struct debug_stop run_to_entry(struct debug *debug)
+static struct engine_stop run_to_entry(struct engine *engine)
 {
-	struct debug_plant *lifted = debug_lift(debug);
+	struct engine_plant *lifted = engine_lift(engine);
 	bool alive;
 
-	debug_put_dr6_back(debug);
-	debug->mode = DEBUG_MODE_STEP3;
-	debug->own_tf = true;
-	debug_fence_up(debug);
-	debug_clock_on(debug);
-	alive =
-	    debug_set_stepping(debug, false) && debug_forget(debug) && debug_run_to_event(debug);
-	debug_clock_off(debug);
+	engine_put_dr6_back(engine);
+	engine->mode = ENGINE_MODE_STEP3;
+	engine->own_tf = true;
+	engine_fence_up(engine);
+	engine_clock_on(engine);
+	alive = engine_set_stepping(engine, false) && engine_forget(engine) &&
+	        engine_run_to_event(engine);
+	engine_clock_off(engine);
 	if (alive)
-		alive = debug_know(debug);
-	debug_fence_down(debug);
-	debug_replant(debug, lifted);
-	debug->mode = DEBUG_MODE_FREE;
+		alive = engine_know(engine);
+	engine_fence_down(engine);
+	engine_replant(engine, lifted);
+	engine->mode = ENGINE_MODE_FREE;
 	if (!alive)
-		return over(debug);
-	if (debug->event == DEBUG_EVENT_PLANT)
-		is_point3(debug);
-	return stop_because(DEBUG_STEPPED);
+		return over(engine);
+	if (engine->event == ENGINE_EVENT_PLANT)
+		is_point3(engine);
+	return stop_because(ENGINE_STEPPED);
 }
 
 /* Whether this CPU is in HLT or about to be, and others have turns too: one of them may have to
  * send what it waits for. */
-static bool is_at_hlt(const struct debug *debug)
+static bool is_at_hlt(const struct engine *engine)
 {
 	uint8_t code[2] = {0};
 
-	if (!debug->has_clock)
+	if (!engine->has_clock)
 		return false;
-	debug_read(debug, debug->state.regs.rip - 1, code, sizeof(code));
+	engine_read(engine, engine->state.regs.rip - 1, code, sizeof(code));
 	return code[1] == OPCODE_HLT ||
-	       (code[0] == OPCODE_HLT && vcpu_is_halted(&debug->cpu->vcpu));
+	       (code[0] == OPCODE_HLT && vcpu_is_halted(&engine->cpu->vcpu));
 }
 
 /* Whether interrupts can wait: not those that HLT waits for. */
-static bool can_hold(const struct debug *debug)
+static bool can_hold(const struct engine *engine)
 {
 	uint8_t code[32];
-	size_t i = debug_read_code(debug, debug->state.regs.rip, code);
+	size_t i = engine_read_code(engine, engine->state.regs.rip, code);
 
-	return debug->can_hold && code[i] != OPCODE_HLT;
+	return engine->can_hold && code[i] != OPCODE_HLT;
 }
 
 /* hold: interrupts wait. */
-static struct debug_stop step(struct debug *debug, bool hold)
+static struct engine_stop step(struct engine *engine, bool hold)
 {
-	struct debug_stop stop;
-	enum debug_special special;
+	struct engine_stop stop;
+	enum engine_special special;
 
-	if (!debug_know(debug))
-		return stop_because(DEBUG_FAILED);
-	if (debug_cpl(debug) == 3 && !debug->fence_count)
-		return stop_because(DEBUG_NO_RING3);
-	special = debug_special_at(debug, debug->state.regs.rip);
-	debug->steps++;
-	debug->hold = hold && can_hold(debug);
-	if (is_at_hlt(debug)) {
-		stop = run_to_entry(debug);
-	} else if (goes_to_target(debug, special)) {
-		debug_put_dr6_back(debug);
-		stop = step_to_target(debug, special);
-	} else if (debug_cpl(debug) == 3) {
-		stop = step_ring3(debug, special);
+	if (!engine_know(engine))
+		return stop_because(ENGINE_FAILED);
+	if (engine_cpl(engine) == 3 && !engine->fence_count)
+		return stop_because(ENGINE_NO_RING3);
+	special = engine_special_at(engine, engine->state.regs.rip);
+	engine->steps++;
+	engine->hold = hold && can_hold(engine);
+	if (is_at_hlt(engine)) {
+		stop = run_to_entry(engine);
+	} else if (goes_to_target(engine, special)) {
+		engine_put_dr6_back(engine);
+		stop = step_to_target(engine, special);
+	} else if (engine_cpl(engine) == 3) {
+		stop = step_ring3(engine, special);
 	} else {
-		debug_put_dr6_back(debug);
-		stop = step_ring0(debug, special);
+		engine_put_dr6_back(engine);
+		stop = step_ring0(engine, special);
 	}
-	debug->hold = false;
-	if (stop.why == DEBUG_STEPPED) {
-		stop.watch = debug_check_watches(debug);
+	engine->hold = false;
+	if (stop.why == ENGINE_STEPPED) {
+		stop.watch = engine_check_watches(engine);
 		if (stop.watch)
-			stop.why = DEBUG_WATCHED;
+			stop.why = ENGINE_WATCHED;
 	}
 	return stop;
 }
 
-struct debug_stop debug_step(struct debug *debug)
+struct engine_stop engine_step(struct engine *engine)
 {
-	return step(debug, true);
+	return step(engine, true);
 }
 
 /* ---- Freely ------------------------------------------------------------------------------------
  */
 
 /* Whether to stop where the guest is now. */
-static bool stops_here(struct debug *debug)
+static bool stops_here(struct engine *engine)
 {
-	return debug_know(debug) && debug_has_point(debug, debug->state.regs.rip);
+	return engine_know(engine) && engine_has_point(engine, engine->state.regs.rip);
 }
 
 /* One KVM_RUN of the guest at full speed. */
-static struct debug_stop run_freely(struct debug *debug)
+static struct engine_stop run_freely(struct engine *engine)
 {
 	bool alive;
 
-	debug_put_dr6_back(debug);
-	if (!debug_set_stepping(debug, false) || !debug_forget(debug))
-		return stop_because(DEBUG_FAILED);
-	debug_clock_on(debug);
-	alive = debug_run_to_event(debug);
-	debug_clock_off(debug);
+	engine_put_dr6_back(engine);
+	if (!engine_set_stepping(engine, false) || !engine_forget(engine))
+		return stop_because(ENGINE_FAILED);
+	engine_clock_on(engine);
+	alive = engine_run_to_event(engine);
+	engine_clock_off(engine);
 	if (!alive)
-		return over(debug);
-	if (debug->event == DEBUG_EVENT_EXIT && debug->stop_at_exits)
-		return stop_because(DEBUG_EXIT);
-	if (debug->event == DEBUG_EVENT_PLANT) {
-		is_point3(debug);
-		if (stops_here(debug))
-			return stop_because(DEBUG_POINT);
+		return over(engine);
+	if (engine->event == ENGINE_EVENT_EXIT && engine->stop_at_exits)
+		return stop_because(ENGINE_EXIT);
+	if (engine->event == ENGINE_EVENT_PLANT) {
+		is_point3(engine);
+		if (stops_here(engine))
+			return stop_because(ENGINE_POINT);
 	}
-	return stop_because(DEBUG_STEPPED);
+	return stop_because(ENGINE_STEPPED);
 }
 
-static bool only_kernel_watches(const struct debug *debug)
+static bool only_kernel_watches(const struct engine *engine)
 {
-	for (size_t i = 0; i < debug->watch_count; i++) {
-		if (!debug->watches[i].kernel)
+	for (size_t i = 0; i < engine->watch_count; i++) {
+		if (!engine->watches[i].kernel)
 			return false;
 	}
 	return true;
 }
 
-struct debug_stop debug_go(struct debug *debug, bool first)
+struct engine_stop engine_go(struct engine *engine, bool first)
 {
-	const struct debug_point *here;
+	const struct engine_point *here;
 
-	if (!debug_know(debug))
-		return stop_because(DEBUG_FAILED);
-	here = debug_find_point(debug, debug->state.regs.rip);
-	if (!first && here && here->uses && !debug_is_half_syscall(debug))
-		return stop_because(DEBUG_POINT);
-	if (!debug->watch_count && !here)
-		return run_freely(debug);
-	if (debug->watch_count && !here && debug_cpl(debug) == 3 && only_kernel_watches(debug) &&
-	    debug->fence_count)
-		return run_to_entry(debug);
+	if (!engine_know(engine))
+		return stop_because(ENGINE_FAILED);
+	here = engine_find_point(engine, engine->state.regs.rip);
+	if (!first && here && here->uses && !engine_is_half_syscall(engine))
+		return stop_because(ENGINE_POINT);
+	if (!engine->watch_count && !here)
+		return run_freely(engine);
+	if (engine->watch_count && !here && engine_cpl(engine) == 3 &&
+	    only_kernel_watches(engine) && engine->fence_count)
+		return run_to_entry(engine);
 	/* An interrupt before the instruction of a point would return to it: it would be met again.
 	 */
-	return step(debug, here);
+	return step(engine, here);
 }
 
-bool debug_settle(struct debug *debug)
+bool engine_settle(struct engine *engine)
 {
-	if (!debug_know(debug))
+	if (!engine_know(engine))
 		return false;
-	if (debug_is_half_syscall(debug))
-		debug_step(debug);
+	if (engine_is_half_syscall(engine))
+		engine_step(engine);
 	return true;
 }
 
 /* Somebody wants the guest to stop, or nothing will happen any more. */
-static struct debug_stop stop_because_of_others(struct debug *debug, enum debug_why why)
+static struct engine_stop stop_because_of_others(struct engine *engine, enum engine_why why)
 {
-	return stop_because(debug_settle(debug) ? why : DEBUG_FAILED);
+	return stop_because(engine_settle(engine) ? why : ENGINE_FAILED);
 }
 
 /* Signals may keep coming: each of them ends one KVM_RUN. */
-static struct debug_stop run_on(struct debug *debug)
+static struct engine_stop run_on(struct engine *engine)
 {
 	bool first = true;
 
 	for (;;) {
-		struct debug_stop stop;
+		struct engine_stop stop;
 
-		switch (debug_take_turn(debug)) {
-		case DEBUG_TURN_OWN:
+		switch (engine_take_turn(engine)) {
+		case ENGINE_TURN_OWN:
 			break;
-		case DEBUG_TURN_OTHER:
+		case ENGINE_TURN_OTHER:
 			first = false;
 			break;
-		case DEBUG_TURN_NOBODY:
-			return stop_because_of_others(debug, DEBUG_IDLE);
-		case DEBUG_TURN_FAILED:
-			return stop_because(DEBUG_FAILED);
+		case ENGINE_TURN_NOBODY:
+			return stop_because_of_others(engine, ENGINE_IDLE);
+		case ENGINE_TURN_FAILED:
+			return stop_because(ENGINE_FAILED);
 		}
-		stop = debug_go(debug, first);
+		stop = engine_go(engine, first);
 		first = false;
-		if (stop.why != DEBUG_STEPPED)
+		if (stop.why != ENGINE_STEPPED)
 			return stop;
-		if (interrupted(debug))
-			return stop_because_of_others(debug, DEBUG_INTERRUPTED);
+		if (interrupted(engine))
+			return stop_because_of_others(engine, ENGINE_INTERRUPTED);
 	}
 }
 
-struct debug_stop debug_continue(struct debug *debug)
+struct engine_stop engine_continue(struct engine *engine)
 {
-	const struct debug_stop stop = run_on(debug);
+	const struct engine_stop stop = run_on(engine);
 
-	debug_turn_end(debug);
+	engine_turn_end(engine);
 	return stop;
 }
 
-bool debug_let_go(struct debug *debug)
+bool engine_let_go(struct engine *engine)
 {
-	debug_put_dr6_back(debug);
-	return debug_set_stepping(debug, false) && debug_forget(debug);
+	engine_put_dr6_back(engine);
+	return engine_set_stepping(engine, false) && engine_forget(engine);
 }

@@ -40,162 +40,162 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-bool debug_turns_open(struct debug *debug)
+bool engine_turns_open(struct engine *engine)
 {
 	/* What is interrupted but KVM_RUN, which always is, goes on. */
 	const struct sigaction action = {.sa_handler = on_clock, .sa_flags = SA_RESTART};
 	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN + 1};
 
-	debug->running = ~0U;
-	if (debug->machine->boot.cpus == 1)
+	engine->running = ~0U;
+	if (engine->machine->boot.cpus == 1)
 		return true;
 	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
 	if (sigaction(SIGRTMIN + 1, &action, NULL) < 0 ||
-	    timer_create(CLOCK_MONOTONIC, &event, &debug->clock) < 0)
+	    timer_create(CLOCK_MONOTONIC, &event, &engine->clock) < 0)
 		return message_error("cannot make a clock for the CPUs' turns: %s",
 		                     strerror(errno));
-	debug->has_clock = true;
+	engine->has_clock = true;
 	return true;
 }
 
-void debug_turns_close(struct debug *debug)
+void engine_turns_close(struct engine *engine)
 {
-	if (debug->has_clock)
-		timer_delete(debug->clock);
-	debug->has_clock = false;
+	if (engine->has_clock)
+		timer_delete(engine->clock);
+	engine->has_clock = false;
 }
 
 /* ---- Turns --------------------------------------------------------------------------------- */
 
-static long turn_length(const struct debug *debug)
+static long turn_length(const struct engine *engine)
 {
-	return vcpu_is_halted(&debug->cpu->vcpu) ? HALTED_TURN_NS : TURN_NS;
+	return vcpu_is_halted(&engine->cpu->vcpu) ? HALTED_TURN_NS : TURN_NS;
 }
 
-static void begin_turn(struct debug *debug)
+static void begin_turn(struct engine *engine)
 {
-	debug->in_turn = true;
-	debug->turn_until = now_ns() + (uint64_t)turn_length(debug);
+	engine->in_turn = true;
+	engine->turn_until = now_ns() + (uint64_t)turn_length(engine);
 }
 
-bool debug_turn_is_over(const struct debug *debug)
+bool engine_turn_is_over(const struct engine *engine)
 {
-	return debug->in_turn && now_ns() >= debug->turn_until;
+	return engine->in_turn && now_ns() >= engine->turn_until;
 }
 
-void debug_turn_end(struct debug *debug)
+void engine_turn_end(struct engine *engine)
 {
-	debug->in_turn = false;
+	engine->in_turn = false;
 }
 
-void debug_clock_on(struct debug *debug)
+void engine_clock_on(struct engine *engine)
 {
 	struct itimerspec when = {.it_value.tv_nsec = 1};
 	uint64_t now;
 
-	if (!debug->has_clock)
+	if (!engine->has_clock)
 		return;
 	now = now_ns();
-	if (!debug->in_turn)
-		when.it_value.tv_nsec = turn_length(debug);
-	else if (now < debug->turn_until)
-		when.it_value.tv_nsec = (long)(debug->turn_until - now);
-	running = debug->cpu->vcpu.run;
-	timer_settime(debug->clock, 0, &when, NULL);
+	if (!engine->in_turn)
+		when.it_value.tv_nsec = turn_length(engine);
+	else if (now < engine->turn_until)
+		when.it_value.tv_nsec = (long)(engine->turn_until - now);
+	running = engine->cpu->vcpu.run;
+	timer_settime(engine->clock, 0, &when, NULL);
 }
 
-void debug_clock_off(struct debug *debug)
+void engine_clock_off(struct engine *engine)
 {
 	const struct itimerspec never = {0};
 
-	if (debug->has_clock)
-		timer_settime(debug->clock, 0, &never, NULL);
+	if (engine->has_clock)
+		timer_settime(engine->clock, 0, &never, NULL);
 }
 
-static bool may_run(const struct debug *debug, const struct cpu *cpu)
+static bool may_run(const struct engine *engine, const struct cpu *cpu)
 {
-	return cpu->started && !cpu->halted && debug->running >> cpu->number & 1;
+	return cpu->started && !cpu->halted && engine->running >> cpu->number & 1;
 }
 
 /* The one whose turn is next; NULL: no other one can run. */
-static struct cpu *next_cpu(const struct debug *debug)
+static struct cpu *next_cpu(const struct engine *engine)
 {
-	struct machine *machine = debug->machine;
+	struct machine *machine = engine->machine;
 
 	for (unsigned i = 1; i < machine->boot.cpus; i++) {
-		struct cpu *cpu = &machine->cpus[(debug->cpu->number + i) % machine->boot.cpus];
+		struct cpu *cpu = &machine->cpus[(engine->cpu->number + i) % machine->boot.cpus];
 
-		if (may_run(debug, cpu))
+		if (may_run(engine, cpu))
 			return cpu;
 	}
 	return NULL;
 }
 
-bool debug_select(struct debug *debug, struct cpu *cpu)
+bool engine_select(struct engine *engine, struct cpu *cpu)
 {
-	if (cpu == debug->cpu)
+	if (cpu == engine->cpu)
 		return true;
-	if (!debug_let_go(debug))
+	if (!engine_let_go(engine))
 		return false;
-	debug->cpu = cpu;
+	engine->cpu = cpu;
 	return true;
 }
 
-enum debug_turn debug_take_turn(struct debug *debug)
+enum engine_turn engine_take_turn(struct engine *engine)
 {
-	struct cpu *next = debug->has_clock ? next_cpu(debug) : NULL;
-	const bool can_go_on = may_run(debug, debug->cpu);
+	struct cpu *next = engine->has_clock ? next_cpu(engine) : NULL;
+	const bool can_go_on = may_run(engine, engine->cpu);
 
 	if (!next)
-		return can_go_on ? DEBUG_TURN_OWN : DEBUG_TURN_NOBODY;
-	if (can_go_on && !debug_turn_is_over(debug)) {
-		if (!debug->in_turn)
-			begin_turn(debug);
-		return DEBUG_TURN_OWN;
+		return can_go_on ? ENGINE_TURN_OWN : ENGINE_TURN_NOBODY;
+	if (can_go_on && !engine_turn_is_over(engine)) {
+		if (!engine->in_turn)
+			begin_turn(engine);
+		return ENGINE_TURN_OWN;
 	}
-	if (!debug_select(debug, next))
-		return DEBUG_TURN_FAILED;
-	begin_turn(debug);
-	return DEBUG_TURN_OTHER;
+	if (!engine_select(engine, next))
+		return ENGINE_TURN_FAILED;
+	begin_turn(engine);
+	return ENGINE_TURN_OTHER;
 }
 
 /* ---- Between steps ------------------------------------------------------------------------- */
 
 /* One turn of the CPU selected. */
-static struct debug_stop run_turn(struct debug *debug)
+static struct engine_stop run_turn(struct engine *engine)
 {
-	struct debug_stop stop;
+	struct engine_stop stop;
 
-	begin_turn(debug);
+	begin_turn(engine);
 	do
-		stop = debug_go(debug, false);
-	while (stop.why == DEBUG_STEPPED && !debug_turn_is_over(debug) &&
-	       may_run(debug, debug->cpu));
-	debug_turn_end(debug);
+		stop = engine_go(engine, false);
+	while (stop.why == ENGINE_STEPPED && !engine_turn_is_over(engine) &&
+	       may_run(engine, engine->cpu));
+	engine_turn_end(engine);
 	return stop;
 }
 
-struct debug_stop debug_let_others(struct debug *debug)
+struct engine_stop engine_let_others(struct engine *engine)
 {
-	struct machine *machine = debug->machine;
-	struct debug_stop stop = {.why = DEBUG_STEPPED};
-	struct cpu *own = debug->cpu;
+	struct machine *machine = engine->machine;
+	struct engine_stop stop = {.why = ENGINE_STEPPED};
+	struct cpu *own = engine->cpu;
 
-	if (!debug->has_clock || now_ns() < debug->others_at)
+	if (!engine->has_clock || now_ns() < engine->others_at)
 		return stop;
 	for (unsigned i = 1; i < machine->boot.cpus; i++) {
 		struct cpu *other = &machine->cpus[(own->number + i) % machine->boot.cpus];
 
-		if (!may_run(debug, other))
+		if (!may_run(engine, other))
 			continue;
-		if (!debug_select(debug, other))
-			return (struct debug_stop){.why = DEBUG_FAILED};
-		stop = run_turn(debug);
-		if (stop.why != DEBUG_STEPPED)
+		if (!engine_select(engine, other))
+			return (struct engine_stop){.why = ENGINE_FAILED};
+		stop = run_turn(engine);
+		if (stop.why != ENGINE_STEPPED)
 			return stop;
 	}
-	debug->others_at = now_ns() + TURN_NS;
-	if (!debug_select(debug, own) || !debug_know(debug))
-		stop.why = DEBUG_FAILED;
+	engine->others_at = now_ns() + TURN_NS;
+	if (!engine_select(engine, own) || !engine_know(engine))
+		stop.why = ENGINE_FAILED;
 	return stop;
 }

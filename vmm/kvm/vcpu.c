@@ -76,7 +76,7 @@ bool vcpu_read(const struct vcpu *vcpu, struct vcpu_state *state, uint32_t what)
 	       (!(what & STATE_EVENTS) ||
 	        KVM_IOCTL(fd, KVM_GET_VCPU_EVENTS, &state->events) == 0) &&
 	       (!(what & STATE_FPU) || KVM_IOCTL(fd, KVM_GET_FPU, &state->fpu) == 0) &&
-	       (!(what & STATE_DEBUG) || KVM_IOCTL(fd, KVM_GET_DEBUGREGS, &state->debug) == 0);
+	       (!(what & STATE_DEBUG) || KVM_IOCTL(fd, KVM_GET_DEBUGREGS, &state->debugregs) == 0);
 }
 
 static bool write_msrs(const struct vcpu *vcpu, const struct vcpu_state *state)
@@ -100,7 +100,7 @@ bool vcpu_write(const struct vcpu *vcpu, const struct vcpu_state *state, uint32_
 	       (!(what & STATE_REGS) || KVM_IOCTL(fd, KVM_SET_REGS, &from->regs) == 0) &&
 	       (!(what & STATE_EVENTS) || KVM_IOCTL(fd, KVM_SET_VCPU_EVENTS, &from->events) == 0) &&
 	       (!(what & STATE_FPU) || KVM_IOCTL(fd, KVM_SET_FPU, &from->fpu) == 0) &&
-	       (!(what & STATE_DEBUG) || KVM_IOCTL(fd, KVM_SET_DEBUGREGS, &from->debug) == 0) &&
+	       (!(what & STATE_DEBUG) || KVM_IOCTL(fd, KVM_SET_DEBUGREGS, &from->debugregs) == 0) &&
 	       (!(what & STATE_ALL_MSRS) || write_msrs(vcpu, state));
 }
 

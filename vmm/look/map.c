@@ -43,7 +43,7 @@ static bool add_piece(void *ctx, const struct pt_run *run)
 }
 
 static bool collect(struct pieces *pieces, struct look *look, enum look_root root,
-                    struct mapping *mapping)
+                    struct map *mapping)
 {
 	look_begin_scan(look);
 	if (pt_each(&look->pt[root], 0, UINT64_MAX, add_piece, pieces) != PT_OK)
@@ -76,9 +76,9 @@ static void merge_drop(struct merge *merge, unsigned root, uint64_t len)
 }
 
 /* The next range in which nothing changes: neither root, nor the place. */
-static struct mapping_row merge_next(struct merge *merge, const struct places *places)
+static struct map_row merge_next(struct merge *merge, const struct places *places)
 {
-	struct mapping_row row = {.va = UINT64_MAX};
+	struct map_row row = {.va = UINT64_MAX};
 	uint64_t last = UINT64_MAX;
 
 	for (unsigned i = 0; i < LOOK_ROOTS; i++) {
@@ -110,7 +110,7 @@ static struct mapping_row merge_next(struct merge *merge, const struct places *p
 	return row;
 }
 
-static bool row_continues(const struct mapping_row *row, const struct mapping_row *next)
+static bool row_continues(const struct map_row *row, const struct map_row *next)
 {
 	return row->va + row->len == next->va && row->name == next->name &&
 	       row->same_frames == next->same_frames &&
@@ -119,12 +119,11 @@ static bool row_continues(const struct mapping_row *row, const struct mapping_ro
 }
 
 /* Fills mapping->rows, for which there is room. */
-static void merge_all(struct mapping *mapping, struct merge *merge, const struct places *places)
+static void merge_all(struct map *mapping, struct merge *merge, const struct places *places)
 {
 	while (merge_more(merge, LOOK_KERNEL) || merge_more(merge, LOOK_USER)) {
-		struct mapping_row row = merge_next(merge, places);
-		struct mapping_row *before =
-		    mapping->count ? &mapping->rows[mapping->count - 1] : NULL;
+		struct map_row row = merge_next(merge, places);
+		struct map_row *before = mapping->count ? &mapping->rows[mapping->count - 1] : NULL;
 
 		if (before && row_continues(before, &row))
 			before->len += row.len;
@@ -133,12 +132,12 @@ static void merge_all(struct mapping *mapping, struct merge *merge, const struct
 	}
 }
 
-bool mapping_make(struct mapping *mapping, struct look *look, const struct places *places)
+bool map_make(struct map *mapping, struct look *look, const struct places *places)
 {
 	struct pieces pieces[LOOK_ROOTS] = {0};
 	bool good;
 
-	*mapping = (struct mapping){0};
+	*mapping = (struct map){0};
 	good = collect(&pieces[LOOK_KERNEL], look, LOOK_KERNEL, mapping) &&
 	       (!look->two_roots || collect(&pieces[LOOK_USER], look, LOOK_USER, mapping));
 	/* Each piece begins and ends once, and so does each place. */
@@ -160,16 +159,16 @@ bool mapping_make(struct mapping *mapping, struct look *look, const struct place
 	return good || message_error("no memory for --map");
 }
 
-void mapping_free(struct mapping *mapping)
+void map_free(struct map *mapping)
 {
 	free(mapping->rows);
-	*mapping = (struct mapping){0};
+	*mapping = (struct map){0};
 }
 
 /* ---- Words --------------------------------------------------------------------------------- */
 
 /* What sets a range apart; "both" for one that is the same in both roots. */
-static const char *mark_of(const struct look *look, const struct mapping_row *row)
+static const char *mark_of(const struct look *look, const struct map_row *row)
 {
 	if (!look->two_roots)
 		return "only root";
@@ -182,7 +181,7 @@ static const char *mark_of(const struct look *look, const struct mapping_row *ro
 	return row->rights[0] != row->rights[1] ? "other rights" : "both";
 }
 
-static const char *rights_of(const struct mapping_row *row, unsigned root, char buf[8])
+static const char *rights_of(const struct map_row *row, unsigned root, char buf[8])
 {
 	return row->mapped[root] ? pt_rights_text(buf, row->rights[root]) : ".";
 }
@@ -204,13 +203,13 @@ static void print_head(FILE *out, const struct look *look, const struct style *s
 }
 
 /* How many rows from this one on differ in nothing but a constant step of addresses. */
-static size_t repeats(const struct mapping *mapping, size_t at)
+static size_t repeats(const struct map *mapping, size_t at)
 {
-	const struct mapping_row *first = &mapping->rows[at];
+	const struct map_row *first = &mapping->rows[at];
 	size_t count = 1;
 
 	for (; at + count < mapping->count; count++) {
-		const struct mapping_row *row = &mapping->rows[at + count];
+		const struct map_row *row = &mapping->rows[at + count];
 
 		if (row->len != first->len || row->name != first->name ||
 		    row->same_frames != first->same_frames ||
@@ -223,10 +222,10 @@ static size_t repeats(const struct mapping *mapping, size_t at)
 }
 
 /* One line for `count` rows that repeat. */
-static void print_rows(FILE *out, const struct look *look, const struct mapping_row *row,
-                       size_t count, const struct style *style)
+static void print_rows(FILE *out, const struct look *look, const struct map_row *row, size_t count,
+                       const struct style *style)
 {
-	const struct mapping_row *last = row + count - 1;
+	const struct map_row *last = row + count - 1;
 	const char *mark = mark_of(look, row);
 	const char *color = !strcmp(mark, "both")    ? ""
 	                    : row->mapped[LOOK_USER] ? style->bad
@@ -249,7 +248,7 @@ static void print_rows(FILE *out, const struct look *look, const struct mapping_
 }
 
 /* Pages that each root maps, which is what KPTI is about. */
-static void print_sum(FILE *out, const struct look *look, const struct mapping *mapping)
+static void print_sum(FILE *out, const struct look *look, const struct map *mapping)
 {
 	uint64_t bytes[LOOK_ROOTS][2] = {0}; /* [root][kernel half] */
 	char user_half[UNITS_SIZE], kernel_half[UNITS_SIZE];
@@ -267,7 +266,7 @@ static void print_sum(FILE *out, const struct look *look, const struct mapping *
 		        units_bytes(kernel_half, bytes[root][1]));
 }
 
-void mapping_print(FILE *out, const struct look *look, const struct mapping *mapping, bool color)
+void map_print(FILE *out, const struct look *look, const struct map *mapping, bool color)
 {
 	struct style style = style_get(color);
 
@@ -289,13 +288,13 @@ void mapping_print(FILE *out, const struct look *look, const struct mapping *map
 		      out);
 }
 
-json_t *mapping_json(const struct look *look, const struct mapping *mapping)
+json_t *map_json(const struct look *look, const struct map *mapping)
 {
 	json_t *json = look_json_head(look, "map"), *ranges = json_array();
 	bool good = json && ranges;
 
 	for (size_t i = 0; good && i < mapping->count; i++) {
-		const struct mapping_row *row = &mapping->rows[i];
+		const struct map_row *row = &mapping->rows[i];
 		char kernel[8], user[8];
 		json_t *range = json_pack(
 		    "{s:o, s:o, s:s?, s:s?, s:s, s:s}", "start", look_json_hex(row->va), "end",

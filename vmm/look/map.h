@@ -16,7 +16,7 @@
  * many is shown in part. */
 #define MAPPING_PIECES_MAX 65536
 
-struct mapping_row {
+struct map_row {
 	uint64_t va, len;
 	bool mapped[LOOK_ROOTS];
 	uint32_t rights[LOOK_ROOTS]; /* PT_*, 0 where not mapped */
@@ -24,8 +24,8 @@ struct mapping_row {
 	const char *name;            /* of `places` */
 };
 
-struct mapping {
-	struct mapping_row *rows; /* in order of addresses; owned */
+struct map {
+	struct map_row *rows; /* in order of addresses; owned */
 	size_t count;
 	bool cut;     /* there was more than is looked at */
 	bool corrupt; /* a table outside RAM was skipped */
@@ -33,11 +33,11 @@ struct mapping {
 
 /* False after a message: no memory.  With one root only LOOK_KERNEL is filled.  `places` must
  * outlive the mapping. */
-bool mapping_make(struct mapping *mapping, struct look *look, const struct places *places);
-void mapping_free(struct mapping *mapping);
+bool map_make(struct map *mapping, struct look *look, const struct places *places);
+void map_free(struct map *mapping);
 
-void mapping_print(FILE *out, const struct look *look, const struct mapping *mapping, bool color);
+void map_print(FILE *out, const struct look *look, const struct map *mapping, bool color);
 /* NULL when memory runs out; the caller's to json_decref. */
-json_t *mapping_json(const struct look *look, const struct mapping *mapping);
+json_t *map_json(const struct look *look, const struct map *mapping);
 
 #endif

@@ -31,7 +31,7 @@ enum { BORDERS = sizeof(borders) / sizeof(borders[0]) };
 _Static_assert((int)BORDERS <= (int)SPACE_REGIONS, "each has a place");
 
 struct collector {
-	struct spaces *spaces;
+	struct space_rows *spaces;
 	enum space_root root;
 	unsigned region; /* that is being collected */
 	uint64_t *runs;  /* that may still come */
@@ -88,7 +88,7 @@ static uint64_t *table_at(void *ctx, uint64_t frame)
 	                                          : NULL;
 }
 
-static void collect_root(struct spaces *spaces, enum space_root root, const struct pt *tree)
+static void collect_root(struct space_rows *spaces, enum space_root root, const struct pt *tree)
 {
 	struct budget budget = {tree->mem, SPACE_TABLES};
 	uint64_t runs = SPACE_RUNS;
@@ -106,9 +106,9 @@ static void collect_root(struct spaces *spaces, enum space_root root, const stru
 	}
 }
 
-void spaces_collect(struct spaces *spaces, const struct pt *kernel, const struct pt *user)
+void space_rows_collect(struct space_rows *spaces, const struct pt *kernel, const struct pt *user)
 {
-	*spaces = (struct spaces){0};
+	*spaces = (struct space_rows){0};
 	for (unsigned i = 0; i < BORDERS; i++) {
 		spaces->regions[i].name = borders[i].name;
 		spaces->regions[i].entry = borders[i].entry;

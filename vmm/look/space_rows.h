@@ -37,7 +37,7 @@ struct space_region {
 	} side[SPACE_ROOTS];
 };
 
-struct spaces {
+struct space_rows {
 	bool known[SPACE_ROOTS];
 	bool cut[SPACE_ROOTS]; /* not all was seen: a table outside RAM, or too many tables */
 	uint64_t root[SPACE_ROOTS];
@@ -48,6 +48,6 @@ struct spaces {
 
 /* Walks both trees; user: NULL when it is not known.  The guest's tables are hostile: the time this
  * takes is bounded by SPACE_TABLES and SPACE_RUNS. */
-void spaces_collect(struct spaces *spaces, const struct pt *kernel, const struct pt *user);
+void space_rows_collect(struct space_rows *spaces, const struct pt *kernel, const struct pt *user);
 
 #endif

@@ -45,7 +45,7 @@ static int64_t call_record(struct cpu *cpu, uint64_t count)
 
 	if (count == 0 || count > RS_RECORDS_A_CALL)
 		return -EINVAL;
-	return records_take(&cpu->machine->records, list, count);
+	return figures_take(&cpu->machine->figures, list, count);
 }
 _Static_assert(RS_RECORDS_A_CALL * sizeof(struct rs_record) <= sizeof(((struct rs_call *)0)->data),
                "what a call can bring lies in its data");
@@ -57,7 +57,7 @@ static int64_t call_escape(struct cpu *cpu, uint64_t count)
 
 	if (count == 0 || count > RS_ESCAPES_A_CALL)
 		return -EINVAL;
-	return escapes_take(&cpu->machine->escapes, list, count);
+	return attempts_take(&cpu->machine->attempts, list, count);
 }
 _Static_assert(RS_ESCAPES_A_CALL * sizeof(struct rs_escape) <= sizeof(((struct rs_call *)0)->data),
                "what a call can bring lies in its data");

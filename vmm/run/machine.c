@@ -91,8 +91,8 @@ void machine_destroy(struct machine *machine)
 {
 	if (!machine->plan)
 		return; /* never created */
-	escapes_free(&machine->escapes);
-	records_free(&machine->records);
+	attempts_free(&machine->attempts);
+	figures_free(&machine->figures);
 	for (unsigned i = 0; i < machine->plan->cpus; i++) {
 		stats_free(&machine->cpus[i].stats);
 		vcpu_destroy(&machine->cpus[i].vcpu);

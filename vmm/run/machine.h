@@ -64,8 +64,8 @@ struct machine {
 
 	struct bus bus;
 	struct outcome outcome;
-	struct records records;
-	struct escapes escapes;
+	struct figures figures;
+	struct attempts attempts;
 	uint64_t quirks;                   /* RS_QUIRK_* met in this run */
 	struct observer *observers;        /* who watches; NULL: nobody */
 	bool one_thread;                   /* somebody runs all CPUs from the main thread */

@@ -20,19 +20,19 @@ struct follower {
 	struct manner *manner;
 	const char *crossing; /* as the option names it */
 	bool lost;            /* it could not be written */
-	struct debug debug;
+	struct engine engine;
 	struct finder finder;
 	struct symbols symbols;
 	struct lines lines;
-	struct debug_code *code;
+	struct engine_code *code;
 	struct anatomy anatomy;
 	size_t room; /* rows allocated */
 };
 
-static bool add_row(struct follower *f, struct debug_instruction *insn)
+static bool add_row(struct follower *f, struct engine_instruction *insn)
 {
 	struct anatomy *anatomy = &f->anatomy;
-	const struct debug *debug = &f->debug;
+	const struct engine *engine = &f->engine;
 	struct anatomy_row *row;
 	uint8_t bytes[15];
 	size_t size;
@@ -50,17 +50,17 @@ static bool add_row(struct follower *f, struct debug_instruction *insn)
 		anatomy->rows = rows;
 		f->room = room;
 	}
-	size = debug_read(debug, debug->state.regs.rip, bytes, sizeof(bytes));
-	debug_code_decode(f->code, bytes, size, debug->state.regs.rip, NULL, insn);
+	size = engine_read(engine, engine->state.regs.rip, bytes, sizeof(bytes));
+	engine_code_decode(f->code, bytes, size, engine->state.regs.rip, NULL, insn);
 	row = &anatomy->rows[anatomy->count++];
 	*row = (struct anatomy_row){
-	    .rip = debug->state.regs.rip,
-	    .rsp = debug->state.regs.rsp,
-	    .cr3 = debug->state.sregs.cr3,
-	    .gs_base = debug->state.sregs.gs.base,
-	    .rflags = debug->state.regs.rflags,
-	    .cpl = (uint8_t)debug_cpl(debug),
-	    .user_root = debug_is_user_root(&f->debug),
+	    .rip = engine->state.regs.rip,
+	    .rsp = engine->state.regs.rsp,
+	    .cr3 = engine->state.sregs.cr3,
+	    .gs_base = engine->state.sregs.gs.base,
+	    .rflags = engine->state.regs.rflags,
+	    .cpl = (uint8_t)engine_cpl(engine),
+	    .user_root = engine_is_user_root(&f->engine),
 	    .kind = (uint8_t)insn->kind,
 	    .size = (uint8_t)insn->size,
 	    .reads = (uint8_t)insn->reads,
@@ -80,18 +80,18 @@ static void drop_rows(struct follower *f)
 }
 
 /* What stands between the last row and where the guest is now. */
-static void tell(struct follower *f, const struct debug_instruction *insn,
+static void tell(struct follower *f, const struct engine_instruction *insn,
                  const struct kvm_regs *regs, const struct kvm_sregs *sregs)
 {
 	struct anatomy_row *row = &f->anatomy.rows[f->anatomy.count - 1];
 	const struct anatomy_moment moment = {
-	    .debug = &f->debug,
+	    .engine = &f->engine,
 	    .insn = insn,
 	    .regs = regs,
 	    .sregs = sregs,
 	    .was_user_root = row->user_root,
-	    .is_user_root = debug_is_user_root(&f->debug),
-	    .exited = f->debug.event == DEBUG_EVENT_EXIT,
+	    .is_user_root = engine_is_user_root(&f->engine),
+	    .exited = f->engine.event == ENGINE_EVENT_EXIT,
 	};
 
 	row->hardware = anatomy_tell(&moment, &f->symbols, &f->anatomy.pushed);
@@ -99,35 +99,35 @@ static void tell(struct follower *f, const struct debug_instruction *insn,
 }
 
 /* Steps from a row to the next one. */
-static bool follow_step(struct follower *f, struct debug_instruction *insn)
+static bool follow_step(struct follower *f, struct engine_instruction *insn)
 {
-	struct debug *debug = &f->debug;
-	const struct kvm_regs regs = debug->state.regs;
-	const struct kvm_sregs sregs = debug->state.sregs;
+	struct engine *engine = &f->engine;
+	const struct kvm_regs regs = engine->state.regs;
+	const struct kvm_sregs sregs = engine->state.sregs;
 
-	if (debug_step(debug).why != DEBUG_STEPPED || !debug_know(debug))
+	if (engine_step(engine).why != ENGINE_STEPPED || !engine_know(engine))
 		return false;
 	tell(f, insn, &regs, &sregs);
 	/* The crossing may wait for another CPU. */
-	return debug_let_others(debug).why == DEBUG_STEPPED;
+	return engine_let_others(engine).why == ENGINE_STEPPED;
 }
 
 /* The guest is at the stub of an interrupt: the row of the instruction that would have been next,
  * from the frame, and what came instead. */
 static bool add_interrupted_row(struct follower *f)
 {
-	struct debug *debug = &f->debug;
-	const struct kvm_regs regs = debug->state.regs;
-	const struct kvm_sregs sregs = debug->state.sregs;
-	const bool changed = debug->changed;
-	struct debug_instruction insn;
-	struct debug_frame frame;
-	bool added = debug_frame(debug, f->finder.vector, &frame) && debug_rewind(debug, &frame) &&
-	             add_row(f, &insn);
+	struct engine *engine = &f->engine;
+	const struct kvm_regs regs = engine->state.regs;
+	const struct kvm_sregs sregs = engine->state.sregs;
+	const bool changed = engine->changed;
+	struct engine_instruction insn;
+	struct engine_frame frame;
+	bool added = engine_frame(engine, f->finder.vector, &frame) &&
+	             engine_rewind(engine, &frame) && add_row(f, &insn);
 
-	debug->state.regs = regs;
-	debug->state.sregs = sregs;
-	debug->changed = changed;
+	engine->state.regs = regs;
+	engine->state.sregs = sregs;
+	engine->changed = changed;
 	if (!added)
 		return false;
 	/* It has not run. */
@@ -141,8 +141,8 @@ enum followed { FOLLOWED, FOLLOWED_ANOTHER, FOLLOW_FAILED };
 /* From the last instruction of ring 3 to the first one after the return. */
 static enum followed follow(struct follower *f)
 {
-	struct debug *debug = &f->debug;
-	struct debug_instruction insn;
+	struct engine *engine = &f->engine;
+	struct engine_instruction insn;
 
 	if (f->finder.crossing.trigger == BY_INTERRUPT) {
 		if (!add_interrupted_row(f) || !add_row(f, &insn))
@@ -155,7 +155,7 @@ static enum followed follow(struct follower *f)
 		if (!add_row(f, &insn))
 			return FOLLOW_FAILED;
 	}
-	while (debug_cpl(debug) != 3) {
+	while (engine_cpl(engine) != 3) {
 		if (!follow_step(f, &insn))
 			return FOLLOW_FAILED;
 		if (!add_row(f, &insn))
@@ -236,7 +236,7 @@ static void set_titles(struct follower *f)
 	         number);
 	snprintf(f->anatomy.machine, sizeof(f->anatomy.machine), "KPTI %s%s%s",
 	         kpti ? "on, two roots" : "off, one root: the kernel's",
-	         f->debug.state.sregs.cr4 & CR4_PCIDE ? ", with PCID" : "",
+	         f->engine.state.sregs.cr4 & CR4_PCIDE ? ", with PCID" : "",
 	         f->finder.quirk ? "; this KVM does not enter ring 0 as the manuals say" : "");
 }
 
@@ -286,24 +286,24 @@ static bool follow_one(struct follower *f)
 	if (!machine->image.noted)
 		return message_error(
 		    "--anatomy: a guest without the Ringscope note has no crossings");
-	if (!debug_attach(&f->debug, machine))
+	if (!engine_attach(&f->engine, machine))
 		return false;
 	done = finder_begin(&f->finder) && follow_and_write(f);
-	return debug_detach(&f->debug) && done;
+	return engine_detach(&f->engine) && done;
 }
 
 static bool prepare_and_follow(struct follower *f)
 {
 	bool done;
 
-	f->code = debug_code_open();
+	f->code = engine_code_open();
 	f->symbols = symbols_read(f->machine->image.path);
 	f->lines = lines_read(f->machine->image.path);
-	f->finder = (struct finder){.debug = &f->debug, .symbols = &f->symbols, .code = f->code};
+	f->finder = (struct finder){.engine = &f->engine, .symbols = &f->symbols, .code = f->code};
 	done = f->code && crossing_parse(f->crossing, &f->finder.crossing) && follow_one(f);
 	drop_rows(f);
 	free(f->anatomy.rows);
-	debug_code_close(f->code);
+	engine_code_close(f->code);
 	symbols_free(&f->symbols);
 	lines_free(&f->lines);
 	return done;

@@ -69,30 +69,30 @@ static void add_place(struct finder *finder, uint64_t va)
 
 static void add_stub(struct finder *finder, unsigned vector)
 {
-	const struct rs_note *note = &finder->debug->machine->image.note;
+	const struct rs_note *note = &finder->engine->machine->image.note;
 
 	if (vector < note->vector_count)
 		add_place(finder, note->vectors + (uint64_t)vector * note->vector_stride);
 }
 
-static bool add_found(void *ctx, uint64_t address, enum debug_code_kind kind)
+static bool add_found(void *ctx, uint64_t address, enum engine_code_kind kind)
 {
 	(void)kind;
 	add_place(ctx, address);
 	return true;
 }
 
-static void add_instructions(struct finder *finder, enum debug_code_kind kind)
+static void add_instructions(struct finder *finder, enum engine_code_kind kind)
 {
-	debug_code_find(finder->debug, finder->symbols, finder->code, true, CODE_BIT(kind),
-	                add_found, finder);
+	engine_code_find(finder->engine, finder->symbols, finder->code, true, CODE_BIT(kind),
+	                 add_found, finder);
 }
 
 /* Where the crossing arrives, on any KVM; or, where the entry does not tell which instruction led
  * to it, the instructions that do. */
 static void add_places(struct finder *finder)
 {
-	const struct rs_note *note = &finder->debug->machine->image.note;
+	const struct rs_note *note = &finder->engine->machine->image.note;
 
 	switch (finder->crossing.trigger) {
 	case BY_SYSCALL:
@@ -123,7 +123,7 @@ static void add_places(struct finder *finder)
 
 bool finder_begin(struct finder *finder)
 {
-	const struct machine *machine = finder->debug->machine;
+	const struct machine *machine = finder->engine->machine;
 
 	finder->refused = NOT_REFUSED;
 	if (finder->crossing.trigger == BY_SYSENTER && machine->kvm.host.features & RS_FEATURE_AMD)
@@ -144,8 +144,8 @@ bool finder_begin(struct finder *finder)
 static bool plant(struct finder *finder, bool on)
 {
 	for (size_t i = 0; i < finder->place_count; i++) {
-		if ((on ? debug_add_point(finder->debug, finder->places[i])
-		        : debug_remove_point(finder->debug, finder->places[i])) != DEBUG_OK)
+		if ((on ? engine_add_point(finder->engine, finder->places[i])
+		        : engine_remove_point(finder->engine, finder->places[i])) != ENGINE_OK)
 			return message_error("--anatomy: the guest cannot be stopped at 0x%" PRIx64,
 			                     finder->places[i]);
 	}
@@ -154,9 +154,9 @@ static bool plant(struct finder *finder, bool on)
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
-static bool is_wanted_entry(const struct finder *finder, const struct debug_arrival *entry)
+static bool is_wanted_entry(const struct finder *finder, const struct engine_arrival *entry)
 {
-	const struct kvm_regs *regs = &finder->debug->state.regs;
+	const struct kvm_regs *regs = &finder->engine->state.regs;
 	bool by_vector = entry->kind == ENTRY_VECTOR;
 
 	if (!entry->from_user)
@@ -181,34 +181,35 @@ static bool is_wanted_entry(const struct finder *finder, const struct debug_arri
 /* At a place: whether it is the one, with the guest then where finder_next promises. */
 static bool stops_here(struct finder *finder)
 {
-	struct debug *debug = finder->debug;
-	const struct debug_arrival entry = debug_arrival(debug);
+	struct engine *engine = finder->engine;
+	const struct engine_arrival entry = engine_arrival(engine);
 
 	/* The guest may try every mode; the one to show is the one it was started in. */
-	if (debug_is_user_root(debug) != (debug->machine->pti_mode != RS_PTI_OFF))
+	if (engine_is_user_root(engine) != (engine->machine->pti_mode != RS_PTI_OFF))
 		return false;
-	if (debug_cpl(debug) == 3)
-		return debug->state.sregs.cs.l && debug->state.regs.rax == finder->crossing.number;
+	if (engine_cpl(engine) == 3)
+		return engine->state.sregs.cs.l &&
+		       engine->state.regs.rax == finder->crossing.number;
 	if (!is_wanted_entry(finder, &entry))
 		return false;
 	finder->quirk = entry.quirk;
 	finder->vector = entry.arrived;
-	return finder->crossing.trigger == BY_INTERRUPT || debug_take_back(debug, entry.rip);
+	return finder->crossing.trigger == BY_INTERRUPT || engine_take_back(engine, entry.rip);
 }
 
 bool finder_next(struct finder *finder)
 {
-	struct debug *debug = finder->debug;
+	struct engine *engine = finder->engine;
 
 	if (!plant(finder, true))
 		return false;
 	for (;;) {
-		struct debug_stop stop = debug_continue(debug);
+		struct engine_stop stop = engine_continue(engine);
 
-		if (stop.why == DEBUG_ENDED)
+		if (stop.why == ENGINE_ENDED)
 			return false;
-		if (stop.why != DEBUG_POINT || !debug_know(debug))
-			return machine_end(debug->machine, END_VMM_FAILED);
+		if (stop.why != ENGINE_POINT || !engine_know(engine))
+			return machine_end(engine->machine, END_VMM_FAILED);
 		if (stops_here(finder))
 			return plant(finder, false);
 	}
@@ -216,15 +217,15 @@ bool finder_next(struct finder *finder)
 
 bool finder_has_arrived(struct finder *finder)
 {
-	const struct debug *debug = finder->debug;
-	int entry = debug_entry(debug, debug->state.regs.rip);
-	bool arrived = finder->crossing.trigger == BY_SYSENTER    ? entry == DEBUG_ENTRY_SYSENTER
+	const struct engine *engine = finder->engine;
+	int entry = engine_entry(engine, engine->state.regs.rip);
+	bool arrived = finder->crossing.trigger == BY_SYSENTER    ? entry == ENGINE_ENTRY_SYSENTER
 	               : finder->crossing.trigger == BY_CALL_GATE ? entry < 0
 	                                                          : true;
 
 	if (!arrived && entry >= 0 && entry < NOT_REFUSED)
 		finder->refused = (unsigned)entry;
-	return arrived && debug_cpl(debug) == 0;
+	return arrived && engine_cpl(engine) == 0;
 }
 
 const char *finder_excuse(const struct finder *finder, char *buf, size_t size)

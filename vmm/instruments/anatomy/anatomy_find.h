@@ -30,9 +30,9 @@ const char *crossing_list(char *buf, size_t size);
 enum { FINDER_PLACES = 300 };
 
 struct finder {
-	struct debug *debug;
+	struct engine *engine;
 	const struct symbols *symbols;
-	struct debug_code *code;
+	struct engine_code *code;
 	struct crossing crossing;
 	/* Where to stop: entries of ring 0, or the instructions of ring 3 that make the crossing.
 	 */

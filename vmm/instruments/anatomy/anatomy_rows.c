@@ -167,12 +167,12 @@ static void source_text(const struct printer *p, uint64_t rip, char *buf, size_t
 
 static void print_row(struct printer *p, const struct anatomy_row *row)
 {
-	struct debug_instruction insn;
+	struct engine_instruction insn;
 	char offset[16] = "", source[48];
 
 	print_heading(p, row->rip);
-	debug_code_decode(p->words->code, row->bytes, row->size, row->rip, p->words->symbols,
-	                  &insn);
+	engine_code_decode(p->words->code, row->bytes, row->size, row->rip, p->words->symbols,
+	                   &insn);
 	source_text(p, row->rip, source, sizeof(source));
 	if (p->symbol)
 		snprintf(offset, sizeof(offset), "+0x%" PRIx64, row->rip - p->symbol->address);
@@ -315,10 +315,10 @@ static json_t *row_json(const struct anatomy *anatomy, const struct anatomy_row 
 {
 	const struct symbol *symbol = symbols_find(words->symbols, row->rip);
 	const struct line *line = lines_find(words->lines, row->rip);
-	struct debug_instruction insn;
+	struct engine_instruction insn;
 	json_t *object = json_object();
 
-	debug_code_decode(words->code, row->bytes, row->size, row->rip, words->symbols, &insn);
+	engine_code_decode(words->code, row->bytes, row->size, row->rip, words->symbols, &insn);
 	json_object_set_new(object, "address", hex(row->rip));
 	json_object_set_new(object, "symbol", symbol ? json_string(symbol->name) : json_null());
 	json_object_set_new(object, "offset", hex(symbol ? row->rip - symbol->address : 0));

@@ -18,7 +18,7 @@ struct anatomy_row {
 	uint64_t rip, rsp, cr3, gs_base, rflags;
 	uint8_t cpl;
 	bool user_root; /* CR3 does not map the kernel's text */
-	uint8_t kind;   /* enum debug_code_kind */
+	uint8_t kind;   /* enum engine_code_kind */
 	uint8_t size;   /* bytes of the instruction, 0: none */
 	uint8_t reads, writes;
 	uint8_t bytes[15];
@@ -47,7 +47,7 @@ const char *anatomy_row_stack(const struct anatomy *anatomy, const struct anatom
 struct anatomy_words {
 	const struct symbols *symbols;
 	const struct lines *lines;
-	struct debug_code *code;
+	struct engine_code *code;
 	bool color;
 };
 /* For a person, 100 columns.  Long stretches of C code are folded. */

@@ -20,45 +20,45 @@ static const char *cr3_text(bool user_root)
 
 static void tell_syscall(FILE *out, const struct anatomy_moment *m)
 {
-	const struct debug *debug = m->debug;
+	const struct engine *engine = m->engine;
 	uint64_t star = 0, mask = 0;
 	char flags[96];
 
-	vcpu_read_msr(&debug->cpu->vcpu, MSR_STAR, &star);
-	vcpu_read_msr(&debug->cpu->vcpu, MSR_FMASK, &mask);
+	vcpu_read_msr(&engine->cpu->vcpu, MSR_STAR, &star);
+	vcpu_read_msr(&engine->cpu->vcpu, MSR_FMASK, &mask);
 	fprintf(out,
 	        "SYSCALL: RCX = the return address 0x%llx; R11 = RFLAGS 0x%llx; FMASK clears %s; "
 	        "CS = %02x and SS = %02x out of STAR, CPL 3 to 0; RIP = LSTAR. "
 	        "RSP, GS and CR3 stay the user's, and nothing is pushed.",
-	        debug->state.regs.rcx, debug->state.regs.r11,
+	        engine->state.regs.rcx, engine->state.regs.r11,
 	        bits_text(flags, sizeof(flags), rflags_names, mask & ~RFLAGS_IOPL),
 	        (unsigned)(star >> 32 & 0xffff), (unsigned)(star >> 32 & 0xffff) + 8);
 }
 
 static void tell_sysenter(FILE *out, const struct anatomy_moment *m)
 {
-	const struct debug *debug = m->debug;
+	const struct engine *engine = m->engine;
 
 	fprintf(out,
 	        "SYSENTER: CS = %02x and SS = %02x out of SYSENTER_CS, CPL 3 to 0; RIP = "
 	        "SYSENTER_EIP; RSP = SYSENTER_ESP 0x%llx (%s). Of RFLAGS only IF is cleared. "
 	        "Nothing is saved: that RCX is the user's RSP 0x%llx and RDX where to return, "
 	        "0x%llx, is what both sides have agreed on. GS and CR3 stay the user's.",
-	        debug->state.sregs.cs.selector, debug->state.sregs.ss.selector,
-	        debug->state.regs.rsp, anatomy_stack_name(debug->state.regs.rsp),
-	        debug->state.regs.rcx, debug->state.regs.rdx);
+	        engine->state.sregs.cs.selector, engine->state.sregs.ss.selector,
+	        engine->state.regs.rsp, anatomy_stack_name(engine->state.regs.rsp),
+	        engine->state.regs.rcx, engine->state.regs.rdx);
 }
 
 /* The selector of the call gate that leads here, with what it says; 0: none does. */
-static unsigned find_call_gate(const struct debug *debug, struct desc_gate *gate)
+static unsigned find_call_gate(const struct engine *engine, struct desc_gate *gate)
 {
 	for (unsigned i = 1; i + 1 < RS_GDT_ENTRIES; i++) {
 		uint64_t words[2] = {0};
 
-		debug_read(debug, debug->state.sregs.gdt.base + i * 8, words, sizeof(words));
+		engine_read(engine, engine->state.sregs.gdt.base + i * 8, words, sizeof(words));
 		desc_gate_decode(words, gate);
 		if (gate->type == DESC_CALL_GATE && gate->present && gate->dpl == 3 &&
-		    gate->offset == debug->state.regs.rip)
+		    gate->offset == engine->state.regs.rip)
 			return i * 8;
 	}
 	return 0;
@@ -66,14 +66,14 @@ static unsigned find_call_gate(const struct debug *debug, struct desc_gate *gate
 
 static void tell_call_gate(FILE *out, const struct anatomy_moment *m, uint64_t *moved)
 {
-	const struct debug *debug = m->debug;
+	const struct engine *engine = m->engine;
 	uint64_t frame[4] = {0}; /* RIP, CS, RSP, SS */
 	struct desc_gate gate;
 	struct desc_tss tss = {0};
-	unsigned selector = find_call_gate(debug, &gate);
+	unsigned selector = find_call_gate(engine, &gate);
 
-	debug_read(debug, debug->state.regs.rsp, frame, sizeof(frame));
-	debug_read(debug, debug->state.sregs.tr.base, &tss, sizeof(tss));
+	engine_read(engine, engine->state.regs.rsp, frame, sizeof(frame));
+	engine_read(engine, engine->state.sregs.tr.base, &tss, sizeof(tss));
 	fputs("Far CALL through a gate", out);
 	if (selector)
 		fprintf(out,
@@ -90,20 +90,20 @@ static void tell_call_gate(FILE *out, const struct anatomy_moment *m, uint64_t *
 	*moved += 4;
 }
 
-static void tell_gate(FILE *out, const struct anatomy_moment *m, const struct debug_arrival *entry,
+static void tell_gate(FILE *out, const struct anatomy_moment *m, const struct engine_arrival *entry,
                       uint64_t *moved)
 {
-	const struct debug *debug = m->debug;
-	const struct debug_frame *frame = &entry->frame;
+	const struct engine *engine = m->engine;
+	const struct engine_frame *frame = &entry->frame;
 	uint64_t words[2] = {0};
 	struct desc_gate gate;
 	struct desc_tss tss = {0};
 	bool has_error = entry->arrived < 32 && VECTORS_WITH_ERROR_CODE >> entry->arrived & 1;
 
-	debug_read(debug, debug->state.sregs.idt.base + (uint64_t)entry->arrived * 16, words,
-	           sizeof(words));
+	engine_read(engine, engine->state.sregs.idt.base + (uint64_t)entry->arrived * 16, words,
+	            sizeof(words));
 	desc_gate_decode(words, &gate);
-	debug_read(debug, debug->state.sregs.tr.base, &tss, sizeof(tss));
+	engine_read(engine, engine->state.sregs.tr.base, &tss, sizeof(tss));
 	fprintf(out, "Gate %u of the IDT: %s gate, DPL %u. ", entry->arrived,
 	        gate.type == DESC_TRAP_GATE ? "trap" : "interrupt", gate.dpl);
 	if (gate.ist)
@@ -131,7 +131,7 @@ static void tell_gate(FILE *out, const struct anatomy_moment *m, const struct de
 static void tell_entry(FILE *out, const struct anatomy_moment *m, const struct symbols *symbols,
                        uint64_t *moved)
 {
-	const struct debug_arrival entry = debug_arrival(m->debug);
+	const struct engine_arrival entry = engine_arrival(m->engine);
 	char text[224];
 
 	if (entry.kind == ENTRY_SYSENTER) {
@@ -144,7 +144,7 @@ static void tell_entry(FILE *out, const struct anatomy_moment *m, const struct s
 		        "= LSTAR and FMASK are done, but this KVM leaves CPL at 3. So the fetch at "
 		        "LSTAR, a page of ring 0, is a page fault, which the guest recognises and "
 		        "completes as the system call. ",
-		        m->debug->state.regs.rcx, m->debug->state.regs.r11);
+		        m->engine->state.regs.rcx, m->engine->state.regs.r11);
 	} else if (entry.kind == ENTRY_SYSCALL) {
 		tell_syscall(out, m);
 		return;
@@ -158,7 +158,7 @@ static void tell_entry(FILE *out, const struct anatomy_moment *m, const struct s
 		        entry.vector);
 	} else {
 		fprintf(out, "%c%s. ",
-		        debug_arrival_text(m->debug, &entry, symbols, text, sizeof(text))[0] - 32,
+		        engine_arrival_text(m->engine, &entry, symbols, text, sizeof(text))[0] - 32,
 		        text + 1);
 	}
 	if (entry.kind != ENTRY_COMPAT)
@@ -170,15 +170,15 @@ static void tell_entry(FILE *out, const struct anatomy_moment *m, const struct s
 
 static void tell_return(FILE *out, const struct anatomy_moment *m, uint64_t *moved)
 {
-	const struct debug *debug = m->debug;
-	bool to_user = debug_cpl(debug) == 3;
+	const struct engine *engine = m->engine;
+	bool to_user = engine_cpl(engine) == 3;
 
 	if (m->insn->kind == CODE_SYSRET) {
 		fprintf(out,
 		        "SYSRET: RIP = RCX, RFLAGS = R11 = 0x%llx; CS = %02x and SS = %02x out of "
 		        "STAR, CPL 0 to 3. RSP, GS and CR3 are as the kernel has set them.",
-		        debug->state.regs.rflags, debug->state.sregs.cs.selector,
-		        debug->state.sregs.ss.selector);
+		        engine->state.regs.rflags, engine->state.sregs.cs.selector,
+		        engine->state.sregs.ss.selector);
 		return;
 	}
 	if (m->insn->kind == CODE_SYSEXIT) {
@@ -186,29 +186,29 @@ static void tell_return(FILE *out, const struct anatomy_moment *m, uint64_t *mov
 		        "SYSEXIT: RIP = RDX, RSP = RCX; CS = %02x and SS = %02x out of "
 		        "SYSENTER_CS, CPL 0 to 3. RFLAGS, GS and CR3 are as the kernel has set "
 		        "them; the STI before it counts from here on.",
-		        debug->state.sregs.cs.selector, debug->state.sregs.ss.selector);
+		        engine->state.sregs.cs.selector, engine->state.sregs.ss.selector);
 		return;
 	}
 	if (m->insn->kind == CODE_FAR_RET) {
 		fprintf(out, "Far RET pops RIP 0x%llx, CS %02x, RSP 0x%llx, SS %02x%s.",
-		        debug->state.regs.rip, debug->state.sregs.cs.selector,
-		        debug->state.regs.rsp, debug->state.sregs.ss.selector,
+		        engine->state.regs.rip, engine->state.sregs.cs.selector,
+		        engine->state.regs.rsp, engine->state.sregs.ss.selector,
 		        to_user ? ": CPL 0 to 3. RFLAGS, GS and CR3 are as the kernel has set them"
 		                : "");
 		*moved += 4;
 		return;
 	}
 	fprintf(out, "IRETQ pops RIP 0x%llx, CS %02x, RFLAGS 0x%llx, RSP 0x%llx, SS %02x%s.",
-	        debug->state.regs.rip, debug->state.sregs.cs.selector, debug->state.regs.rflags,
-	        debug->state.regs.rsp, debug->state.sregs.ss.selector,
+	        engine->state.regs.rip, engine->state.sregs.cs.selector, engine->state.regs.rflags,
+	        engine->state.regs.rsp, engine->state.sregs.ss.selector,
 	        to_user ? ": CPL 0 to 3. GS and CR3 are as the kernel has set them" : "");
 	*moved += 5;
 }
 
 static void tell_cr3(FILE *out, const struct anatomy_moment *m)
 {
-	uint64_t cr3 = m->debug->state.sregs.cr3;
-	bool pcid = m->debug->state.sregs.cr4 & CR4_PCIDE;
+	uint64_t cr3 = m->engine->state.sregs.cr3;
+	bool pcid = m->engine->state.sregs.cr4 & CR4_PCIDE;
 
 	fprintf(out, "CR3: %s 0x%llx to %s 0x%" PRIx64, cr3_text(m->was_user_root), m->sregs->cr3,
 	        cr3_text(m->is_user_root), cr3);
@@ -219,24 +219,24 @@ static void tell_cr3(FILE *out, const struct anatomy_moment *m)
 		        cr3 & CR3_PCID_MASK);
 	else
 		fprintf(out, "; without PCID the TLB keeps only global pages%s.",
-		        m->debug->state.sregs.cr4 & CR4_PGE ? ""
-		                                            : ", and there are none with KPTI");
+		        m->engine->state.sregs.cr4 & CR4_PGE ? ""
+		                                             : ", and there are none with KPTI");
 }
 
 char *anatomy_tell(const struct anatomy_moment *m, const struct symbols *symbols, uint64_t *moved)
 {
-	const struct debug *debug = m->debug;
+	const struct engine *engine = m->engine;
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
-	bool entered = debug_entry(debug, debug->state.regs.rip) >= 0 &&
-	               debug->state.regs.rip != m->insn->address + m->insn->size;
+	bool entered = engine_entry(engine, engine->state.regs.rip) >= 0 &&
+	               engine->state.regs.rip != m->insn->address + m->insn->size;
 
 	if (!out)
 		return NULL;
 	if (entered)
 		tell_entry(out, m, symbols, moved);
-	else if (m->insn->kind == CODE_FAR_CALL && debug_cpl(debug) == 0)
+	else if (m->insn->kind == CODE_FAR_CALL && engine_cpl(engine) == 0)
 		tell_call_gate(out, m, moved);
 	else if (CODE_RETURNS & CODE_BIT(m->insn->kind))
 		tell_return(out, m, moved);
@@ -245,7 +245,7 @@ char *anatomy_tell(const struct anatomy_moment *m, const struct symbols *symbols
 	else if (!strcmp(m->insn->text, "swapgs"))
 		fprintf(out, "GS base 0x%llx and KERNEL_GS_BASE change places: GS is the %s.",
 		        m->sregs->gs.base,
-		        debug->state.sregs.gs.base >> 63 ? "kernel's now" : "user's again");
+		        engine->state.sregs.gs.base >> 63 ? "kernel's now" : "user's again");
 	else if (m->exited)
 		fputs("An exit to the VMM, and back.", out);
 	fclose(out);

@@ -11,9 +11,9 @@
 
 /* One instruction has run, or has ended at an entry of ring 0. */
 struct anatomy_moment {
-	const struct debug *debug;            /* the state now */
-	const struct debug_instruction *insn; /* the one that ran ... */
-	const struct kvm_regs *regs;          /* ... and the state before it */
+	const struct engine *engine;           /* the state now */
+	const struct engine_instruction *insn; /* the one that ran ... */
+	const struct kvm_regs *regs;           /* ... and the state before it */
 	const struct kvm_sregs *sregs;
 	bool was_user_root, is_user_root;
 	bool exited; /* it was an exit to the VMM */

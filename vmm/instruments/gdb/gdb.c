@@ -52,9 +52,9 @@ struct cpu *gdb_cpu_of(const struct gdb *gdb, uint64_t thread)
 
 static void set_stop(struct gdb *gdb, int signal, const char *more)
 {
-	gdb->stopped_cpu = gdb->debug.cpu;
+	gdb->stopped_cpu = gdb->engine.cpu;
 	snprintf(gdb->stopped, sizeof(gdb->stopped), "T%02xthread:%x;%s", (unsigned)signal,
-	         gdb_thread_of(gdb->debug.cpu), more);
+	         gdb_thread_of(gdb->engine.cpu), more);
 }
 
 /* The guest will not run any more: how it ended, or first a chance to look at what it died of. */
@@ -65,8 +65,8 @@ static void set_end(struct gdb *gdb)
 
 	if (died && !gdb->dead) {
 		gdb->dead = true;
-		gdb->debug.known = gdb->debug.changed = false;
-		gdb->debug.cpu = machine_last_cpu(gdb->machine);
+		gdb->engine.known = gdb->engine.changed = false;
+		gdb->engine.cpu = machine_last_cpu(gdb->machine);
 		set_stop(gdb, outcome->reason == END_PANIC ? SIGABRT : SIGSEGV, "");
 		return;
 	}
@@ -89,38 +89,38 @@ static void set_end(struct gdb *gdb)
 	}
 }
 
-static void note_stop(struct gdb *gdb, const struct debug_stop *stop)
+static void note_stop(struct gdb *gdb, const struct engine_stop *stop)
 {
 	char more[64];
 
 	console_flush(&gdb->machine->console);
 	switch (stop->why) {
-	case DEBUG_ENDED:
+	case ENGINE_ENDED:
 		set_end(gdb);
 		return;
-	case DEBUG_WATCHED:
+	case ENGINE_WATCHED:
 		snprintf(more, sizeof(more), "watch:%" PRIx64 ";", stop->watch->va);
 		set_stop(gdb, TRAP, more);
 		return;
-	case DEBUG_POINT:
-		set_stop(gdb, TRAP, point_word(gdb, gdb->debug.state.regs.rip));
+	case ENGINE_POINT:
+		set_stop(gdb, TRAP, point_word(gdb, gdb->engine.state.regs.rip));
 		return;
-	case DEBUG_INTERRUPTED:
+	case ENGINE_INTERRUPTED:
 		set_stop(gdb, SIGINT, "");
 		return;
-	case DEBUG_FAILED:
+	case ENGINE_FAILED:
 		message_error("gdb: the guest cannot go on");
 		machine_end(gdb->machine, END_VMM_FAILED);
 		set_end(gdb);
 		return;
-	case DEBUG_NO_RING3:
+	case ENGINE_NO_RING3:
 		message_error(
 		    "gdb: ring 3 of a guest without the Ringscope note cannot be stepped");
 		set_stop(gdb, TRAP, "");
 		return;
-	case DEBUG_STEPPED:
-	case DEBUG_IDLE:
-	case DEBUG_EXIT:
+	case ENGINE_STEPPED:
+	case ENGINE_IDLE:
+	case ENGINE_EXIT:
 		set_stop(gdb, TRAP, "");
 		return;
 	}
@@ -147,49 +147,49 @@ static bool wants_stop(struct gdb *gdb)
 }
 
 /* One instruction.  *done: RIP has left the range, if there is one (end > start). */
-static struct debug_stop step_once(struct gdb *gdb, uint64_t start, uint64_t end, bool *done)
+static struct engine_stop step_once(struct gdb *gdb, uint64_t start, uint64_t end, bool *done)
 {
-	struct debug *debug = &gdb->debug;
-	struct debug_stop stop = debug_step(debug);
+	struct engine *engine = &gdb->engine;
+	struct engine_stop stop = engine_step(engine);
 
-	if (stop.why != DEBUG_STEPPED)
+	if (stop.why != ENGINE_STEPPED)
 		return stop;
-	if (debug_has_point(debug, debug->state.regs.rip))
-		stop.why = DEBUG_POINT;
-	else if (debug->state.regs.rip - start < end - start)
-		return debug_let_others(debug);
+	if (engine_has_point(engine, engine->state.regs.rip))
+		stop.why = ENGINE_POINT;
+	else if (engine->state.regs.rip - start < end - start)
+		return engine_let_others(engine);
 	*done = true;
 	return stop;
 }
 
 /* Until the guest stops.  With end > start: one instruction, and on while RIP stays in that range.
  */
-static struct debug_stop run_until_stop(struct gdb *gdb, bool step, uint64_t start, uint64_t end)
+static struct engine_stop run_until_stop(struct gdb *gdb, bool step, uint64_t start, uint64_t end)
 {
-	struct debug_stop stop;
+	struct engine_stop stop;
 	bool done = false;
 
 	do {
 		if (wants_stop(gdb))
-			return (struct debug_stop){.why = DEBUG_INTERRUPTED};
+			return (struct engine_stop){.why = ENGINE_INTERRUPTED};
 		/* A CPU that has halted for ever makes no step, but the others go on. */
-		if (step && !gdb->debug.cpu->halted)
+		if (step && !gdb->engine.cpu->halted)
 			stop = step_once(gdb, start, end, &done);
 		else
-			stop = debug_continue(&gdb->debug);
+			stop = engine_continue(&gdb->engine);
 		/* Nothing will happen before gdb speaks or the VMM is to stop. */
-		if (stop.why == DEBUG_IDLE && !gdb_line_wait(&gdb->line)) {
+		if (stop.why == ENGINE_IDLE && !gdb_line_wait(&gdb->line)) {
 			run_end_stopped(gdb->machine);
-			return (struct debug_stop){.why = DEBUG_ENDED};
+			return (struct engine_stop){.why = ENGINE_ENDED};
 		}
-	} while (!done && (stop.why == DEBUG_INTERRUPTED || stop.why == DEBUG_STEPPED ||
-	                   stop.why == DEBUG_IDLE));
+	} while (!done && (stop.why == ENGINE_INTERRUPTED || stop.why == ENGINE_STEPPED ||
+	                   stop.why == ENGINE_IDLE));
 	return stop;
 }
 
 static void resume(struct gdb *gdb, bool step, uint64_t start, uint64_t end)
 {
-	struct debug_stop stop = {.why = DEBUG_ENDED};
+	struct engine_stop stop = {.why = ENGINE_ENDED};
 
 	if (!gdb->dead)
 		stop = run_until_stop(gdb, step, start, end);
@@ -206,9 +206,9 @@ void gdb_do_resume(struct gdb *gdb, const char *packet)
 	const char action = gdb->packet.data[0];
 	uint64_t signal;
 
-	gdb->debug.running = ~0U;
+	gdb->engine.running = ~0U;
 	if (((action == 'C' || action == 'S') && !gdb_parse_number(&packet, &signal)) || *packet ||
-	    !debug_select(&gdb->debug, gdb->stopped_cpu)) {
+	    !engine_select(&gdb->engine, gdb->stopped_cpu)) {
 		gdb_answer_ok(gdb, false);
 		return;
 	}
@@ -279,11 +279,11 @@ void gdb_do_vcont(struct gdb *gdb, const char *packet)
 		good = parse_action(gdb, &packet, &wanted);
 	while (good && gdb_parse_text(&packet, ";"));
 	if (!good || *packet ||
-	    !debug_select(&gdb->debug, wanted.step ? wanted.step : gdb->stopped_cpu)) {
+	    !engine_select(&gdb->engine, wanted.step ? wanted.step : gdb->stopped_cpu)) {
 		gdb_answer_ok(gdb, false);
 		return;
 	}
-	gdb->debug.running = wanted.running;
+	gdb->engine.running = wanted.running;
 	resume(gdb, wanted.step, wanted.start, wanted.end);
 }
 
@@ -345,17 +345,17 @@ static void run_session(struct gdb *gdb)
 	struct machine *machine = gdb->machine;
 
 	*gdb = (struct gdb){.machine = machine, .line = gdb->line};
-	if (!debug_attach(&gdb->debug, machine)) {
+	if (!engine_attach(&gdb->engine, machine)) {
 		machine_end(machine, END_VMM_FAILED);
 		return;
 	}
 	set_stop(gdb, TRAP, "");
-	gdb->debug.attention = &gdb_line_attention;
+	gdb->engine.attention = &gdb_line_attention;
 	gdb->xml = gdb_registers_xml();
 	serve(gdb);
 	free(gdb->xml);
 	gdb_line_drop(&gdb->line);
-	if (!debug_detach(&gdb->debug))
+	if (!engine_detach(&gdb->engine))
 		machine_end(machine, END_VMM_FAILED);
 	if (machine->outcome.reason == END_RUNNING && stop_requested())
 		run_end_stopped(machine);

@@ -36,17 +36,17 @@ void gdb_answer_ok(struct gdb *gdb, bool ok)
 
 static bool registers_read(struct gdb *gdb, struct vcpu_state *state)
 {
-	if (!debug_know(&gdb->debug))
+	if (!engine_know(&gdb->engine))
 		return false;
-	*state = gdb->debug.state;
-	return vcpu_read(&gdb->debug.cpu->vcpu, state, STATE_FPU | STATE_ALL_MSRS) &&
+	*state = gdb->engine.state;
+	return vcpu_read(&gdb->engine.cpu->vcpu, state, STATE_FPU | STATE_ALL_MSRS) &&
 	       state->msrs_known >> STATE_KERNEL_GS_BASE & 1;
 }
 
 static bool registers_write(struct gdb *gdb, const struct vcpu_state *old,
                             const struct vcpu_state *new)
 {
-	const struct vcpu *vcpu = &gdb->debug.cpu->vcpu;
+	const struct vcpu *vcpu = &gdb->engine.cpu->vcpu;
 	const uint64_t gs = new->msrs[STATE_KERNEL_GS_BASE];
 
 	if (memcmp(&old->fpu, &new->fpu, sizeof(old->fpu)) != 0 &&
@@ -57,8 +57,8 @@ static bool registers_write(struct gdb *gdb, const struct vcpu_state *old,
 	if (memcmp(&old->sregs, &new->sregs, sizeof(old->sregs)) != 0 &&
 	    !vcpu_write(vcpu, new, STATE_SREGS))
 		return false;
-	gdb->debug.state = *new;
-	gdb->debug.changed = true;
+	gdb->engine.state = *new;
+	gdb->engine.changed = true;
 	return true;
 }
 
@@ -146,12 +146,12 @@ static void do_read_memory(struct gdb *gdb, const char *packet)
 	uint64_t address, size;
 	size_t count;
 
-	if (!parse_range(&packet, &address, &size) || *packet || !debug_know(&gdb->debug)) {
+	if (!parse_range(&packet, &address, &size) || *packet || !engine_know(&gdb->engine)) {
 		gdb_answer_ok(gdb, false);
 		return;
 	}
 	count = size < sizeof(buffer) ? (size_t)size : sizeof(buffer);
-	count = debug_read(&gdb->debug, address, buffer, count);
+	count = engine_read(&gdb->engine, address, buffer, count);
 	if (!count && size)
 		gdb_answer(gdb, "E0e"); /* EFAULT */
 	gdb_reply_hex(&gdb->reply, buffer, count);
@@ -159,8 +159,8 @@ static void do_read_memory(struct gdb *gdb, const char *packet)
 
 static void write_memory(struct gdb *gdb, uint64_t address, const void *bytes, size_t size)
 {
-	gdb_answer_ok(gdb, debug_know(&gdb->debug) &&
-	                       debug_write(&gdb->debug, address, bytes, size) == size);
+	gdb_answer_ok(gdb, engine_know(&gdb->engine) &&
+	                       engine_write(&gdb->engine, address, bytes, size) == size);
 }
 
 static void do_write_memory(struct gdb *gdb, const char *packet)
@@ -204,7 +204,7 @@ static bool insert_point(struct gdb *gdb, uint64_t va, bool hardware)
 {
 	if (find_plant(gdb, va) < gdb->plant_count)
 		return true;
-	if (gdb->plant_count == PLANTS_MAX || debug_add_point(&gdb->debug, va) != DEBUG_OK)
+	if (gdb->plant_count == PLANTS_MAX || engine_add_point(&gdb->engine, va) != ENGINE_OK)
 		return false;
 	gdb->plants[gdb->plant_count].va = va;
 	gdb->plants[gdb->plant_count++].hardware = hardware;
@@ -218,7 +218,7 @@ static bool remove_point(struct gdb *gdb, uint64_t va)
 	if (i == gdb->plant_count)
 		return true;
 	gdb->plants[i] = gdb->plants[--gdb->plant_count];
-	return debug_remove_point(&gdb->debug, va) == DEBUG_OK;
+	return engine_remove_point(&gdb->engine, va) == ENGINE_OK;
 }
 
 /* Watchpoints on reading would need an instruction's operands; gdb then says that it cannot. */
@@ -228,7 +228,7 @@ static void do_point(struct gdb *gdb, const char *packet)
 	uint64_t type, address, size;
 
 	if (!gdb_parse_number(&packet, &type) || !gdb_parse_text(&packet, ",") ||
-	    !parse_range(&packet, &address, &size) || *packet || !debug_know(&gdb->debug)) {
+	    !parse_range(&packet, &address, &size) || *packet || !engine_know(&gdb->engine)) {
 		gdb_answer_ok(gdb, false);
 		return;
 	}
@@ -239,9 +239,9 @@ static void do_point(struct gdb *gdb, const char *packet)
 		                          : remove_point(gdb, address));
 		break;
 	case TYPE_WRITE:
-		gdb_answer_ok(gdb, (insert ? debug_add_watch(&gdb->debug, address, (size_t)size)
-		                           : debug_remove_watch(&gdb->debug, address,
-		                                                (size_t)size)) == DEBUG_OK);
+		gdb_answer_ok(gdb, (insert ? engine_add_watch(&gdb->engine, address, (size_t)size)
+		                           : engine_remove_watch(&gdb->engine, address,
+		                                                 (size_t)size)) == ENGINE_OK);
 		break;
 	default:
 		break;
@@ -294,7 +294,7 @@ static void do_monitor(struct gdb *gdb, const char *packet)
 	}
 	out = open_memstream(&text, &total);
 	if (out) {
-		gdb_monitor(out, &gdb->debug, command);
+		gdb_monitor(out, &gdb->engine, command);
 		fclose(out);
 	}
 	for (size_t at = 0; text && at < total; at += PIECE) {
@@ -333,8 +333,9 @@ static bool crc_of(const struct gdb *gdb, uint64_t address, uint64_t size, uint3
 	*crc = GDB_CRC_START;
 	while (size && !stop_requested()) {
 		const size_t part = size < sizeof(buffer) ? (size_t)size : sizeof(buffer);
-		const bool good = physical ? debug_read_physical(&gdb->debug, address, buffer, part)
-		                           : debug_read(&gdb->debug, address, buffer, part) == part;
+		const bool good = physical
+		                      ? engine_read_physical(&gdb->engine, address, buffer, part)
+		                      : engine_read(&gdb->engine, address, buffer, part) == part;
 
 		if (!good)
 			return false;
@@ -350,7 +351,7 @@ static void do_crc(struct gdb *gdb, const char *packet)
 	uint64_t address, size;
 	uint32_t crc;
 
-	if (!parse_range(&packet, &address, &size) || *packet || !debug_know(&gdb->debug))
+	if (!parse_range(&packet, &address, &size) || *packet || !engine_know(&gdb->engine))
 		gdb_answer_ok(gdb, false);
 	else if (crc_of(gdb, address, size, &crc))
 		gdb_reply_format(&gdb->reply, "C%" PRIx32, crc);
@@ -363,7 +364,7 @@ static void do_crc(struct gdb *gdb, const char *packet)
 static void do_select(struct gdb *gdb, const char *packet)
 {
 	uint64_t thread = 0;
-	struct cpu *cpu = gdb->debug.cpu;
+	struct cpu *cpu = gdb->engine.cpu;
 	const bool general = *packet == 'g';
 	bool good = gdb_parse_text(&packet, "g") || gdb_parse_text(&packet, "c");
 
@@ -371,7 +372,7 @@ static void do_select(struct gdb *gdb, const char *packet)
 	       !*packet;
 	if (thread)
 		cpu = gdb_cpu_of(gdb, thread);
-	gdb_answer_ok(gdb, good && cpu && (!general || debug_select(&gdb->debug, cpu)));
+	gdb_answer_ok(gdb, good && cpu && (!general || engine_select(&gdb->engine, cpu)));
 }
 
 static void do_thread_list(struct gdb *gdb, const char *packet)
@@ -390,25 +391,25 @@ static void do_thread_list(struct gdb *gdb, const char *packet)
 static void do_current_thread(struct gdb *gdb, const char *packet)
 {
 	(void)packet;
-	gdb_reply_format(&gdb->reply, "QC%x", gdb_thread_of(gdb->debug.cpu));
+	gdb_reply_format(&gdb->reply, "QC%x", gdb_thread_of(gdb->engine.cpu));
 }
 
 static void do_thread_info(struct gdb *gdb, const char *packet)
 {
-	struct cpu *selected = gdb->debug.cpu, *cpu;
+	struct cpu *selected = gdb->engine.cpu, *cpu;
 	uint64_t thread;
 	char text[80];
 
 	cpu = gdb_parse_number(&packet, &thread) && !*packet ? gdb_cpu_of(gdb, thread) : NULL;
-	if (!cpu || !debug_select(&gdb->debug, cpu) || !debug_know(&gdb->debug)) {
+	if (!cpu || !engine_select(&gdb->engine, cpu) || !engine_know(&gdb->engine)) {
 		gdb_answer_ok(gdb, false);
 		return;
 	}
 	snprintf(text, sizeof(text), "vCPU %u, ring %u, CR3 0x%llx%s", cpu->number,
-	         debug_cpl(&gdb->debug), gdb->debug.state.sregs.cr3,
+	         engine_cpl(&gdb->engine), gdb->engine.state.sregs.cr3,
 	         cpu->halted || vcpu_is_halted(&cpu->vcpu) ? ", halted" : "");
 	gdb_reply_hex(&gdb->reply, text, strlen(text));
-	debug_select(&gdb->debug, selected);
+	engine_select(&gdb->engine, selected);
 }
 
 static void do_no_ack(struct gdb *gdb, const char *packet)

@@ -14,9 +14,9 @@
 
 /* ---- Commands -------------------------------------------------------------------------------- */
 
-static void do_help(FILE *out, struct debug *debug, const char *argument)
+static void do_help(FILE *out, struct engine *engine, const char *argument)
 {
-	(void)debug;
+	(void)engine;
 	(void)argument;
 	fputs("monitor help        this text\n"
 	      "monitor registers   general, segment and control registers with their bits\n"
@@ -26,13 +26,13 @@ static void do_help(FILE *out, struct debug *debug, const char *argument)
 	      out);
 }
 
-static void do_registers(FILE *out, struct debug *debug, const char *argument)
+static void do_registers(FILE *out, struct engine *engine, const char *argument)
 {
 	const struct symbols none = {0};
 
 	(void)argument;
-	registers_print_general(out, &debug->state.regs, &none);
-	registers_print_system(out, &debug->state.sregs);
+	registers_print_general(out, &engine->state.regs, &none);
+	registers_print_system(out, &engine->state.sregs);
 }
 
 static void count(FILE *out, const char *name, uint64_t value)
@@ -65,17 +65,17 @@ static uint64_t exits(const struct machine *machine, uint32_t reason)
 	return sum;
 }
 
-static void do_stats(FILE *out, struct debug *debug, const char *argument)
+static void do_stats(FILE *out, struct engine *engine, const char *argument)
 {
-	const struct machine *machine = debug->machine;
+	const struct machine *machine = engine->machine;
 	const struct rs_stats guest = boot_counts(&machine->boot);
 
 	(void)argument;
 	fputs("Returns from KVM_RUN (the debugger's own are IO, DEBUG and EINTR):\n", out);
 	for (uint32_t i = 0; i < STATS_REASONS; i++)
 		count(out, stats_reason_name(i), exits(machine, i));
-	fprintf(out, "  %12" PRIu64 "  instruction%s run one at a time\n", debug->steps,
-	        units_s(debug->steps));
+	fprintf(out, "  %12" PRIu64 "  instruction%s run one at a time\n", engine->steps,
+	        units_s(engine->steps));
 	if (!machine->image.noted)
 		return;
 	fputs("Counted by the guest:\n", out);
@@ -126,11 +126,11 @@ static void print_walk(FILE *out, const struct view *view, uint64_t va)
 	}
 }
 
-static void do_walk(FILE *out, struct debug *debug, const char *argument)
+static void do_walk(FILE *out, struct engine *engine, const char *argument)
 {
-	const struct machine *machine = debug->machine;
-	const struct view view = view_make(&machine->memory, &debug->state.regs,
-	                                   &debug->state.sregs, machine->boot.kernel.geo);
+	const struct machine *machine = engine->machine;
+	const struct view view = view_make(&machine->memory, &engine->state.regs,
+	                                   &engine->state.sregs, machine->boot.kernel.geo);
 	char *end;
 	uint64_t va;
 
@@ -141,7 +141,7 @@ static void do_walk(FILE *out, struct debug *debug, const char *argument)
 		fputs("monitor walk VA: the address is a number, as in 0xffffffff80100000\n", out);
 		return;
 	}
-	fprintf(out, "0x%" PRIx64 " through CR3 = 0x%llx\n", va, debug->state.sregs.cr3);
+	fprintf(out, "0x%" PRIx64 " through CR3 = 0x%llx\n", va, engine->state.sregs.cr3);
 	print_walk(out, &view, va);
 	for (unsigned ring = 0; ring <= 3; ring += 3) {
 		print_verdict(out, &view, va, PT_READ, ring);
@@ -150,21 +150,21 @@ static void do_walk(FILE *out, struct debug *debug, const char *argument)
 	}
 }
 
-static void do_points(FILE *out, struct debug *debug, const char *argument)
+static void do_points(FILE *out, struct engine *engine, const char *argument)
 {
 	(void)argument;
-	for (size_t i = 0; i < debug->point_count; i++) {
-		const struct debug_point *point = &debug->points[i];
+	for (size_t i = 0; i < engine->point_count; i++) {
+		const struct engine_point *point = &engine->points[i];
 
 		fprintf(out, "  0x%016" PRIx64 "  %s%s\n", point->plant.va,
 		        point->plant.planted == 0xcc ? "INT3" : "OUT",
 		        point->uses ? "" : ", where INT3 of ring 3 arrives");
 	}
-	for (size_t i = 0; i < debug->watch_count; i++)
+	for (size_t i = 0; i < engine->watch_count; i++)
 		fprintf(out, "  0x%016" PRIx64 "  %zu byte%s watched by stepping\n",
-		        debug->watches[i].va, debug->watches[i].size,
-		        units_s(debug->watches[i].size));
-	if (!debug->point_count && !debug->watch_count)
+		        engine->watches[i].va, engine->watches[i].size,
+		        units_s(engine->watches[i].size));
+	if (!engine->point_count && !engine->watch_count)
 		fputs("  nothing planted (gdb plants when the guest goes on)\n", out);
 }
 
@@ -172,24 +172,24 @@ static void do_points(FILE *out, struct debug *debug, const char *argument)
 
 static const struct {
 	const char *name;
-	void (*run)(FILE *out, struct debug *debug, const char *argument);
+	void (*run)(FILE *out, struct engine *engine, const char *argument);
 } commands[] = {
     {"help", do_help}, {"registers", do_registers}, {"stats", do_stats},
     {"walk", do_walk}, {"points", do_points},
 };
 
-void gdb_monitor(FILE *out, struct debug *debug, const char *command)
+void gdb_monitor(FILE *out, struct engine *engine, const char *command)
 {
 	size_t length = strcspn(command, " ");
 
-	if (!debug_know(debug)) {
+	if (!engine_know(engine)) {
 		fputs("the vCPU's registers cannot be read\n", out);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strlen(commands[i].name) == length &&
 		    memcmp(commands[i].name, command, length) == 0) {
-			commands[i].run(out, debug,
+			commands[i].run(out, engine,
 			                command + length + strspn(command + length, " "));
 			return;
 		}

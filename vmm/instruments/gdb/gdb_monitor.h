@@ -7,6 +7,6 @@
 #include "vmm/engine/engine.h"
 
 /* Does one command (any text) and writes what is to be shown. */
-void gdb_monitor(FILE *out, struct debug *debug, const char *command);
+void gdb_monitor(FILE *out, struct engine *engine, const char *command);
 
 #endif

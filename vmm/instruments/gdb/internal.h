@@ -10,14 +10,14 @@
 #include "vmm/instruments/gdb/gdb_line.h"
 #include "vmm/instruments/gdb/gdb_packet.h"
 
-enum { PLANTS_MAX = DEBUG_POINTS_MAX };
+enum { PLANTS_MAX = ENGINE_POINTS_MAX };
 
 struct gdb {
 	struct machine *machine;
 	struct gdb_line line;
 
 	/* Of one session; all zero before the next. */
-	struct debug debug;
+	struct engine engine;
 	struct gdb_packet packet;
 	struct gdb_reply reply;
 	char *xml;

@@ -16,23 +16,23 @@ enum { MAX_OFFSET = 1 << 20 }; /* behind a symbol that is decoded from its start
 
 /* ---- State ----------------------------------------------------------------------------------- */
 
-bool inspect_take(struct debug *debug, struct debug_code *code, const struct symbols *symbols,
+bool inspect_take(struct engine *engine, struct engine_code *code, const struct symbols *symbols,
                   struct inspect_state *state)
 {
-	struct debug_instruction insn;
+	struct engine_instruction insn;
 	uint8_t bytes[15];
 	size_t size;
 
 	*state = (struct inspect_state){0};
-	if (!debug_know(debug))
+	if (!engine_know(engine))
 		return false;
-	state->vcpu = debug->state;
-	if (!vcpu_read(&debug->cpu->vcpu, &state->vcpu, STATE_EVENTS | STATE_ALL_MSRS))
+	state->vcpu = engine->state;
+	if (!vcpu_read(&engine->cpu->vcpu, &state->vcpu, STATE_EVENTS | STATE_ALL_MSRS))
 		return false;
-	state->cpu = debug->cpu->number;
-	state->several = debug->machine->boot.cpus > 1;
-	size = debug_read(debug, debug->state.regs.rip, bytes, sizeof(bytes));
-	debug_code_decode(code, bytes, size, debug->state.regs.rip, symbols, &insn);
+	state->cpu = engine->cpu->number;
+	state->several = engine->machine->boot.cpus > 1;
+	size = engine_read(engine, engine->state.regs.rip, bytes, sizeof(bytes));
+	engine_code_decode(code, bytes, size, engine->state.regs.rip, symbols, &insn);
 	if (size)
 		snprintf(state->instruction, sizeof(state->instruction), "%s", insn.text);
 	return true;
@@ -45,15 +45,15 @@ struct inspection {
 	struct manner *manner;
 	const char *words; /* when: of the option */
 	bool lost;         /* something could not be shown, which was said */
-	struct debug debug;
+	struct engine engine;
 	struct inspect_when when;
 	struct symbols symbols;
-	struct debug_code *code;
+	struct engine_code *code;
 	FILE *out;
 	uint64_t places[INSPECT_LIST_MAX];
 	struct {
 		uint64_t va;
-		enum debug_code_kind kind;
+		enum engine_code_kind kind;
 	} found[256];
 	size_t found_count;
 	uint64_t exits;   /* of the guest's own */
@@ -68,14 +68,14 @@ struct inspection {
 
 static bool plant(struct inspection *in, uint64_t va)
 {
-	switch (debug_add_point(&in->debug, va)) {
-	case DEBUG_OK:
+	switch (engine_add_point(&in->engine, va)) {
+	case ENGINE_OK:
 		return true;
-	case DEBUG_NOT_MAPPED:
+	case ENGINE_NOT_MAPPED:
 		return message_error(
 		    "--inspect: nothing is mapped at 0x%" PRIx64 " when the guest starts", va);
 	default:
-		return message_error("--inspect: more than %d places", DEBUG_POINTS_MAX);
+		return message_error("--inspect: more than %d places", ENGINE_POINTS_MAX);
 	}
 }
 
@@ -92,11 +92,11 @@ static const struct symbol *symbol_named(const struct symbols *symbols, const ch
 static bool begins_instruction(struct inspection *in, uint64_t start, uint64_t va)
 {
 	while (start < va) {
-		struct debug_instruction insn;
+		struct engine_instruction insn;
 		uint8_t bytes[15];
-		size_t size = debug_read(&in->debug, start, bytes, sizeof(bytes));
+		size_t size = engine_read(&in->engine, start, bytes, sizeof(bytes));
 
-		debug_code_decode(in->code, bytes, size, start, NULL, &insn);
+		engine_code_decode(in->code, bytes, size, start, NULL, &insn);
 		start += insn.size ? insn.size : 1;
 	}
 	return start == va;
@@ -123,7 +123,7 @@ static bool plant_places(struct inspection *in)
 	return true;
 }
 
-static bool remember(void *ctx, uint64_t address, enum debug_code_kind kind)
+static bool remember(void *ctx, uint64_t address, enum engine_code_kind kind)
 {
 	struct inspection *in = ctx;
 	bool wanted = kind == CODE_CR3_WRITE ? in->when.cr3_write : in->when.cpl_change;
@@ -173,9 +173,9 @@ static bool plant_all(struct inspection *in)
 	if (entries && !plant_entries(in))
 		return false;
 	if (when->cpl_change || when->cr3_write)
-		debug_code_find(&in->debug, &in->symbols, in->code, false,
-		                CODE_RETURNS | CODE_BIT(CODE_CR3_WRITE), remember, in);
-	in->debug.stop_at_exits = true; /* to count them */
+		engine_code_find(&in->engine, &in->symbols, in->code, false,
+		                 CODE_RETURNS | CODE_BIT(CODE_CR3_WRITE), remember, in);
+	in->engine.stop_at_exits = true; /* to count them */
 	return !in->failed && plant_places(in);
 }
 
@@ -185,14 +185,14 @@ static bool plant_all(struct inspection *in)
 /* One stop that was asked for: shown, unless first or every=N say otherwise. */
 static void show(struct inspection *in, const char *kind, const char *why)
 {
-	const unsigned cpu = in->debug.cpu->number;
+	const unsigned cpu = in->engine.cpu->number;
 	const struct inspect_state *previous = in->last[cpu].shown ? &in->last[cpu].state : NULL;
 	struct inspect_state state;
 
 	if (in->done || in->matches++ % in->when.every)
 		return;
 	console_flush(&in->machine->console);
-	if (!inspect_take(&in->debug, in->code, &in->symbols, &state)) {
+	if (!inspect_take(&in->engine, in->code, &in->symbols, &state)) {
 		in->lost = true;
 		return;
 	}
@@ -249,7 +249,7 @@ static void at_exit(struct inspection *in)
 	if (!in->when.exits[reason < STATS_REASONS ? reason : STATS_OTHER] &&
 	    in->when.count != in->exits)
 		return;
-	exit_text(in->debug.cpu, why, sizeof(why));
+	exit_text(in->engine.cpu, why, sizeof(why));
 	show(in, "exit", why);
 }
 
@@ -273,15 +273,15 @@ static bool is_wanted_syscall(const struct inspection *in, uint64_t number)
 
 static void at_entry(struct inspection *in)
 {
-	const struct debug_arrival entry = debug_arrival(&in->debug);
+	const struct engine_arrival entry = engine_arrival(&in->engine);
 	char text[200], why[224];
 
 	if (entry.kind == ENTRY_NONE)
 		return;
-	debug_arrival_text(&in->debug, &entry, &in->symbols, text, sizeof(text));
+	engine_arrival_text(&in->engine, &entry, &in->symbols, text, sizeof(text));
 	if (entry.kind == ENTRY_VECTOR && in->when.vectors[entry.vector])
 		show(in, "vector", text);
-	else if (entry.kind == ENTRY_SYSCALL && is_wanted_syscall(in, in->debug.state.regs.rax))
+	else if (entry.kind == ENTRY_SYSCALL && is_wanted_syscall(in, in->engine.state.regs.rax))
 		show(in, "syscall", text);
 	else if (in->when.cpl_change && entry.from_user) {
 		snprintf(why, sizeof(why), "CPL 3 to 0 by %.200s", text);
@@ -290,19 +290,19 @@ static void at_entry(struct inspection *in)
 }
 
 /* Runs the instruction of a kind that was found in the text, and tells what it did. */
-static void at_found(struct inspection *in, enum debug_code_kind kind)
+static void at_found(struct inspection *in, enum engine_code_kind kind)
 {
-	struct debug *debug = &in->debug;
-	uint64_t cr3 = debug->state.sregs.cr3;
+	struct engine *engine = &in->engine;
+	uint64_t cr3 = engine->state.sregs.cr3;
 	char why[160];
 
-	if (debug_step(debug).why != DEBUG_STEPPED || !debug_know(debug))
+	if (engine_step(engine).why != ENGINE_STEPPED || !engine_know(engine))
 		return;
 	if (kind == CODE_CR3_WRITE) {
 		snprintf(why, sizeof(why), "MOV to CR3: 0x%" PRIx64 " to 0x%llx", cr3,
-		         debug->state.sregs.cr3);
+		         engine->state.sregs.cr3);
 		show(in, "cr3-write", why);
-	} else if (debug_cpl(debug) == 3) {
+	} else if (engine_cpl(engine) == 3) {
 		snprintf(why, sizeof(why), "CPL 0 to 3 by %s",
 		         kind == CODE_SYSRET ? "SYSRET" : "IRETQ");
 		show(in, "cpl-change", why);
@@ -311,7 +311,7 @@ static void at_found(struct inspection *in, enum debug_code_kind kind)
 
 static void at_point(struct inspection *in)
 {
-	uint64_t rip = in->debug.state.regs.rip;
+	uint64_t rip = in->engine.state.regs.rip;
 	char why[160], where[120];
 
 	if (is_wanted_place(in, rip)) {
@@ -325,8 +325,8 @@ static void at_point(struct inspection *in)
 			continue;
 		at_found(in, in->found[i].kind);
 		/* What it led to may be a place as well. */
-		if (debug_know(&in->debug) && in->debug.state.regs.rip != rip &&
-		    debug_has_point(&in->debug, in->debug.state.regs.rip))
+		if (engine_know(&in->engine) && in->engine.state.regs.rip != rip &&
+		    engine_has_point(&in->engine, in->engine.state.regs.rip))
 			at_point(in);
 		break;
 	}
@@ -335,28 +335,28 @@ static void at_point(struct inspection *in)
 static void run_until_end(struct inspection *in)
 {
 	while (!in->done) {
-		struct debug_stop stop = debug_continue(&in->debug);
+		struct engine_stop stop = engine_continue(&in->engine);
 
 		switch (stop.why) {
-		case DEBUG_POINT:
+		case ENGINE_POINT:
 			at_point(in);
 			break;
-		case DEBUG_EXIT:
+		case ENGINE_EXIT:
 			at_exit(in);
 			break;
-		case DEBUG_ENDED:
+		case ENGINE_ENDED:
 			if (in->when.any_exit && in->machine->outcome.reason != END_SIGNAL &&
 			    in->machine->outcome.reason != END_TIMEOUT)
 				at_exit(in);
 			return;
-		case DEBUG_FAILED:
-		case DEBUG_IDLE:
-		case DEBUG_NO_RING3:
+		case ENGINE_FAILED:
+		case ENGINE_IDLE:
+		case ENGINE_NO_RING3:
 			machine_end(in->machine, END_VMM_FAILED);
 			return;
-		case DEBUG_STEPPED:
-		case DEBUG_WATCHED:
-		case DEBUG_INTERRUPTED:
+		case ENGINE_STEPPED:
+		case ENGINE_WATCHED:
+		case ENGINE_INTERRUPTED:
 			break;
 		}
 	}
@@ -393,7 +393,7 @@ static bool inspect(struct inspection *in)
 	bool good = true;
 	const bool started = in->code &&
 	                     inspect_when_parse(&in->when, in->words, problem, sizeof(problem)) &&
-	                     debug_attach(&in->debug, machine);
+	                     engine_attach(&in->engine, machine);
 
 	if (started && plant_all(in)) {
 		run_until_end(in);
@@ -402,7 +402,7 @@ static bool inspect(struct inspection *in)
 	} else {
 		machine_end(machine, END_VMM_FAILED);
 	}
-	if (started && !debug_detach(&in->debug))
+	if (started && !engine_detach(&in->engine))
 		machine_end(machine, END_VMM_FAILED);
 	return good;
 }
@@ -437,9 +437,9 @@ static bool drive(void *mine, struct machine *machine, struct manner *manner)
 	in->words = ((const struct inspect_request *)mine)->when;
 	in->out = manner->file.stream ? manner->file.stream : stderr;
 	in->symbols = symbols_read(machine->image.path);
-	in->code = debug_code_open();
+	in->code = engine_code_open();
 	good = inspect(in) && !in->lost;
-	debug_code_close(in->code);
+	engine_code_close(in->code);
 	symbols_free(&in->symbols);
 	free(in);
 	if (machine->outcome.reason == END_RUNNING)

@@ -15,7 +15,7 @@ struct inspect_request {
 extern const struct instrument inspect_instrument;
 
 /* The state of the stopped vCPU, all but number, exits, kind and why.  False after a message. */
-bool inspect_take(struct debug *debug, struct debug_code *code, const struct symbols *symbols,
+bool inspect_take(struct engine *engine, struct engine_code *code, const struct symbols *symbols,
                   struct inspect_state *state);
 
 #endif

@@ -73,14 +73,14 @@ static bool answer_walk(struct answering *a, const struct walk_request *walk)
 
 static bool answer_map(struct answering *a)
 {
-	struct mapping mapping;
-	bool good = mapping_make(&mapping, &a->look, &a->places);
+	struct map mapping;
+	bool good = map_make(&mapping, &a->look, &a->places);
 
 	if (good && a->json)
-		good = look_json_write(a->out, mapping_json(&a->look, &mapping));
+		good = look_json_write(a->out, map_json(&a->look, &mapping));
 	else if (good)
-		mapping_print(a->out, &a->look, &mapping, a->color);
-	mapping_free(&mapping);
+		map_print(a->out, &a->look, &mapping, a->color);
+	map_free(&mapping);
 	return good;
 }
 

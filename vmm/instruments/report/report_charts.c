@@ -526,7 +526,7 @@ static void draw_rights_legend(FILE *out, double y)
 	draw_legend(out, SPACE_LABEL, y, names, classes, 4);
 }
 
-void chart_spaces(FILE *out, const struct spaces *spaces)
+void chart_spaces(FILE *out, const struct space_rows *spaces)
 {
 	const double second = SPACE_LABEL + SPACE_COLUMN + SPACE_BETWEEN;
 	const unsigned sides = spaces->known[SPACE_USER] ? SPACE_ROOTS : 1;

@@ -29,6 +29,6 @@ void chart_bars(FILE *out, const struct rs_record *records, unsigned count, cons
 void chart_curves(FILE *out, const struct rs_record *records, unsigned count,
                   const struct rs_record *which);
 /* Both roots side by side. */
-void chart_spaces(FILE *out, const struct spaces *spaces);
+void chart_spaces(FILE *out, const struct space_rows *spaces);
 
 #endif

@@ -45,7 +45,7 @@ static uint64_t crossings(const struct rs_stats *counts)
 
 static void say_spaces(FILE *out, const struct report_html_input *in)
 {
-	const struct spaces *spaces = in->spaces;
+	const struct space_rows *spaces = in->spaces;
 	char kernel[UNITS_SIZE], user[UNITS_SIZE];
 
 	if (!in->report->noted)
@@ -351,7 +351,7 @@ static void write_quirks(FILE *out, const struct report_input *in)
 
 static void write_spaces(FILE *out, const struct report_html_input *in)
 {
-	const struct spaces *spaces = in->spaces;
+	const struct space_rows *spaces = in->spaces;
 
 	fputs("<section>\n<h2>The two address spaces</h2>\n<figure>\n", out);
 	chart_spaces(out, spaces);

@@ -19,7 +19,7 @@
 struct report_html_input {
 	const struct report_input *report;
 	const struct timeline *timeline;
-	const struct spaces *spaces;
+	const struct space_rows *spaces;
 	const char
 	    *user_root_from; /* when the user root was in force, in words; NULL: it is not known */
 };

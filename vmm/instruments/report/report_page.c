@@ -40,7 +40,7 @@ static const char *find_user_root(const struct machine *machine, const struct pt
 	return NULL;
 }
 
-static const char *collect_spaces(const struct machine *machine, struct spaces *spaces)
+static const char *collect_spaces(const struct machine *machine, struct space_rows *spaces)
 {
 	const struct pt *boot = &machine->boot.kernel;
 	const uint64_t cr3 = machine->boot.call[machine->outcome.cpu]->kernel_cr3;
@@ -48,14 +48,14 @@ static const char *collect_spaces(const struct machine *machine, struct spaces *
 	struct pt user;
 	const char *from = find_user_root(machine, &kernel, &user);
 
-	spaces_collect(spaces, &kernel, from ? &user : NULL);
+	space_rows_collect(spaces, &kernel, from ? &user : NULL);
 	return from;
 }
 
 bool report_page(struct outfile *out, const struct machine *machine,
                  const struct timeline *timeline, const struct report_input *report)
 {
-	struct spaces *spaces = malloc(sizeof(*spaces));
+	struct space_rows *spaces = malloc(sizeof(*spaces));
 	bool good;
 
 	if (!spaces)

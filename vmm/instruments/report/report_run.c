@@ -128,10 +128,10 @@ static bool collect(struct facts *facts, struct machine *machine)
 	    .pti_mode = machine->pti_mode,
 	    .levels = machine->boot.kernel.geo.levels,
 	    .noted = machine->image.noted,
-	    .records = machine->records.list,
-	    .record_count = machine->records.count,
-	    .escapes = machine->escapes.list,
-	    .escape_count = machine->escapes.count,
+	    .records = machine->figures.list,
+	    .record_count = machine->figures.count,
+	    .escapes = machine->attempts.list,
+	    .escape_count = machine->attempts.count,
 	};
 	return true;
 }

@@ -149,9 +149,9 @@ static bool build_text(struct torture *t)
 		return false;
 	for (size_t i = 0; i < t->text.count; i++)
 		plants += !t->text.list[i].stub;
-	return plants < DEBUG_POINTS_MAX - 2 ||
+	return plants < ENGINE_POINTS_MAX - 2 ||
 	       message_error("--torture: %zu stops are needed in the entry text, %d are possible",
-	                     plants, DEBUG_POINTS_MAX - 2);
+	                     plants, ENGINE_POINTS_MAX - 2);
 }
 
 static void begin_crossing(struct torture *t)
@@ -211,7 +211,7 @@ static void on_watch(int signal)
 		return;
 	}
 	watched->hung = 1;
-	__atomic_store_n(&watched->debug.cpu->vcpu.run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&watched->engine.cpu->vcpu.run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 }
 
 static bool start_watch(struct torture *t)
@@ -239,14 +239,14 @@ static bool prepare(struct torture *t)
 		return message_error("--torture: a guest without the Ringscope note has no "
 		                     "entries that are known");
 	t->event = events[find_event(t->request->event)].event;
-	t->code = debug_code_open();
+	t->code = engine_code_open();
 	t->symbols = symbols_read(image->path);
 	t->terminal = isatty(STDERR_FILENO);
 	clock_gettime(CLOCK_MONOTONIC, &t->began);
-	if (!t->code || !start_watch(t) || !debug_attach(&t->debug, t->machine))
+	if (!t->code || !start_watch(t) || !engine_attach(&t->engine, t->machine))
 		return false;
-	t->debug.stop_at_exits = true;
-	t->debug.attention = &t->hung;
+	t->engine.stop_at_exits = true;
+	t->engine.attention = &t->hung;
 	return true;
 }
 
@@ -256,7 +256,7 @@ static void free_all(struct torture *t)
 	for (unsigned n = 0; n < TORTURE_DEPTH; n++)
 		torture_path_free(&t->path[n]);
 	symbols_free(&t->symbols);
-	debug_code_close(t->code);
+	engine_code_close(t->code);
 	free(t);
 }
 
@@ -266,7 +266,7 @@ static void end(struct torture *t)
 	struct machine *machine = t->machine;
 	const bool running = machine->outcome.reason == END_RUNNING;
 
-	if (!debug_detach(&t->debug) && running)
+	if (!engine_detach(&t->engine) && running)
 		machine_end(machine, END_VMM_FAILED);
 	if (t->complete && running) {
 		while (run_once(&machine->cpus[0])) {

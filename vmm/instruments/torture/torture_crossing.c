@@ -284,7 +284,7 @@ static bool go_vector(struct torture *t, struct torture_row *row, unsigned vecto
  * comes of the same. */
 static bool begin(struct torture *t, struct torture_row *row)
 {
-	t->over = !torture_state_take(&t->debug, &t->start, true);
+	t->over = !torture_state_take(&t->engine, &t->start, true);
 	return !t->over && go(t, row, &(struct torture_plan){.learn = true}) &&
 	       go(t, row, &(struct torture_plan){.learn = true}) &&
 	       go(t, row, &(struct torture_plan){.measure = true}) &&

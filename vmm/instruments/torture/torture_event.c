@@ -18,13 +18,13 @@ static uint64_t stub_of(const struct torture *t, unsigned vector)
 
 bool torture_gate_is_usual(struct torture *t, unsigned vector)
 {
-	const struct debug *debug = &t->debug;
+	const struct engine *engine = &t->engine;
 	struct desc_gate gate;
 	uint64_t words[2];
 
-	if (!debug_know(&t->debug) ||
-	    debug_read(debug, debug->state.sregs.idt.base + 16 * (uint64_t)vector, words,
-	               sizeof(words)) != sizeof(words))
+	if (!engine_know(&t->engine) ||
+	    engine_read(engine, engine->state.sregs.idt.base + 16 * (uint64_t)vector, words,
+	                sizeof(words)) != sizeof(words))
 		return false;
 	desc_gate_decode(words, &gate);
 	return gate.present && gate.type == DESC_INTERRUPT_GATE &&
@@ -35,34 +35,34 @@ bool torture_gate_is_usual(struct torture *t, unsigned vector)
  * (SDM volume 3, 6.14).  t->start has ring 0's CS. */
 static bool deliver(struct torture *t, unsigned vector)
 {
-	struct debug *debug = &t->debug;
-	struct kvm_regs *regs = &debug->state.regs;
+	struct engine *engine = &t->engine;
+	struct kvm_regs *regs = &engine->state.regs;
 	const bool has_error = vector < 32 && VECTORS_WITH_ERROR_CODE >> vector & 1;
-	const bool ring3 = debug_cpl(debug) == 3;
+	const bool ring3 = engine_cpl(engine) == 3;
 	const unsigned ist = vector < 32 ? t->machine->image.note.ist[vector] : 0;
 	const uint64_t frame[6] = {0,
 	                           regs->rip,
-	                           debug->state.sregs.cs.selector,
+	                           engine->state.sregs.cs.selector,
 	                           regs->rflags,
 	                           regs->rsp,
-	                           debug->state.sregs.ss.selector};
+	                           engine->state.sregs.ss.selector};
 	const uint64_t size = has_error ? 48 : 40;
 	struct desc_tss tss;
 	uint64_t rsp;
 
-	if (debug_read(debug, debug->state.sregs.tr.base, &tss, sizeof(tss)) != sizeof(tss))
+	if (engine_read(engine, engine->state.sregs.tr.base, &tss, sizeof(tss)) != sizeof(tss))
 		return false;
 	rsp = ist ? desc_tss_ist(&tss, ist) : ring3 ? desc_tss_rsp(&tss, 0) : regs->rsp;
 	rsp = (rsp & ~UINT64_C(15)) - size;
-	if (debug_write(debug, rsp, frame + (has_error ? 0 : 1), size) != size)
+	if (engine_write(engine, rsp, frame + (has_error ? 0 : 1), size) != size)
 		return false;
 	regs->rsp = rsp;
 	regs->rip = stub_of(t, vector);
 	regs->rflags &= ~(RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | RFLAGS_IF);
-	debug->state.sregs.cs = t->start.vcpu.sregs.cs;
+	engine->state.sregs.cs = t->start.vcpu.sregs.cs;
 	if (ring3)
-		debug->state.sregs.ss = (struct kvm_segment){.unusable = 1};
-	debug->changed = true;
+		engine->state.sregs.ss = (struct kvm_segment){.unusable = 1};
+	engine->changed = true;
 	return true;
 }
 
@@ -75,23 +75,23 @@ bool torture_follow_call(struct torture *t, const struct torture_plan *plan,
 
 	if (!step || t->text.list[step->insn].kind != TORTURE_CALL)
 		return true;
-	if (debug_read(&t->debug, t->debug.state.regs.rip, code, sizeof(code)) != sizeof(code) ||
+	if (engine_read(&t->engine, t->engine.state.regs.rip, code, sizeof(code)) != sizeof(code) ||
 	    code[0] != 0xe8)
 		return torture_fail(t, plan, "the CALL at 0x%llx is no direct one",
-		                    t->debug.state.regs.rip);
+		                    t->engine.state.regs.rip);
 	memcpy(&offset, code + 1, sizeof(offset));
-	to = (uint64_t)((int64_t)t->debug.state.regs.rip + (int64_t)sizeof(code) + offset);
+	to = (uint64_t)((int64_t)t->engine.state.regs.rip + (int64_t)sizeof(code) + offset);
 	return torture_run_to(t, plan, to, "what is called") &&
-	       (debug_know(&t->debug) || torture_lost(t, plan));
+	       (engine_know(&t->engine) || torture_lost(t, plan));
 }
 
 static bool inject_step(struct torture *t)
 {
-	const struct vcpu *vcpu = &t->debug.cpu->vcpu;
-	struct vcpu_state *state = &t->debug.state;
+	const struct vcpu *vcpu = &t->engine.cpu->vcpu;
+	struct vcpu_state *state = &t->engine.state;
 
-	t->debug.state.regs.rflags |= RFLAGS_TF;
-	t->debug.changed = true;
+	t->engine.state.regs.rflags |= RFLAGS_TF;
+	t->engine.changed = true;
 	if (!vcpu_read(vcpu, state, STATE_EVENTS))
 		return false;
 	state->events.flags = 0;
@@ -107,7 +107,7 @@ static bool inject_irq(struct torture *t, const struct torture_plan *plan, unsig
                        bool open)
 {
 	struct kvm_interrupt interrupt = {.irq = vector};
-	struct kvm_run *run = t->debug.cpu->vcpu.run;
+	struct kvm_run *run = t->engine.cpu->vcpu.run;
 
 	if (!open) {
 		enum torture_where where;
@@ -117,10 +117,10 @@ static bool inject_irq(struct torture *t, const struct torture_plan *plan, unsig
 		run->request_interrupt_window = 0;
 		if (where == TORTURE_LOST)
 			return torture_lost(t, plan);
-		if (where != TORTURE_AT_WINDOW || !debug_know(&t->debug))
+		if (where != TORTURE_AT_WINDOW || !engine_know(&t->engine))
 			return torture_fail(t, plan, "interrupts are never let in again");
 	}
-	return KVM_IOCTL(t->debug.cpu->vcpu.fd, KVM_INTERRUPT, &interrupt) == 0 ||
+	return KVM_IOCTL(t->engine.cpu->vcpu.fd, KVM_INTERRUPT, &interrupt) == 0 ||
 	       torture_fail(t, plan, "KVM does not take the interrupt");
 }
 
@@ -128,7 +128,7 @@ static bool nmi_waits(const struct torture *t)
 {
 	struct vcpu_state now;
 
-	return vcpu_read(&t->debug.cpu->vcpu, &now, STATE_EVENTS) && now.events.nmi.pending;
+	return vcpu_read(&t->engine.cpu->vcpu, &now, STATE_EVENTS) && now.events.nmi.pending;
 }
 
 /* Runs to where the guest is already, once more. */
@@ -144,29 +144,29 @@ static bool run_again(struct torture *t, const struct torture_plan *plan, uint64
 
 /* Lets the guest run until the event has arrived; its frame. */
 static bool see(struct torture *t, const struct torture_plan *plan, unsigned vector,
-                struct debug_frame *frame)
+                struct engine_frame *frame)
 {
 	const uint64_t stub = stub_of(t, vector);
 	const char *name = vector_name(vector);
 
-	if (!debug_know(&t->debug))
+	if (!engine_know(&t->engine))
 		return torture_lost(t, plan);
 	/* Blocked at its own stub's first instruction: past it, first. */
-	if (t->debug.state.regs.rip == stub ? !run_again(t, plan, stub, name)
-	                                    : !torture_run_to(t, plan, stub, name))
+	if (t->engine.state.regs.rip == stub ? !run_again(t, plan, stub, name)
+	                                     : !torture_run_to(t, plan, stub, name))
 		return false;
 	/* It may also be the first NMI's stub that the guest comes back to. */
 	while (vector == VECTOR_NMI && nmi_waits(t)) {
 		if (!run_again(t, plan, stub, name))
 			return false;
 	}
-	return debug_frame(&t->debug, vector, frame) ||
+	return engine_frame(&t->engine, vector, frame) ||
 	       torture_fail(t, plan, "its frame is nowhere");
 }
 
 /* What the processor saved is what was there. */
 static bool check_frame(struct torture *t, const struct torture_plan *plan,
-                        const struct debug_frame *frame, const struct kvm_regs *regs,
+                        const struct engine_frame *frame, const struct kvm_regs *regs,
                         const struct kvm_sregs *sregs)
 {
 	struct torture_differences d = {0};
@@ -241,7 +241,7 @@ static bool come_late(struct torture *t, const struct torture_plan *plan, uint64
  * the IRETQ of that one or of one in its handling.  A KVM may be late, but never early: while what
  * it would overwrite, the stack of the first NMI, is in use. */
 static bool check_blocked(struct torture *t, const struct torture_plan *plan, unsigned n,
-                          unsigned blocking, const struct debug_frame *frame,
+                          unsigned blocking, const struct engine_frame *frame,
                           const struct kvm_regs places[TORTURE_DEPTH])
 {
 	const unsigned stack = torture_stack_of(frame->rsp);
@@ -271,7 +271,7 @@ static bool is_behind_sti(const struct torture *t, uint64_t va)
 }
 
 static bool check_irq(struct torture *t, const struct torture_plan *plan, unsigned n,
-                      const struct debug_frame *frame, const struct kvm_regs places[TORTURE_DEPTH])
+                      const struct engine_frame *frame, const struct kvm_regs places[TORTURE_DEPTH])
 {
 	uint64_t rip;
 
@@ -291,12 +291,12 @@ static bool check_irq(struct torture *t, const struct torture_plan *plan, unsign
 
 static bool make_nmi(struct torture *t, const struct torture_plan *plan)
 {
-	return KVM_IOCTL(t->debug.cpu->vcpu.fd, KVM_NMI, NULL) == 0 ||
+	return KVM_IOCTL(t->engine.cpu->vcpu.fd, KVM_NMI, NULL) == 0 ||
 	       torture_fail(t, plan, "KVM does not take the NMI");
 }
 
 bool torture_happen(struct torture *t, const struct torture_plan *plan, unsigned n,
-                    const struct kvm_regs places[TORTURE_DEPTH], struct debug_frame *frame)
+                    const struct kvm_regs places[TORTURE_DEPTH], struct engine_frame *frame)
 {
 	const struct torture_event *event = &plan->event[n];
 	const struct torture_step *step = torture_step_of(t, plan, n);
@@ -321,10 +321,10 @@ bool torture_happen(struct torture *t, const struct torture_plan *plan, unsigned
 		if (!deliver(t, event->vector))
 			return torture_fail(t, plan, "%s finds no stack",
 			                    vector_name(event->vector));
-		return debug_frame(&t->debug, event->vector, frame);
+		return engine_frame(&t->engine, event->vector, frame);
 	}
-	regs = t->debug.state.regs;
-	sregs = t->debug.state.sregs;
+	regs = t->engine.state.regs;
+	sregs = t->engine.state.sregs;
 	if (!see(t, plan, event->vector, frame))
 		return false;
 	if (event->kind == TORTURE_NMI && blocking < n)
@@ -335,7 +335,7 @@ bool torture_happen(struct torture *t, const struct torture_plan *plan, unsigned
 }
 
 bool torture_nmi_too(struct torture *t, const struct torture_plan *plan,
-                     const struct kvm_regs places[TORTURE_DEPTH], struct debug_frame *frame)
+                     const struct kvm_regs places[TORTURE_DEPTH], struct engine_frame *frame)
 {
 	return make_nmi(t, plan) && see(t, plan, VECTOR_NMI, frame) &&
 	       check_blocked(t, plan, plan->events, blocking_nmi(plan, plan->events), frame,

@@ -8,10 +8,10 @@
 /* Event n of the plan, where the guest is stopped.  Afterwards it is stopped at the event's stub.
  * places: where the events up to this one came. */
 bool torture_happen(struct torture *t, const struct torture_plan *plan, unsigned n,
-                    const struct kvm_regs places[TORTURE_DEPTH], struct debug_frame *frame);
+                    const struct kvm_regs places[TORTURE_DEPTH], struct engine_frame *frame);
 /* An NMI behind the last event, which has arrived. */
 bool torture_nmi_too(struct torture *t, const struct torture_plan *plan,
-                     const struct kvm_regs places[TORTURE_DEPTH], struct debug_frame *frame);
+                     const struct kvm_regs places[TORTURE_DEPTH], struct engine_frame *frame);
 /* From a CALL, where the guest is, to the first instruction of what it calls; from elsewhere
  * nowhere. */
 bool torture_follow_call(struct torture *t, const struct torture_plan *plan,

@@ -88,7 +88,7 @@ const char *torture_symbol(const struct torture *t, uint64_t va)
 
 bool torture_lost(struct torture *t, const struct torture_plan *plan)
 {
-	struct debug *debug = &t->debug;
+	struct engine *engine = &t->engine;
 	const enum end_reason reason = t->machine->outcome.reason;
 	char words[96];
 
@@ -96,12 +96,12 @@ bool torture_lost(struct torture *t, const struct torture_plan *plan)
 	if (reason == END_SIGNAL || reason == END_TIMEOUT)
 		return false; /* somebody's wish, and no failure */
 	if (t->hung) {
-		debug_know(debug);
+		engine_know(engine);
 		return torture_fail(
 		    t, plan,
 		    "the guest does not come back: after %d s or more it is in ring %u at 0x%llx%s",
-		    TORTURE_WATCH, debug_cpl(debug), debug->state.regs.rip,
-		    torture_symbol(t, debug->state.regs.rip));
+		    TORTURE_WATCH, engine_cpl(engine), engine->state.regs.rip,
+		    torture_symbol(t, engine->state.regs.rip));
 	}
 	outcome_words(&t->machine->outcome, words, sizeof(words));
 	return torture_fail(t, plan, "the guest %s", words);

@@ -17,8 +17,8 @@ static bool plant_all(struct torture *t, bool on)
 
 		if (insn->stub)
 			continue;
-		if ((on ? debug_add_point(&t->debug, insn->va)
-		        : debug_remove_point(&t->debug, insn->va)) != DEBUG_OK)
+		if ((on ? engine_add_point(&t->engine, insn->va)
+		        : engine_remove_point(&t->engine, insn->va)) != ENGINE_OK)
 			return message_error("--torture: no stop can be planted at 0x%" PRIx64,
 			                     insn->va);
 	}
@@ -28,7 +28,7 @@ static bool plant_all(struct torture *t, bool on)
 /* Where ring 3 goes on if this instruction returns to it, else 0. */
 static uint64_t target_of(const struct torture *t, const struct torture_insn *insn)
 {
-	const struct kvm_regs *regs = &t->debug.state.regs;
+	const struct kvm_regs *regs = &t->engine.state.regs;
 	uint64_t words[2] = {0};
 
 	switch (insn->kind) {
@@ -38,7 +38,7 @@ static uint64_t target_of(const struct torture *t, const struct torture_insn *in
 		return regs->rdx;
 	case TORTURE_IRET:
 	case TORTURE_FAR_RET:
-		debug_read(&t->debug, regs->rsp, words, sizeof(words));
+		engine_read(&t->engine, regs->rsp, words, sizeof(words));
 		return words[1] & 3 ? words[0] : 0;
 	default:
 		return 0;
@@ -47,41 +47,41 @@ static uint64_t target_of(const struct torture *t, const struct torture_insn *in
 
 static bool comes_from_ring3(const struct torture *t)
 {
-	const struct debug *debug = &t->debug;
-	int entry = debug_entry(debug, debug->state.regs.rip);
-	struct debug_frame frame;
+	const struct engine *engine = &t->engine;
+	int entry = engine_entry(engine, engine->state.regs.rip);
+	struct engine_frame frame;
 
 	if (entry < 0)
 		return false;
-	return entry > 255 || (debug_frame(debug, (unsigned)entry, &frame) && frame.cs & 3);
+	return entry > 255 || (engine_frame(engine, (unsigned)entry, &frame) && frame.cs & 3);
 }
 
 /* Whose stack RSP is: after SYSCALL still ring 3's, and again before SYSRET. */
 static enum torture_stack stack_here(const struct torture *t, const struct torture_path *path)
 {
-	const int entry = debug_entry(&t->debug, t->debug.state.regs.rip);
+	const int entry = engine_entry(&t->engine, t->engine.state.regs.rip);
 
-	if (entry == DEBUG_ENTRY_SYSCALL || entry == DEBUG_ENTRY_COMPAT)
+	if (entry == ENGINE_ENTRY_SYSCALL || entry == ENGINE_ENTRY_COMPAT)
 		return TORTURE_STACK_FOREIGN;
-	return torture_path_stack(path, t->debug.state.regs.rsp);
+	return torture_path_stack(path, t->engine.state.regs.rsp);
 }
 
 static struct torture_step step_here(const struct torture *t, const struct torture_path *path,
                                      uint32_t insn)
 {
-	const struct debug *debug = &t->debug;
+	const struct engine *engine = &t->engine;
 	const struct torture_step *last = path->count ? &path->list[path->count - 1] : NULL;
 
 	return (struct torture_step){
 	    .insn = insn,
-	    .rsp = debug->state.regs.rsp,
-	    .rflags = debug->state.regs.rflags,
+	    .rsp = engine->state.regs.rsp,
+	    .rflags = engine->state.regs.rflags,
 	    .target = target_of(t, &t->text.list[insn]),
 	    .from_ring3 = comes_from_ring3(t),
 	    .shadow =
 	        last && t->text.list[last->insn].kind == TORTURE_STI && last->insn + 1 == insn,
-	    .kernel_gs = debug->state.sregs.gs.base == RS_ENTRY_CPU(0),
-	    .user_root = debug_is_user_root(debug),
+	    .kernel_gs = engine->state.sregs.gs.base == RS_ENTRY_CPU(0),
+	    .user_root = engine_is_user_root(engine),
 	    .stack = (uint8_t)stack_here(t, path),
 	};
 }
@@ -89,13 +89,13 @@ static struct torture_step step_here(const struct torture *t, const struct tortu
 /* An IRETQ that has faulted has not returned to ring 3. */
 static void drop_target(const struct torture *t, struct torture_path *path)
 {
-	const struct debug *debug = &t->debug;
+	const struct engine *engine = &t->engine;
 	struct torture_step *last = path->count ? &path->list[path->count - 1] : NULL;
-	int entry = debug_entry(debug, debug->state.regs.rip);
-	struct debug_frame frame;
+	int entry = engine_entry(engine, engine->state.regs.rip);
+	struct engine_frame frame;
 
 	if (last && last->target && entry >= 0 && entry < 256 &&
-	    debug_frame(debug, (unsigned)entry, &frame) && !(frame.cs & 3) &&
+	    engine_frame(engine, (unsigned)entry, &frame) && !(frame.cs & 3) &&
 	    frame.rip == t->text.list[last->insn].va)
 		last->target = 0;
 }
@@ -114,9 +114,9 @@ static bool add_steps(struct torture *t, struct torture_path *path, struct tortu
 	}
 }
 
-static bool is_back(const struct debug *debug, const struct kvm_regs *place)
+static bool is_back(const struct engine *engine, const struct kvm_regs *place)
 {
-	return place->rip == debug->state.regs.rip && place->rsp == debug->state.regs.rsp;
+	return place->rip == engine->state.regs.rip && place->rsp == engine->state.regs.rsp;
 }
 
 /* Follows the guest from plant to plant until it calls, or until it is back at `place` (NULL: none)
@@ -124,34 +124,34 @@ static bool is_back(const struct debug *debug, const struct kvm_regs *place)
 static enum torture_where follow(struct torture *t, struct torture_path *path,
                                  const struct kvm_regs *place)
 {
-	struct debug *debug = &t->debug;
+	struct engine *engine = &t->engine;
 	uint64_t lifted = 0;
 
-	debug_know(debug);
+	engine_know(engine);
 	while (path->count < STEPS_MAX) {
-		uint32_t insn = torture_text_find(&t->text, debug->state.regs.rip);
+		uint32_t insn = torture_text_find(&t->text, engine->state.regs.rip);
 
-		if (place && path->count && insn == TORTURE_NONE && is_back(debug, place))
+		if (place && path->count && insn == TORTURE_NONE && is_back(engine, place))
 			return TORTURE_AT_POINT;
 		/* At the beginning it may be elsewhere: in C. */
-		if (insn != TORTURE_NONE && debug_has_point(debug, debug->state.regs.rip)) {
+		if (insn != TORTURE_NONE && engine_has_point(engine, engine->state.regs.rip)) {
 			struct torture_step step = step_here(t, path, insn);
 
 			if (place && path->count &&
-			    (place->rip >> 63 ? is_back(debug, place) : step.from_ring3))
+			    (place->rip >> 63 ? is_back(engine, place) : step.from_ring3))
 				return TORTURE_AT_POINT;
 			drop_target(t, path);
 			if (!add_steps(t, path, step))
 				return TORTURE_LOST;
 			/* Without the plant the instruction runs by itself, to the next one. */
-			lifted = debug->state.regs.rip;
-			debug_remove_point(debug, lifted);
+			lifted = engine->state.regs.rip;
+			engine_remove_point(engine, lifted);
 		}
 
 		enum torture_where where = torture_run_on(t);
 
 		if (lifted)
-			debug_add_point(debug, lifted);
+			engine_add_point(engine, lifted);
 		lifted = 0;
 		if (where != TORTURE_AT_POINT)
 			return where;
@@ -168,8 +168,8 @@ static bool plant_for(struct torture *t, const struct kvm_regs *place, bool on)
 	    torture_text_find(&t->text, place->rip) != TORTURE_NONE)
 		return true;
 	if (!on)
-		debug_remove_point(&t->debug, place->rip);
-	return !on || debug_add_point(&t->debug, place->rip) == DEBUG_OK;
+		engine_remove_point(&t->engine, place->rip);
+	return !on || engine_add_point(&t->engine, place->rip) == ENGINE_OK;
 }
 
 bool torture_record(struct torture *t, const struct torture_plan *plan, struct torture_path *path,
@@ -194,7 +194,7 @@ bool torture_record(struct torture *t, const struct torture_plan *plan, struct t
 bool torture_record_stub(struct torture *t, const struct torture_plan *plan,
                          struct torture_path *path)
 {
-	uint32_t insn = torture_text_find(&t->text, t->debug.state.regs.rip);
+	uint32_t insn = torture_text_find(&t->text, t->engine.state.regs.rip);
 
 	torture_path_clear(path);
 	return insn != TORTURE_NONE ? add_steps(t, path, step_here(t, path, insn))

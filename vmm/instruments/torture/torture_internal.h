@@ -89,9 +89,9 @@ struct torture {
 	const struct torture_request *request;
 	struct machine *machine;
 	struct manner *manner;
-	struct debug debug;
+	struct engine engine;
 	struct symbols symbols;
-	struct debug_code *code;
+	struct engine_code *code;
 	struct torture_text text;
 	enum torture_kind_of_event event; /* the one asked for */
 

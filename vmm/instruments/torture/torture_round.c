@@ -6,7 +6,7 @@
 #include "vmm/instruments/torture/torture_run.h"
 
 static void count(const struct torture *t, struct torture_counts *counts, unsigned vector,
-                  const struct debug_frame *frame)
+                  const struct engine_frame *frame)
 {
 	torture_counts_add(counts, vector, frame->cs & 3, t->crossing.mode != RS_PTI_OFF);
 }
@@ -25,7 +25,7 @@ static size_t stop_of(const struct torture *t, const struct torture_plan *plan, 
 static bool play(struct torture *t, const struct torture_plan *plan, struct torture_counts *counts)
 {
 	struct kvm_regs places[TORTURE_DEPTH] = {0};
-	struct debug_frame frame = {0};
+	struct engine_frame frame = {0};
 
 	for (unsigned n = 0; n < plan->events; n++) {
 		if (n == 0 && plan->stand
@@ -36,7 +36,7 @@ static bool play(struct torture *t, const struct torture_plan *plan, struct tort
 		if (plan->event[n].kind == TORTURE_HAND &&
 		    !torture_follow_call(t, plan, torture_step_of(t, plan, n)))
 			return false;
-		places[n] = t->debug.state.regs;
+		places[n] = t->engine.state.regs;
 		if (!torture_happen(t, plan, n, places, &frame))
 			return false;
 		count(t, counts, plan->event[n].vector, &frame);
@@ -104,7 +104,7 @@ void torture_round(struct torture *t, const struct torture_plan *plan)
 	t->in_round = false;
 	if (t->over)
 		return;
-	t->over = !torture_state_take(&t->debug, &t->end, plan->measure || !plan->events);
+	t->over = !torture_state_take(&t->engine, &t->end, plan->measure || !plan->events);
 	if (good && !t->over && check(t, plan, &want))
 		hit(t, plan);
 	t->start = t->end;

@@ -28,12 +28,12 @@ void torture_answer(struct torture *t, int64_t result)
 enum torture_where torture_run_on(struct torture *t)
 {
 	for (;;) {
-		struct debug_stop stop = debug_continue(&t->debug);
+		struct engine_stop stop = engine_continue(&t->engine);
 
 		switch (stop.why) {
-		case DEBUG_POINT:
+		case ENGINE_POINT:
 			return TORTURE_AT_POINT;
-		case DEBUG_EXIT:
+		case ENGINE_EXIT:
 			if (t->call.due && t->call.what == RS_TORTURE_DIFFERS) {
 				take_differences(t);
 				torture_answer(t, 0);
@@ -43,17 +43,17 @@ enum torture_where torture_run_on(struct torture *t)
 				return TORTURE_AT_WINDOW;
 			}
 			break;
-		case DEBUG_INTERRUPTED:
+		case ENGINE_INTERRUPTED:
 			if (t->hung)
 				return TORTURE_LOST;
 			break;
-		case DEBUG_STEPPED:
-		case DEBUG_WATCHED:
+		case ENGINE_STEPPED:
+		case ENGINE_WATCHED:
 			break;
-		case DEBUG_ENDED:
-		case DEBUG_FAILED:
-		case DEBUG_IDLE:
-		case DEBUG_NO_RING3:
+		case ENGINE_ENDED:
+		case ENGINE_FAILED:
+		case ENGINE_IDLE:
+		case ENGINE_NO_RING3:
 			return TORTURE_LOST;
 		}
 	}
@@ -79,7 +79,7 @@ bool torture_run_out(struct torture *t, const struct torture_plan *plan)
 	default:
 		return torture_fail(
 		    t, plan, "the guest stops at 0x%llx%s, where nothing was asked for",
-		    t->debug.state.regs.rip, torture_symbol(t, t->debug.state.regs.rip));
+		    t->engine.state.regs.rip, torture_symbol(t, t->engine.state.regs.rip));
 	}
 }
 
@@ -88,15 +88,15 @@ bool torture_run_to(struct torture *t, const struct torture_plan *plan, uint64_t
 {
 	enum torture_where where;
 
-	if (debug_add_point(&t->debug, va) != DEBUG_OK) {
+	if (engine_add_point(&t->engine, va) != ENGINE_OK) {
 		t->over = true;
 		return torture_fail(t, plan, "no stop can be planted at %s", what);
 	}
 	where = torture_run_on(t);
 	if (where == TORTURE_LOST)
 		return torture_lost(t, plan);
-	debug_remove_point(&t->debug, va);
-	if (where == TORTURE_AT_POINT && t->debug.state.regs.rip == va)
+	engine_remove_point(&t->engine, va);
+	if (where == TORTURE_AT_POINT && t->engine.state.regs.rip == va)
 		return true;
 	return torture_fail(t, plan, "the guest never came to %s%s", what, torture_symbol(t, va));
 }
@@ -110,7 +110,7 @@ bool torture_arrive(struct torture *t, const struct torture_plan *plan,
 	for (size_t i = 0; i <= to; i++) {
 		if (path->list[i].insn != insn)
 			continue;
-		if (!(debug_know(&t->debug) && t->debug.state.regs.rip == va) &&
+		if (!(engine_know(&t->engine) && t->engine.state.regs.rip == va) &&
 		    !torture_run_to(t, plan, va, "the instruction"))
 			return false;
 		/* An earlier visit: past it. */

@@ -7,41 +7,41 @@
 
 /* ---- Taking ---------------------------------------------------------------------------------- */
 
-static bool read_all(const struct debug *debug, uint64_t va, void *to, size_t size)
+static bool read_all(const struct engine *engine, uint64_t va, void *to, size_t size)
 {
-	return debug_read(debug, va, to, size) == size;
+	return engine_read(engine, va, to, size) == size;
 }
 
-static bool take_memory(const struct debug *debug, struct torture_state *state)
+static bool take_memory(const struct engine *engine, struct torture_state *state)
 {
 	const uint64_t entry = RS_ENTRY_CPU(0);
-	const uint64_t rsp = debug->state.regs.rsp & ~UINT64_C(7);
+	const uint64_t rsp = engine->state.regs.rsp & ~UINT64_C(7);
 	uint64_t stats = RS_KERNEL_CPU(0) + RS_KERNEL_STATS;
 
 	state->stack_words = (size_t)(PAGE_SIZE - (rsp & (PAGE_SIZE - 1))) / 8;
 	if (state->stack_words > TORTURE_STACK_WORDS)
 		state->stack_words = TORTURE_STACK_WORDS;
-	return read_all(debug, entry + RS_ENTRY_WORDS, state->words, sizeof(state->words)) &&
-	       read_all(debug, entry + RS_ENTRY_GDT, state->gdt, sizeof(state->gdt)) &&
-	       read_all(debug, entry + RS_ENTRY_TSS, state->tss, sizeof(state->tss)) &&
-	       read_all(debug, rsp, state->stack, state->stack_words * 8) &&
-	       read_all(debug, stats, &state->counts, sizeof(state->counts));
+	return read_all(engine, entry + RS_ENTRY_WORDS, state->words, sizeof(state->words)) &&
+	       read_all(engine, entry + RS_ENTRY_GDT, state->gdt, sizeof(state->gdt)) &&
+	       read_all(engine, entry + RS_ENTRY_TSS, state->tss, sizeof(state->tss)) &&
+	       read_all(engine, rsp, state->stack, state->stack_words * 8) &&
+	       read_all(engine, stats, &state->counts, sizeof(state->counts));
 }
 
-bool torture_state_take(struct debug *debug, struct torture_state *state, bool all)
+bool torture_state_take(struct engine *engine, struct torture_state *state, bool all)
 {
-	const struct vcpu *vcpu = &debug->cpu->vcpu;
+	const struct vcpu *vcpu = &engine->cpu->vcpu;
 	const uint32_t more = STATE_FPU | STATE_DEBUG | STATE_ALL_MSRS;
 
 	memset(state, 0, sizeof(*state));
-	if (!debug_know(debug))
+	if (!engine_know(engine))
 		return false;
-	state->vcpu = debug->state;
+	state->vcpu = engine->state;
 	state->all = all;
 	if (!all)
 		vcpu_read_msr(vcpu, MSR_KERNEL_GS_BASE, &state->vcpu.msrs[STATE_KERNEL_GS_BASE]);
 	return vcpu_read(vcpu, &state->vcpu, STATE_EVENTS | (all ? more : 0)) &&
-	       take_memory(debug, state);
+	       take_memory(engine, state);
 }
 
 /* ---- Comparing ------------------------------------------------------------------------------- */
@@ -176,9 +176,9 @@ static void compare_rest(const struct torture_state *got, const struct torture_s
 		char text[8];
 
 		snprintf(text, sizeof(text), "DR%u", i);
-		torture_differ(to, text, got->vcpu.debug.db[i], want->vcpu.debug.db[i]);
+		torture_differ(to, text, got->vcpu.debugregs.db[i], want->vcpu.debugregs.db[i]);
 	}
-	torture_differ(to, "DR7", got->vcpu.debug.dr7, want->vcpu.debug.dr7);
+	torture_differ(to, "DR7", got->vcpu.debugregs.dr7, want->vcpu.debugregs.dr7);
 	compare_fpu(&got->vcpu.fpu, &want->vcpu.fpu, to);
 }
 

@@ -45,7 +45,7 @@ struct torture_differences {
 void torture_differ(struct torture_differences *to, const char *name, uint64_t got, uint64_t want);
 
 /* Of the stopped vCPU.  False: something cannot be read. */
-bool torture_state_take(struct debug *debug, struct torture_state *state, bool all);
+bool torture_state_take(struct engine *engine, struct torture_state *state, bool all);
 /* Adds what differs, but for the counts; general registers and the stack only with `same_numbers`:
  * there are rounds that get other process numbers, PCIDs, ... each time. */
 void torture_state_compare(const struct torture_state *got, const struct torture_state *want,

@@ -12,7 +12,7 @@ static bool begins(const char *text, const char *word)
 	return strncmp(text, word, strlen(word)) == 0;
 }
 
-static enum torture_kind kind_of(const struct debug_instruction *insn)
+static enum torture_kind kind_of(const struct engine_instruction *insn)
 {
 	static const struct {
 		const char *word;
@@ -31,7 +31,7 @@ static enum torture_kind kind_of(const struct debug_instruction *insn)
 }
 
 /* What assemblers fill room with. */
-static bool is_filler(const struct debug_instruction *insn)
+static bool is_filler(const struct engine_instruction *insn)
 {
 	return begins(insn->text, "nop") || begins(insn->text, "data16 nop") ||
 	       begins(insn->text, "xchg ax, ax") || begins(insn->text, "int3");
@@ -66,7 +66,7 @@ static bool add(struct torture_text *text, const struct torture_insn *insn)
 	return true;
 }
 
-bool torture_text_add(struct torture_text *text, struct debug_code *code,
+bool torture_text_add(struct torture_text *text, struct engine_code *code,
                       const struct symbols *symbols, const struct rs_note *note,
                       const uint8_t *bytes, size_t size, uint64_t va, bool entry, uint64_t *bad)
 {
@@ -75,7 +75,7 @@ bool torture_text_add(struct torture_text *text, struct debug_code *code,
 	*bad = 0;
 	for (size_t at = 0; at < size;) {
 		const struct symbol *symbol = symbols_find(symbols, va + at);
-		struct debug_instruction insn;
+		struct engine_instruction insn;
 		uint64_t offset;
 		bool stub = is_stub(note, va + at, &offset);
 		struct torture_insn to = {
@@ -85,7 +85,7 @@ bool torture_text_add(struct torture_text *text, struct debug_code *code,
 		    .symbol = symbol,
 		};
 
-		debug_code_decode(code, bytes + at, size - at, va + at, symbols, &insn);
+		engine_code_decode(code, bytes + at, size - at, va + at, symbols, &insn);
 		if (!insn.size) {
 			*bad = va + at;
 			return false;

@@ -52,7 +52,7 @@ struct torture_text {
  * before; decoded from one symbol, or one stub of the note's, to the next.  What fills the room
  * behind an unconditional jump up to there (NOPs) is nobody's to reach and is left out.  False:
  * no memory, or bytes that are no instruction; *bad says where (0: memory). */
-bool torture_text_add(struct torture_text *text, struct debug_code *code,
+bool torture_text_add(struct torture_text *text, struct engine_code *code,
                       const struct symbols *symbols, const struct rs_note *note,
                       const uint8_t *bytes, size_t size, uint64_t va, bool entry, uint64_t *bad);
 void torture_text_free(struct torture_text *text);
