@@ -75,7 +75,7 @@ static const char *split(const char *path, char *folder)
 	const char *slash = strrchr(path, '/');
 
 	if (!slash) {
-		strcpy(folder, ".");
+		memcpy(folder, ".", sizeof("."));
 		return path;
 	}
 	snprintf(folder, PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
@@ -113,7 +113,7 @@ static bool follow_links(char *path, bool *opened)
 		errno = ENAMETOOLONG;
 		if (strlen(joined) >= PATH_MAX)
 			return false;
-		strcpy(path, link[0] == '/' ? link : joined);
+		memcpy(path, link[0] == '/' ? link : joined, PATH_MAX);
 	}
 	errno = ELOOP;
 	return false;
@@ -273,7 +273,7 @@ static int open_any(struct outfile *out)
 	errno = ENAMETOOLONG;
 	if (strlen(out->path) >= sizeof(path))
 		return -1;
-	strcpy(path, out->path);
+	memcpy(path, out->path, strlen(out->path) + 1);
 	out->former = open_former(path);
 	error = errno;
 	if (out->former >= 0 && fstat(out->former, &out->status) < 0)

@@ -98,9 +98,7 @@ static void say_end(int signal)
 	ssize_t written;
 
 	if (signal != STOP_TIMEOUT) {
-		strcpy(text, "vmm: ended at once by ");
-		strcat(text, name_of(signal));
-		strcat(text, "\n");
+		stpcpy(stpcpy(stpcpy(text, "vmm: ended at once by "), name_of(signal)), "\n");
 	}
 	if (poll(&wanted, 1, 0) <= 0)
 		return;
