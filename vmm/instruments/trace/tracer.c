@@ -69,7 +69,7 @@ static void see_exit(struct observer *observer, struct cpu *cpu, uint64_t entere
 	struct tracer *tracer = (struct tracer *)observer;
 	const struct machine *machine = cpu->machine;
 	const struct stats *stats = &cpu->stats;
-	struct rs_stats counts;
+	struct rs_stats counts = {0};
 
 	if (machine->image.noted)
 		counts = boot_counts(&machine->boot);
