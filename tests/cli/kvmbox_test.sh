@@ -532,7 +532,8 @@ test_box_errors() {
   text=$("$kvmbox" --quiet --append rdinit=/none amd -- true 2>&1)
   status=$?
   same "kernel panic: status" $status 125
-  has "kernel panic: reason" "$text" "Kernel panic"
+  has "kernel panic: reason" "$text" "Kernel panic - not syncing: "
+  has "kernel panic: to its last line" "$text" "---[ end Kernel panic - not syncing: "
   printf x >file
   text=$(KVMBOX_CACHE=$scratch/file/cache "$kvmbox" --quiet amd -- true 2>&1)
   same "no place for boxes: status" $? 125

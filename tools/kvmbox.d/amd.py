@@ -55,19 +55,22 @@ def end_with_parent():
 
 
 class Machine:
-    """A QEMU that runs: channels maps the names of PORTS, "console", "terminal" and "qmp" to sockets, whose
+    """A QEMU that runs: channels maps the names of PORTS, "terminal" and "qmp" to sockets, whose
     descriptors have the same names; died is a descriptor that can be read when it has ended."""
 
     def __init__(self, options, parts, drives, memory, state=None):
         """parts: Parts. drives: descriptors for reading, two. memory: the file of the machine's RAM. state: the file
         of the state that it is to go on from; without one it is to boot, and its memory to go into that file."""
         self.channels, ends = {}, {}
-        for name in ("console", "terminal", "qmp", *PORTS):
+        for name in ("terminal", "qmp", *PORTS):
             self.channels[name], ends[name] = socket.socketpair()
         self.log = os.memfd_create("emulator.log")
-        words = self.words(options, parts, drives, memory, state is None, {name: end.fileno() for name, end in ends.items()})
+        # A file, not a socket: a socket takes some 300 writes of a byte each, and then a panic's words would be lost.
+        self.messages = os.memfd_create("kernel.log")
+        words = self.words(options, parts, drives, memory, state is None, {name: end.fileno() for name, end in ends.items()},
+                           self.messages)
         self.state = None if state is None else os.open(state, os.O_RDONLY)
-        passed = [*drives, *(end.fileno() for end in ends.values())] + ([] if state is None else [self.state])
+        passed = [*drives, self.messages, *(end.fileno() for end in ends.values())] + ([] if state is None else [self.state])
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                                         pass_fds=passed, preexec_fn=end_with_parent)
         for end in ends.values():
@@ -80,7 +83,7 @@ class Machine:
         self.qmp_input = self.channels["qmp"].makefile("r", encoding="utf-8")
 
     @staticmethod
-    def words(options, parts, drives, memory, boots, ends):
+    def words(options, parts, drives, memory, boots, ends, messages):
         share = "on" if boots else "off"
         words = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S",
                  "-accel", "tcg,thread=single", "-cpu", options.cpu or CPU, "-smp", str(options.smp),
@@ -92,7 +95,8 @@ class Machine:
             words += ["-icount", EXACT]
         for name, end in ends.items():
             words += ["-chardev", f"socket,id={name},fd={end}"]
-        words += ["-serial", "chardev:console", "-mon", "chardev=qmp,mode=control", "-device", "virtconsole,chardev=terminal,nr=0"]
+        words += ["-chardev", f"file,id=console,path=/proc/self/fd/{messages}", "-serial", "chardev:console",
+                  "-mon", "chardev=qmp,mode=control", "-device", "virtconsole,chardev=terminal,nr=0"]
         for name, number in PORTS.items():
             words += ["-device", f"virtserialport,chardev={name},nr={number}"]
         files = [f"{parts.userland}/root.squashfs"]
@@ -176,16 +180,9 @@ class Machine:
         """Whether the kernel has ended."""
         return panicked(self.console())
 
-    heard = b""
-
     def console(self):
-        """All that the kernel has said so far (the last 64 KiB)."""
-        try:
-            while data := self.channels["console"].recv(65536, socket.MSG_DONTWAIT):
-                self.heard = (self.heard + data)[-65536:]
-        except OSError:
-            pass
-        return self.heard
+        """What the kernel has said so far (the last 64 KiB)."""
+        return os.pread(self.messages, 65536, max(0, os.fstat(self.messages).st_size - 65536))
 
     def last_words(self):
         """QEMU's remarks on CPU features are no cause."""
@@ -200,6 +197,7 @@ class Machine:
         for channel in self.channels.values():
             channel.close()
         os.close(self.died)
+        os.close(self.messages)
         os.close(self.log)
 
 

@@ -12,6 +12,7 @@ import tty
 import amd
 import options as words
 from cargo import Cargo
+from newfile import NewFile
 from store import DPKG_STATUS, Store, run, stamp
 from trouble import EXIT_BOX, EXIT_PIPE, EXIT_TIMEOUT, Say, Trouble
 
@@ -287,7 +288,7 @@ class Arrival:
 
     def __init__(self, get, kind, size):
         self.get, self.kind, self.left = get, kind, size
-        self.error, self.part = None, None
+        self.error, self.new = None, None
         try:
             # Through links to the file itself; a folder is unpacked beside its place.
             self.target = os.path.realpath(get.local)
@@ -297,8 +298,7 @@ class Arrival:
             elif os.path.exists(self.target) and not os.path.isfile(self.target):
                 self.file = open(self.target, "wb")  # a device, a FIFO, /dev/stdout
             else:
-                handle, self.part = tempfile.mkstemp(prefix=f".{os.path.basename(self.target)}.", dir=place)
-                self.file = os.fdopen(handle, "wb")
+                self.file = self.new = NewFile(self.target)
         except OSError as error:
             self.error, self.file = error, None
 
@@ -319,16 +319,14 @@ class Arrival:
             raise self.error
         if self.kind == "folder":
             self.unpack()
+            self.file.close()
+        elif self.new:
+            mask = os.umask(0)
+            os.umask(mask)
+            former = os.stat(self.target).st_mode if os.path.exists(self.target) else 0o666 & ~mask
+            self.new.keep(stat.S_IMODE(former))
         else:
-            self.file.flush()
-            if self.part:
-                mask = os.umask(0)
-                os.umask(mask)
-                former = os.stat(self.target).st_mode if os.path.exists(self.target) else 0o666 & ~mask
-                os.fchmod(self.file.fileno(), stat.S_IMODE(former))
-                os.rename(self.part, self.target)
-                self.part = None
-        self.file.close()
+            self.file.close()
 
     def unpack(self):
         """Files and folders, and nothing that could lead elsewhere; with the names that lie below this one."""
@@ -352,23 +350,28 @@ class Arrival:
                 os.makedirs(path, exist_ok=True)
             else:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
-                handle, part = tempfile.mkstemp(prefix=".kvmbox.", dir=os.path.dirname(path))
-                with os.fdopen(handle, "wb") as file, archive.extractfile(member) as data:
-                    while block := data.read(1 << 20):
-                        file.write(block)
-                    os.fchmod(file.fileno(), 0o755 if member.mode & 0o100 else 0o644)
-                os.rename(part, path)
+                self.unpack_file(archive, member, NewFile(path))
+
+    @staticmethod
+    def unpack_file(archive, member, new):
+        try:
+            with archive.extractfile(member) as data:
+                while block := data.read(1 << 20):
+                    new.write(block)
+            new.keep(0o755 if member.mode & 0o100 else 0o644)
+        except BaseException:
+            new.drop()
+            raise
 
     def drop(self):
-        if self.file:
+        if self.new:
+            self.new.drop()
+        elif self.file:
             try:
                 self.file.close()
             except OSError:
                 pass
-            self.file = None
-        if self.part:
-            os.unlink(self.part)
-            self.part = None
+        self.file = self.new = None
 
 
 # ---- all of it ----------------------------------------------------------------------------------------------
