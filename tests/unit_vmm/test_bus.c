@@ -30,7 +30,7 @@ struct adder {
 	unsigned accesses;
 };
 
-static bool adder_write(void *ctx, struct cpu *by, uint64_t at, unsigned size, uint64_t value)
+static bool adder_write(struct cpu *by, uint64_t at, unsigned size, uint64_t value, void *ctx)
 {
 	struct adder *adder = ctx;
 
@@ -41,7 +41,7 @@ static bool adder_write(void *ctx, struct cpu *by, uint64_t at, unsigned size, u
 	return adder->sum < 1000 || machine_end(by->machine, END_EXITED);
 }
 
-static uint64_t adder_read(void *ctx, struct cpu *by, uint64_t at, unsigned size)
+static uint64_t adder_read(struct cpu *by, uint64_t at, unsigned size, void *ctx)
 {
 	struct adder *adder = ctx;
 

@@ -23,13 +23,19 @@ bool bus_add(struct bus *bus, const struct device *device)
 	return true;
 }
 
-const struct device *bus_search(struct bus *bus, enum bus_kind kind, uint64_t at)
+const struct device *bus_find(struct bus *bus, enum bus_kind kind, uint64_t at)
 {
 	for (unsigned i = 0; i < bus->count; i++) {
 		const struct device *device = bus->devices[i];
 
-		if (device->bus == kind && at >= device->first && at <= device->last)
-			return bus->last[kind] = device;
+		if (device->bus == kind && at >= device->first && at <= device->last) {
+			bus->last[kind] = (struct bus_window){
+			    .first = device->first,
+			    .count = device->last - device->first + 1,
+			    .device = device,
+			};
+			return device;
+		}
 	}
 	return NULL;
 }

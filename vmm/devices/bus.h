@@ -4,7 +4,7 @@
  *
  * A device of one's own is a file with one row, which whoever makes the machine adds:
  *
- *	static bool write(void *ctx, struct cpu *cpu, uint64_t at, unsigned size, uint64_t value);
+ *	static bool write(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx);
  *
  *	static const struct device engine_console = {
  *	    .name = "debug console", .bus = BUS_PORTS, .first = 0xe9, .last = 0xe9, .write = write};
@@ -30,9 +30,9 @@ struct device {
 	    last; /* ports to 0xffff, or addresses; an access that begins here is its own */
 	/* size: 1, 2, 4 bytes, from memory also 8; value: no more than these.  False: the run is
 	 * over, or this CPU has halted (machine_end). */
-	bool (*write)(void *ctx, struct cpu *cpu, uint64_t at, unsigned size, uint64_t value);
+	bool (*write)(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx);
 	/* NULL: reads give all ones, as where no device is. */
-	uint64_t (*read)(void *ctx, struct cpu *cpu, uint64_t at, unsigned size);
+	uint64_t (*read)(struct cpu *cpu, uint64_t at, unsigned size, void *ctx);
 	void *ctx;
 };
 
@@ -41,23 +41,26 @@ enum { BUS_DEVICES = 16 };
 struct bus {
 	const struct device *devices[BUS_DEVICES];
 	unsigned count;
-	const struct device *last[2]; /* found on each bus: an exit's neighbours are like it */
+	/* Found last on each bus: an exit's neighbours are like it.  All zero: nobody. */
+	struct bus_window {
+		uint64_t first, count;
+		const struct device *device;
+	} last[2];
 };
 
 /* The device stays the caller's and lives as long as the bus.  False after a message: the bus is
  * full, or another one is there already. */
 bool bus_add(struct bus *bus, const struct device *device);
 
-const struct device *bus_search(struct bus *bus, enum bus_kind kind, uint64_t at);
-
 /* NULL: nobody answers there. */
-static inline const struct device *bus_find(struct bus *bus, enum bus_kind kind, uint64_t at)
-{
-	const struct device *last = bus->last[kind];
+const struct device *bus_find(struct bus *bus, enum bus_kind kind, uint64_t at);
 
-	if (__builtin_expect(last && at - last->first <= last->last - last->first, 1))
-		return last;
-	return bus_search(bus, kind, at);
+/* The same if that is who was found last; NULL: ask bus_find. */
+static inline const struct device *bus_near(const struct bus *bus, enum bus_kind kind, uint64_t at)
+{
+	const struct bus_window *last = &bus->last[kind];
+
+	return __builtin_expect(at - last->first < last->count, 1) ? last->device : NULL;
 }
 
 #endif

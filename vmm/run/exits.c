@@ -18,15 +18,27 @@ static void record(struct cpu *cpu, unsigned size, bool write, uint64_t address,
 	exit->time = cpu->stats.last;
 }
 
-static bool write_port(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value)
+static __attribute__((noinline)) bool write_elsewhere(struct cpu *cpu, uint16_t port, unsigned size,
+                                                      uint32_t value)
 {
 	const struct device *device = bus_find(&cpu->machine->bus, BUS_PORTS, port);
 
-	record(cpu, size, true, port, value);
 	if (device)
-		return device->write(device->ctx, cpu, port, size, value);
+		return device->write(cpu, port, size, value, device->ctx);
 	cpu->stats.unknown_io++;
 	return true;
+}
+
+/* Both calls come last, so that nothing is to be kept for what comes behind them. */
+static bool write_port(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value)
+{
+	const struct device *device;
+
+	record(cpu, size, true, port, value);
+	device = bus_near(&cpu->machine->bus, BUS_PORTS, port);
+	if (__builtin_expect(device != NULL, 1))
+		return device->write(cpu, port, size, value, device->ctx);
+	return write_elsewhere(cpu, port, size, value);
 }
 
 /* All ones where nothing answers, as from a bus without a device. */
@@ -39,7 +51,7 @@ static __attribute__((noinline)) bool read_port(struct cpu *cpu)
 
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
 		if (device && device->read)
-			value = device->read(device->ctx, cpu, run->io.port, run->io.size);
+			value = device->read(cpu, run->io.port, run->io.size, device->ctx);
 		memcpy(data, &value, run->io.size);
 	}
 	if (!device || !device->read) {
@@ -95,15 +107,16 @@ static bool exit_mmio(struct cpu *cpu)
 		memcpy(&value, run->mmio.data, sizeof(value));
 		record(cpu, size, true, at, value);
 		if (device)
-			return device->write(device->ctx, cpu, at, size,
+			return device->write(cpu, at, size,
 			                     size < 8 ? value & ((UINT64_C(1) << 8 * size) - 1)
-			                              : value);
+			                              : value,
+			                     device->ctx);
 		cpu->stats.unknown_mmio++;
 		return true;
 	}
 	memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
 	if (device && device->read) {
-		value = device->read(device->ctx, cpu, at, size);
+		value = device->read(cpu, at, size, device->ctx);
 		memcpy(run->mmio.data, &value, sizeof(value));
 	} else {
 		cpu->stats.unknown_mmio++;

@@ -234,7 +234,7 @@ static __attribute__((noinline)) bool do_putc(struct cpu *cpu, char byte)
 	       machine_end(cpu->machine, END_VMM_FAILED);
 }
 
-static bool write_port(void *ctx, struct cpu *cpu, uint64_t port, unsigned size, uint64_t word)
+static bool write_port(struct cpu *cpu, uint64_t port, unsigned size, uint64_t word, void *ctx)
 {
 	const uint32_t value = (uint32_t)word;
 
