@@ -105,6 +105,17 @@ has "... and its core" "$("$VMM" --inspect-core core)" "end PANIC"
 "$VMM" --box amd --quiet --timeout 2 "$BUILD/tests/spin.elf" > "$work/out" 2>&1
 is "--box amd --timeout: status" $? 124 "$(cat "$work/out")"
 
+# A gdb of this machine, and a guest in the box; kvmbox passes the port on.
+port=$((20000 + RANDOM % 20000))
+"$VMM" --box amd --quiet --gdb $port "$guest" -- tour 5 > "$work/out" 2> "$work/err" &
+text=$(timeout 170 gdb -nx -batch -ex 'set remotetimeout 60' -ex 'set tcp connect-timeout 60' \
+	-ex "target remote 127.0.0.1:$port" -ex 'break user_mark_syscall' -ex continue -ex 'print $rip == user_mark_syscall' \
+	-ex delete -ex detach "$guest" 2>&1)
+has "--box amd --gdb: a gdb from here stops the guest in there" "$text" '$1 = 1'
+wait $!
+is "... and it runs on to its end" $? 0 "$(cat "$work/err")"
+has "... with its output here" "$(cat "$work/out")" "What a crossing changes"
+
 # ---- The other targets and tools ----------------------------------------------------------------------
 
 cd "$top" || exit 125
