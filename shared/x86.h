@@ -58,6 +58,7 @@
 #define EFER_NXE X86_BIT(11)
 
 /* Model-specific registers of the boundary, SDM volume 4, 2.1 */
+#define MSR_TSC            0x10
 #define MSR_SYSENTER_CS    0x174
 #define MSR_SYSENTER_ESP   0x175
 #define MSR_SYSENTER_EIP   0x176

@@ -95,7 +95,7 @@ class Machine:
             words += ["-icount", EXACT]
         for name, end in ends.items():
             words += ["-chardev", f"socket,id={name},fd={end}"]
-        words += ["-chardev", f"file,id=console,path=/proc/self/fd/{messages}", "-serial", "chardev:console",
+        words += ["-chardev", f"file,id=console,path=/proc/self/fd/{messages},append=on", "-serial", "chardev:console",
                   "-mon", "chardev=qmp,mode=control", "-device", "virtconsole,chardev=terminal,nr=0"]
         for name, number in PORTS.items():
             words += ["-device", f"virtserialport,chardev={name},nr={number}"]
@@ -180,9 +180,16 @@ class Machine:
         """Whether the kernel has ended."""
         return panicked(self.console())
 
+    heard = b""
+
     def console(self):
-        """What the kernel has said so far (the last 64 KiB)."""
-        return os.pread(self.messages, 65536, max(0, os.fstat(self.messages).st_size - 65536))
+        """What the kernel has said so far (the last 64 KiB). Of a flood no more is kept than comes between two looks."""
+        size = os.fstat(self.messages).st_size
+        text = (self.heard + os.pread(self.messages, 65536, max(0, size - 65536)))[-65536:]
+        if size > 1 << 20:
+            os.ftruncate(self.messages, 0)
+            self.heard = text
+        return text
 
     def last_words(self):
         """QEMU's remarks on CPU features are no cause."""

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/statfs.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/message.h"
 #include "vmm/base/stop.h"
 
@@ -375,7 +376,7 @@ static bool name_it(struct outfile *out)
 		if (!out->temp)
 			return false;
 		snprintf(strrchr(out->temp, '/') + 1, sizeof(TEMP_NAME), ".vmm-%06x",
-		         (unsigned)(stop_now() / 64 + (uint64_t)getpid() * 7919) & 0xffffff);
+		         (unsigned)(clock_ns() / 64 + (uint64_t)getpid() * 7919) & 0xffffff);
 		if (linkat(AT_FDCWD, from, AT_FDCWD, out->temp, AT_SYMLINK_FOLLOW) == 0)
 			return true;
 		forget_temp(out);

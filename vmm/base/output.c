@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/message.h"
 #include "vmm/base/stop.h"
 
@@ -32,13 +33,13 @@ static bool wait_for_room(int fd)
 		return poll(&wanted, 1, -1) != 0;
 	while (ready < 0) {
 		const int64_t left = __atomic_load_n(&patience_ns, __ATOMIC_RELAXED);
-		const uint64_t began = stop_now();
+		const uint64_t began = clock_ns();
 
 		ready = poll(&wanted, 1, left > 0 ? (int)(left / 1000000) : 0);
 		if (ready < 0 && errno != EINTR)
 			return true; /* the write will say it */
 		if (ready <= 0)
-			__atomic_sub_fetch(&patience_ns, (int64_t)(stop_now() - began),
+			__atomic_sub_fetch(&patience_ns, (int64_t)(clock_ns() - began),
 			                   __ATOMIC_RELAXED);
 	}
 	return ready > 0;

@@ -11,6 +11,7 @@
 #include <sys/time.h>
 
 #include "shared/abi.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/message.h"
 #include "vmm/base/status.h"
 
@@ -28,14 +29,6 @@ static volatile sig_atomic_t asks; /* a signal is a request: stop_install was ca
 static volatile uint64_t seen;     /* requests so far, by signal */
 static volatile uint64_t requested_at;
 static void (*volatile at_death)(void);
-
-uint64_t stop_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static void interrupt(const struct runner *runner)
 {
@@ -126,7 +119,7 @@ static void start_ticks(void)
 
 static void request(int reason)
 {
-	requested_at = stop_now();
+	requested_at = clock_ns();
 	requested = reason;
 	start_ticks();
 }

@@ -50,10 +50,8 @@ void stop_at_death(void (*remove)(void));
 
 /* 0: nobody wants to stop; STOP_TIMEOUT: the time is over; else the signal that came first. */
 int stop_requested(void);
-/* When that was, on stop_now's clock. */
+/* When that was, on clock_ns. */
 uint64_t stop_requested_at(void);
-/* CLOCK_MONOTONIC, nanoseconds. */
-uint64_t stop_now(void);
 
 /* ---- Several CPUs: all under the machine's lock but stop_mask ----------------------------------
  */

@@ -12,6 +12,7 @@
 
 #include <sys/syscall.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/message.h"
 #include "vmm/engine/engine.h"
 #include "vmm/engine/internal.h"
@@ -30,14 +31,6 @@ static void on_clock(int signal)
 {
 	(void)signal;
 	__atomic_store_n(&running->immediate_exit, 1, __ATOMIC_SEQ_CST);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 bool engine_turns_open(struct engine *engine)
@@ -75,12 +68,12 @@ static long turn_length(const struct engine *engine)
 static void begin_turn(struct engine *engine)
 {
 	engine->in_turn = true;
-	engine->turn_until = now_ns() + (uint64_t)turn_length(engine);
+	engine->turn_until = clock_ns() + (uint64_t)turn_length(engine);
 }
 
 bool engine_turn_is_over(const struct engine *engine)
 {
-	return engine->in_turn && now_ns() >= engine->turn_until;
+	return engine->in_turn && clock_ns() >= engine->turn_until;
 }
 
 void engine_turn_end(struct engine *engine)
@@ -95,7 +88,7 @@ void engine_clock_on(struct engine *engine)
 
 	if (!engine->has_clock)
 		return;
-	now = now_ns();
+	now = clock_ns();
 	if (!engine->in_turn)
 		when.it_value.tv_nsec = turn_length(engine);
 	else if (now < engine->turn_until)
@@ -181,7 +174,7 @@ struct engine_stop engine_let_others(struct engine *engine)
 	struct engine_stop stop = {.why = ENGINE_STEPPED};
 	struct cpu *own = engine->cpu;
 
-	if (!engine->has_clock || now_ns() < engine->others_at)
+	if (!engine->has_clock || clock_ns() < engine->others_at)
 		return stop;
 	for (unsigned i = 1; i < machine->boot.cpus; i++) {
 		struct cpu *other = &machine->cpus[(own->number + i) % machine->boot.cpus];
@@ -194,7 +187,7 @@ struct engine_stop engine_let_others(struct engine *engine)
 		if (stop.why != ENGINE_STEPPED)
 			return stop;
 	}
-	engine->others_at = now_ns() + TURN_NS;
+	engine->others_at = clock_ns() + TURN_NS;
 	if (!engine_select(engine, own) || !engine_know(engine))
 		stop.why = ENGINE_FAILED;
 	return stop;

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/message.h"
 #include "vmm/base/stop.h"
 #include "vmm/run/threads.h"
@@ -118,14 +118,6 @@ static int64_t call_read(struct cpu *cpu, uint64_t count)
 	return result;
 }
 
-static int64_t host_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static __attribute__((noinline)) bool do_call(struct cpu *cpu, uint32_t function)
 {
 	struct rs_call *call = call_page(cpu);
@@ -139,7 +131,7 @@ static __attribute__((noinline)) bool do_call(struct cpu *cpu, uint32_t function
 		result = call_write(cpu, arg);
 		break;
 	case RS_CALL_CLOCK:
-		result = host_clock();
+		result = (int64_t)clock_ns();
 		break;
 	case RS_CALL_START_CPU:
 		if (!call_start_cpu(cpu->machine, arg[0], &result))
@@ -198,14 +190,13 @@ static bool read_state(struct cpu *cpu)
 
 bool hypercall_store_mark(struct cpu *cpu)
 {
-	enum { TIME_STAMP_COUNTER = 0x10 };
 	uint64_t tsc;
 	struct rs_mark *mark = &call_page(cpu)->marks[cpu->mark_slot];
 
 	cpu->mark_due = false;
 	if (!read_state(cpu))
 		return false;
-	vcpu_read_msr(&cpu->vcpu, TIME_STAMP_COUNTER, &tsc); /* 0 if it fails */
+	vcpu_read_msr(&cpu->vcpu, MSR_TSC, &tsc); /* 0 if it fails */
 	cpu->last_when = "at the last mark";
 
 	const struct kvm_regs *regs = &cpu->last.regs;

@@ -4,6 +4,8 @@
  */
 #include "vmm/run/stats.h"
 
+#include "vmm/base/clock.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -122,27 +124,19 @@ void stats_free(struct stats *stats)
 		stats->reasons[i].histogram = NULL;
 }
 
-static uint64_t monotonic_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 bool stats_start(struct stats *stats)
 {
 	/* The first call of clock_gettime maps the vDSO's pages: not to be counted. */
-	monotonic_now();
+	clock_ns();
 
-	uint64_t nanoseconds = monotonic_now();
+	uint64_t nanoseconds = clock_ns();
 
 	return stats_start_at(stats, stats_now(), nanoseconds);
 }
 
 void stats_stop(struct stats *stats)
 {
-	uint64_t nanoseconds = monotonic_now();
+	uint64_t nanoseconds = clock_ns();
 
 	stats_stop_at(stats, stats_now(), nanoseconds);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/message.h"
 #include "vmm/base/outfile.h"
 #include "vmm/base/stop.h"
@@ -40,7 +41,7 @@ static bool give_up(void *ctx)
 	if (!stop_requested())
 		return false;
 	since = stop_requested_at() > live->began ? stop_requested_at() : live->began;
-	return stop_now() - since > PATIENCE_NS;
+	return clock_ns() - since > PATIENCE_NS;
 }
 
 static void take_segments(struct look_moment *moment, const struct image *image)
@@ -121,7 +122,7 @@ static bool look_now(struct look_live *live, const struct look_moment *moment)
 	enum look_answer answer;
 
 	live->looked = true;
-	live->began = stop_now();
+	live->began = clock_ns();
 	/* What the guest said before belongs before it. */
 	if (machine->console.failed || !console_flush(&machine->console))
 		return false;

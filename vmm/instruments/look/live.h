@@ -23,7 +23,7 @@ struct look_live {
 
 	struct machine *machine;
 	const struct manner *manner;
-	uint64_t began; /* the look that is under way, on stop_now's clock */
+	uint64_t began; /* the look that is under way, by clock_ns */
 	struct symbols symbols;
 	uint64_t marks; /* seen so far */
 	bool looked;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/message.h"
 #include "vmm/instruments/probe/probe_report.h"
 #include "vmm/instruments/probe/probe_tests.h"
@@ -47,7 +48,7 @@ int probe_main(enum stats_format form, struct outfile *file, const struct manner
 	if (!results) {
 		message_error("no memory for %zu answers", probe_count);
 	} else if (kvm_open(&kvm, 1, no_kvm) && kvm_describe(&kvm, false)) {
-		const uint64_t begin = probe_now();
+		const uint64_t begin = clock_ns();
 
 		host_describe(&kvm.host);
 		for (size_t i = 0; i < probe_count; i++) {
@@ -55,7 +56,7 @@ int probe_main(enum stats_format form, struct outfile *file, const struct manner
 			probe_ask(i, &kvm, &results[i]);
 		}
 		show_progress(probe_count);
-		if (!write_report(out, form, &kvm.host, results, probe_now() - begin,
+		if (!write_report(out, form, &kvm.host, results, clock_ns() - begin,
 		                  manner_colors_file(manner, file, STDOUT_FILENO)) &&
 		    !ferror(out))
 			message_error("no memory for the report");

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "shared/x86.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/units.h"
 #include "vmm/instruments/probe/probe_guest.h"
 
@@ -23,10 +24,10 @@ void probe_ask_tsc(struct asking *asking)
 
 	probe_vm_start0(vm, probe_r0_rdtsc);
 	probe_vm_run(vm, PROBE_RUN_LIMIT, &first);
-	begin = probe_now();
+	begin = clock_ns();
 	nanosleep(&pause, NULL);
 	probe_vm_run(vm, PROBE_RUN_LIMIT, &second);
-	end = probe_now();
+	end = clock_ns();
 	if (first.end != PROBE_DONE || second.end != PROBE_DONE) {
 		asking_no_answer(asking, first.end != PROBE_DONE ? &first : &second);
 	} else {
@@ -105,13 +106,13 @@ static void measure_exits(struct asking *asking)
 	struct probe_vm *vm = &asking->vm;
 	enum { EXITS = 400 };
 	static const uint64_t budget = 500000000;
-	uint64_t times[EXITS], begin = probe_now();
+	uint64_t times[EXITS], begin = clock_ns();
 	struct probe_stop stop;
 	size_t count = 0;
 	char min[UNITS_SIZE], median[UNITS_SIZE];
 
 	probe_vm_run(vm, PROBE_RUN_LIMIT, &stop);
-	while (stop.end == PROBE_TICK && count < EXITS && probe_now() - begin < budget) {
+	while (stop.end == PROBE_TICK && count < EXITS && clock_ns() - begin < budget) {
 		probe_vm_continue(vm, PROBE_RUN_LIMIT, &stop);
 		times[count++] = stop.nanoseconds;
 	}

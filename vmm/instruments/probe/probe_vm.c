@@ -11,6 +11,7 @@
 #include "shared/abi.h"
 #include "shared/desc.h"
 #include "shared/x86.h"
+#include "vmm/base/clock.h"
 #include "vmm/instruments/probe/probe_guest.h"
 
 enum { IST_FAULT = 1 };
@@ -51,14 +52,6 @@ uint64_t *probe_word(struct probe_vm *vm, uint64_t gpa)
 uint64_t *probe_leaf(struct probe_vm *vm, uint64_t gpa)
 {
 	return probe_word(vm, PROBE_PT + gpa / PAGE_SIZE * sizeof(uint64_t));
-}
-
-uint64_t probe_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 /* ---- Tables ------------------------------------------------------------------------------ */
@@ -320,11 +313,11 @@ void probe_vm_continue(struct probe_vm *vm, uint64_t limit, struct probe_stop *s
 
 	*stop = (struct probe_stop){.end = PROBE_EXIT};
 	set_limit(vm, limit);
-	begin = probe_now();
+	begin = clock_ns();
 	do
 		result = kvm_try(vm->vcpu, KVM_RUN, NULL);
 	while (result < 0 && (errno == EAGAIN || errno == EINTR) && !vm->run->immediate_exit);
-	stop->nanoseconds = probe_now() - begin;
+	stop->nanoseconds = clock_ns() - begin;
 	if (result < 0) {
 		stop->error = errno;
 		stop->end = errno == EINTR ? PROBE_TIMEOUT : PROBE_EXIT;

@@ -117,7 +117,4 @@ uint64_t *probe_word(struct probe_vm *vm, uint64_t gpa);
 /* Rewrites the gate of a vector with this DPL. */
 void probe_gate(struct probe_vm *vm, unsigned vector, unsigned dpl);
 
-/* CLOCK_MONOTONIC in nanoseconds. */
-uint64_t probe_now(void);
-
 #endif

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/message.h"
 #include "vmm/base/printable.h"
 #include "vmm/instruments/torture/torture_internal.h"
@@ -242,7 +243,7 @@ static bool prepare(struct torture *t)
 	t->code = engine_code_open();
 	t->symbols = symbols_read(image->path);
 	t->terminal = isatty(STDERR_FILENO);
-	clock_gettime(CLOCK_MONOTONIC, &t->began);
+	t->began = clock_ns();
 	if (!t->code || !start_watch(t) || !engine_attach(&t->engine, t->machine))
 		return false;
 	t->engine.stop_at_exits = true;
@@ -279,14 +280,6 @@ static void end(struct torture *t)
 	console_flush(&machine->console);
 }
 
-static double seconds_since(const struct timespec *began)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - began->tv_sec) + (double)(now.tv_nsec - began->tv_nsec) / 1e9;
-}
-
 /* False: the run has failed, and not the guest. */
 static bool run(struct torture *t)
 {
@@ -296,7 +289,7 @@ static bool run(struct torture *t)
 		return false;
 	serve_calls(t);
 	torture_progress(t, true);
-	t->seconds = seconds_since(&t->began);
+	t->seconds = (double)(clock_ns() - t->began) / 1e9;
 	timer_delete(t->watch);
 	end(t);
 	if (t->text.count)

@@ -126,7 +126,7 @@ struct torture {
 	bool over;                       /* the guest cannot go on */
 	bool complete;                   /* it came to its end */
 	bool terminal;                   /* standard error is one */
-	struct timespec began, progress;
+	uint64_t began, progress;        /* by clock_ns */
 	double seconds;
 };
 

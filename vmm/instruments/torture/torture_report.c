@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/color.h"
 #include "vmm/base/message.h"
 #include "vmm/base/names.h"
@@ -37,8 +38,7 @@ const char *torture_event_name(const struct torture_event *event)
 void torture_progress(struct torture *t, bool last)
 {
 	enum { EVERY_NS = 100000000 };
-	struct timespec now;
-	int64_t since;
+	const uint64_t now = clock_ns();
 
 	if (!t->terminal)
 		return;
@@ -46,15 +46,13 @@ void torture_progress(struct torture *t, bool last)
 		fputs("\r\033[K", stderr);
 		return;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	since = (int64_t)(now.tv_sec - t->progress.tv_sec) * 1000000000 +
-	        (now.tv_nsec - t->progress.tv_nsec);
-	if (since < EVERY_NS)
+	if (now - t->progress < EVERY_NS)
 		return;
 	t->progress = now;
-	fprintf(stderr, "\r\033[K%" PRIu64 " round%s, %" PRIu64 " failed, %ld s: %s, KPTI %s",
-	        t->rounds, units_s(t->rounds), t->failure_count,
-	        (long)(now.tv_sec - t->began.tv_sec), t->crossing.name, pti_name(t->crossing.mode));
+	fprintf(stderr,
+	        "\r\033[K%" PRIu64 " round%s, %" PRIu64 " failed, %" PRIu64 " s: %s, KPTI %s",
+	        t->rounds, units_s(t->rounds), t->failure_count, (now - t->began) / 1000000000,
+	        t->crossing.name, pti_name(t->crossing.mode));
 	fflush(stderr);
 }
 

@@ -1,37 +1,28 @@
 #include "vmm/instruments/trace/tracer.h"
 
-#include <time.h>
-
+#include "vmm/base/clock.h"
 #include "vmm/base/message.h"
 #include "vmm/run/outcome.h"
-
-static uint64_t monotonic_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* How far this CPU's TSC is ahead of the host's; 0 where KVM does not tell. */
 static uint64_t guest_ahead(const struct vcpu *vcpu)
 {
-	enum { TIME_STAMP_COUNTER = 0x10, TRIES = 5 };
+	enum { TRIES = 5 };
 	uint64_t best = UINT64_MAX, ahead = 0;
 
 	/* The shortest of some readings: an interruption in the middle of one spoils only that. */
 	for (int i = 0; i < TRIES; i++) {
-		struct kvm_msr_entry tsc = {.index = TIME_STAMP_COUNTER};
 		const uint64_t before = stats_now();
+		uint64_t tsc;
 
-		if (kvm_msrs(vcpu->fd, KVM_GET_MSRS, &tsc, 1) != 1)
+		if (!vcpu_read_msr(vcpu, MSR_TSC, &tsc))
 			return 0;
 
 		const uint64_t took = stats_now() - before;
 
 		if (took < best) {
 			best = took;
-			ahead = tsc.data - (before + took / 2);
+			ahead = tsc - (before + took / 2);
 		}
 	}
 	return ahead;
@@ -77,7 +68,7 @@ static void see_exit(struct observer *observer, struct cpu *cpu, uint64_t entere
 	                               .cpu = cpu->number,
 	                               .entered = entered,
 	                               .left = stats->last,
-	                               .nanoseconds = monotonic_now(),
+	                               .nanoseconds = clock_ns(),
 	                               .ticks = stats_now(),
 	                               .reason = stats_serving(stats),
 	                               .detail = detail(tracer, cpu),
@@ -108,7 +99,7 @@ static bool begin(void *mine, struct machine *machine, struct manner *manner)
 		start.guest_ahead[i] = guest_ahead(&machine->cpus[i].vcpu);
 	if (machine->image.noted)
 		take_rings(machine, &start);
-	start.nanoseconds = monotonic_now();
+	start.nanoseconds = clock_ns();
 	start.ticks = stats_now();
 	trace_begin(&tracer->trace, &tracer->file, &start);
 	tracer->observer = (struct observer){.served = see_exit, .marked = see_mark};
