@@ -55,12 +55,12 @@ bool bus_add(struct bus *bus, const struct device *device);
 /* NULL: nobody answers there. */
 const struct device *bus_find(struct bus *bus, enum bus_kind kind, uint64_t at);
 
-/* The same if that is who was found last; NULL: ask bus_find. */
-static inline const struct device *bus_near(const struct bus *bus, enum bus_kind kind, uint64_t at)
+/* Whether who was found last on this bus, bus->last[kind].device, answers there too. */
+static inline bool bus_is_near(const struct bus *bus, enum bus_kind kind, uint64_t at)
 {
 	const struct bus_window *last = &bus->last[kind];
 
-	return __builtin_expect(at - last->first < last->count, 1) ? last->device : NULL;
+	return __builtin_expect(at - last->first < last->count, 1);
 }
 
 #endif

@@ -18,6 +18,7 @@ static void record(struct cpu *cpu, unsigned size, bool write, uint64_t address,
 	exit->time = cpu->stats.last;
 }
 
+/* The device found last is another one, or nobody answers. */
 static __attribute__((noinline)) bool write_elsewhere(struct cpu *cpu, uint16_t port, unsigned size,
                                                       uint32_t value)
 {
@@ -29,15 +30,19 @@ static __attribute__((noinline)) bool write_elsewhere(struct cpu *cpu, uint16_t 
 	return true;
 }
 
-/* Both calls come last, so that nothing is to be kept for what comes behind them. */
-static bool write_port(struct cpu *cpu, uint16_t port, unsigned size, uint32_t value)
+/* Part of exit_io, which nearly every exit is, and of write_string.  Both calls come last, so that
+ * nothing is to be kept for what comes behind them. */
+static inline __attribute__((always_inline)) bool write_port(struct cpu *cpu, uint16_t port,
+                                                             unsigned size, uint32_t value)
 {
-	const struct device *device;
+	const struct bus *bus = &cpu->machine->bus;
 
 	record(cpu, size, true, port, value);
-	device = bus_near(&cpu->machine->bus, BUS_PORTS, port);
-	if (__builtin_expect(device != NULL, 1))
+	if (bus_is_near(bus, BUS_PORTS, port)) {
+		const struct device *device = bus->last[BUS_PORTS].device;
+
 		return device->write(cpu, port, size, value, device->ctx);
+	}
 	return write_elsewhere(cpu, port, size, value);
 }
 
