@@ -40,6 +40,11 @@ int main(void)
 	srunner_add_suite(runner, options_suite());
 	srunner_add_suite(runner, torture_round_suite());
 	srunner_add_suite(runner, tracer_suite());
+	srunner_add_suite(runner, uart_suite());
+	srunner_add_suite(runner, ioapic_suite());
+	srunner_add_suite(runner, rtc_suite());
+	srunner_add_suite(runner, i8042_suite());
+	srunner_add_suite(runner, power_suite());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

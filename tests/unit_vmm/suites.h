@@ -33,6 +33,11 @@ Suite *kvm_suite(void);
 Suite *options_suite(void);
 Suite *torture_round_suite(void);
 Suite *tracer_suite(void);
+Suite *uart_suite(void);
+Suite *ioapic_suite(void);
+Suite *rtc_suite(void);
+Suite *i8042_suite(void);
+Suite *power_suite(void);
 
 /* Writes a small ELF file with a symbol "start" at ffffffff80008000; its path, to be unlinked. */
 const char *test_elf_file(void);
