@@ -45,6 +45,9 @@ int main(void)
 	srunner_add_suite(runner, rtc_suite());
 	srunner_add_suite(runner, i8042_suite());
 	srunner_add_suite(runner, power_suite());
+	srunner_add_suite(runner, pic_suite());
+	srunner_add_suite(runner, pit_suite());
+	srunner_add_suite(runner, debug_ports_suite());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

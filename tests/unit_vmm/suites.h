@@ -38,6 +38,9 @@ Suite *ioapic_suite(void);
 Suite *rtc_suite(void);
 Suite *i8042_suite(void);
 Suite *power_suite(void);
+Suite *pic_suite(void);
+Suite *pit_suite(void);
+Suite *debug_ports_suite(void);
 
 /* Writes a small ELF file with a symbol "start" at ffffffff80008000; its path, to be unlinked. */
 const char *test_elf_file(void);

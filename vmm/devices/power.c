@@ -83,7 +83,7 @@ bool power_button(struct power *power)
 /* Registers of 16 bits in their place; `high` is the byte's. */
 static uint16_t with_byte(uint16_t reg, bool high, uint8_t value)
 {
-	return high ? (uint16_t)((reg & 0xff) | value << 8) : (uint16_t)((reg & 0xff00) | value);
+	return (uint16_t)(high ? (reg & 0xff) | value << 8 : (reg & 0xff00) | value);
 }
 
 static void write_control(struct power *power, bool high, uint8_t value)
