@@ -15,6 +15,7 @@ int main(void)
 	srunner_add_suite(runner, report_suite());
 	srunner_add_suite(runner, diagnose_suite());
 	srunner_add_suite(runner, symbols_suite());
+	srunner_add_suite(runner, kallsyms_suite());
 	srunner_add_suite(runner, probe_report_suite());
 	srunner_add_suite(runner, boot_suite());
 	srunner_add_suite(runner, cpuid_suite());

@@ -8,6 +8,7 @@ Suite *stats_suite(void);
 Suite *report_suite(void);
 Suite *diagnose_suite(void);
 Suite *symbols_suite(void);
+Suite *kallsyms_suite(void);
 Suite *probe_report_suite(void);
 Suite *boot_suite(void);
 Suite *cpuid_suite(void);

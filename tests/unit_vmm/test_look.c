@@ -153,7 +153,7 @@ static const struct {
 START_TEST(address_words)
 {
 	struct symbol list[] = {{0x1000, 4, (char[]){"start"}}, {0x2000, 4, (char[]){"fade"}}};
-	const struct symbols symbols = {list, 2};
+	const struct symbols symbols = {.list = list, .count = 2};
 	struct walk_request request;
 	uint64_t va = 0;
 
