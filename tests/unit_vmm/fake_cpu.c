@@ -254,6 +254,35 @@ static void write_gdt(void)
 	}
 }
 
+static void set_msr(uint32_t index, uint64_t value)
+{
+	vcpu->msrs[vcpu->msr_count++] = (struct kvm_msr_entry){.index = index, .data = value};
+}
+
+/* Its entries, as the processor has them. */
+static void write_entries(void)
+{
+	for (unsigned vector = 0; vector < 256; vector++) {
+		const struct desc_gate gate = {.offset =
+		                                   FAKE_VECTORS + (uint64_t)FAKE_STRIDE * vector,
+		                               .selector = RS_SEL_KERNEL_CODE,
+		                               .type = DESC_INTERRUPT_GATE,
+		                               .present = true};
+		uint64_t words[2];
+
+		ck_assert(desc_gate_encode(&gate, words));
+		memcpy(fake_cpu_at(live, FAKE_IDT + 16 * (uint64_t)vector), words, sizeof(words));
+	}
+	vcpu->sregs.idt.base = FAKE_IDT;
+	vcpu->sregs.idt.limit = PAGE_SIZE - 1;
+	vcpu->sregs.efer |= EFER_SCE;
+	set_msr(MSR_STAR, desc_star(RS_SEL_KERNEL_CODE, RS_SEL_USER_CODE32));
+	set_msr(MSR_LSTAR, FAKE_SYSCALL);
+	set_msr(MSR_CSTAR, FAKE_COMPAT);
+	set_msr(MSR_SYSENTER_CS, RS_SEL_KERNEL_CODE);
+	set_msr(MSR_SYSENTER_EIP, FAKE_SYSENTER);
+}
+
 static void write_tss(void)
 {
 	struct desc_tss *tss = (void *)fake_cpu_at(live, FAKE_TSS);
@@ -283,8 +312,7 @@ void fake_cpu_make(struct live_machine *of, unsigned ring)
 	    .rip = FAKE_CODE(ring), .rsp = FAKE_STACK(ring), .rflags = RFLAGS_FIXED};
 	vcpu->sregs.gdt.base = FAKE_GDT;
 	vcpu->sregs.gdt.limit = RS_SEL_USER_CODE / 8 * 8 + 7;
-	vcpu->sregs.idt.base = FAKE_IDT;
-	vcpu->sregs.idt.limit = PAGE_SIZE - 1;
+	write_entries();
 	vcpu->sregs.tr.base = FAKE_TSS;
 	vcpu->sregs.tr.type = DESC_TSS_BUSY;
 	load(ring ? RS_SEL_USER_CODE : RS_SEL_KERNEL_CODE,

@@ -37,6 +37,7 @@ int main(void)
 	srunner_add_suite(runner, stop_suite());
 	srunner_add_suite(runner, run_suite());
 	srunner_add_suite(runner, step_suite());
+	srunner_add_suite(runner, entries_suite());
 	srunner_add_suite(runner, kvm_suite());
 	srunner_add_suite(runner, options_suite());
 	srunner_add_suite(runner, torture_round_suite());

@@ -32,11 +32,12 @@ static void attach(unsigned ring, const void *code, size_t size)
 	ck_assert(engine_attach(&engine, machine));
 }
 
-/* Without a note: points are OUTs, and there is no fence. */
+/* Without an IDT and MSRs: points are OUTs, and there is no fence. */
 static void attach_plain(const void *code, size_t size)
 {
 	begin(0, code, size);
-	machine->image.noted = false;
+	vcpu->sregs.idt.limit = 0;
+	vcpu->msr_count = 0;
 	ck_assert(engine_attach(&engine, machine));
 }
 
@@ -387,17 +388,14 @@ START_TEST(entries)
 	ck_assert_int_eq(engine_entry(&engine, FAKE_SYSCALL), ENGINE_ENTRY_SYSCALL);
 	ck_assert_int_eq(engine_entry(&engine, FAKE_COMPAT), ENGINE_ENTRY_COMPAT);
 	ck_assert_int_eq(engine_entry(&engine, FAKE_SYSENTER), ENGINE_ENTRY_SYSENTER);
-	machine->image.note.syscall_entry = 0;
 	ck_assert_int_eq(engine_entry(&engine, 0), -1);
-	machine->image.noted = false;
-	ck_assert_int_eq(engine_entry(&engine, STUB(0)), -1);
 }
 END_TEST
 
-START_TEST(ring_3_of_a_guest_without_a_note)
+START_TEST(ring_3_of_a_guest_without_an_idt)
 {
 	begin(3, "\x90", 1);
-	machine->image.noted = false;
+	vcpu->sregs.idt.limit = 0;
 	ck_assert(engine_attach(&engine, machine));
 	ck_assert_int_eq(engine_step(&engine).why, ENGINE_NO_RING3);
 }
@@ -519,7 +517,7 @@ START_TEST(model_specific_registers)
 {
 	uint64_t value = 0;
 
-	attach(0, "\x90", 1);
+	attach_plain("\x90", 1);
 	ck_assert(!vcpu_read_msr(&engine.cpu->vcpu, MSR_LSTAR, &value));
 	ck_assert(vcpu_write_msr(&engine.cpu->vcpu, MSR_LSTAR, 77));
 	ck_assert(vcpu_read_msr(&engine.cpu->vcpu, MSR_LSTAR, &value));
@@ -840,7 +838,7 @@ Suite *step_suite(void)
 	tcase_add_test(tests, a_step_at_an_entry);
 	tcase_add_test(tests, an_out_stands_at_every_entry);
 	tcase_add_test(tests, entries);
-	tcase_add_test(tests, ring_3_of_a_guest_without_a_note);
+	tcase_add_test(tests, ring_3_of_a_guest_without_an_idt);
 	tcase_add_loop_test(tests, a_point_in_ring_0, 0, 2);
 	tcase_add_test(tests, a_point_in_ring_3);
 	tcase_add_loop_test(tests, the_guests_own_out, 0, 2);

@@ -7,7 +7,6 @@
 #include "shared/desc.h"
 #include "vmm/base/message.h"
 #include "vmm/engine/internal.h"
-#include "vmm/look/view.h"
 
 /* ---- Registers ----------------------------------------------------------------------------- */
 
@@ -51,19 +50,8 @@ unsigned engine_cpl(const struct engine *engine)
 
 /* ---- Memory -------------------------------------------------------------------------------- */
 
-static bool translate_by(const struct pt *pt, uint64_t va, uint64_t *gpa)
-{
-	struct pt_walk walk;
-
-	pt_walk(pt, va, &walk);
-	if (!walk.mapped || walk.reserved)
-		return false;
-	*gpa = walk.pa;
-	return true;
-}
-
 /* Ring 3 text lies in RAM, the same for all processes, before any process has it mapped. */
-static bool translate_by_image(const struct image *image, uint64_t va, uint64_t *gpa)
+static bool find_in_image(const struct image *image, uint64_t va, uint64_t *gpa)
 {
 	enum { FLAG_WRITE = 2 };
 
@@ -79,36 +67,40 @@ static bool translate_by_image(const struct image *image, uint64_t va, uint64_t 
 	return false;
 }
 
-bool engine_translate(const struct engine *engine, uint64_t va, uint64_t *gpa)
+/* What CR3's tree does not map: see engine_view. */
+static bool find_missing(const void *ctx, uint64_t va, uint64_t *gpa, uint32_t *rights)
 {
-	const struct machine *machine = engine->machine;
-	const struct view view = view_make(&machine->memory, &engine->state.regs,
-	                                   &engine->state.sregs, machine->boot.kernel.geo);
+	const struct machine *machine = ((const struct engine *)ctx)->machine;
+	struct pt_walk walk = {0};
 
-	if (!view.paging) {
-		*gpa = va;
+	if (machine->boot.kernel.root)
+		pt_walk(&machine->boot.kernel, va, &walk);
+	if (walk.mapped && !walk.reserved) {
+		*gpa = walk.pa;
+		*rights = walk.rights;
 		return true;
 	}
-	return translate_by(&view.pt, va, gpa) || translate_by(&machine->boot.kernel, va, gpa) ||
-	       (machine->image.noted && translate_by_image(&machine->image, va, gpa));
+	*rights = PT_USER | PT_EXEC;
+	return machine->image.noted && find_in_image(&machine->image, va, gpa);
 }
 
-/* Calls of memory_at for one page at a time: where `va` lies, and how many bytes of `size` do. */
-static uint8_t *page_part(const struct engine *engine, uint64_t va, size_t size, size_t *part)
+struct view engine_view(const struct engine *engine)
 {
-	size_t rest = PAGE_SIZE - (size_t)(va & (PAGE_SIZE - 1));
-	uint64_t gpa;
+	const struct machine *machine = engine->machine;
+	struct view view = view_make(&machine->memory, &engine->state.regs, &engine->state.sregs,
+	                             machine->boot.kernel.geo);
 
-	*part = size < rest ? size : rest;
-	return engine_translate(engine, va, &gpa) ? memory_at(&engine->machine->memory, gpa, *part)
-	                                          : NULL;
+	view.missing = find_missing;
+	view.missing_ctx = engine;
+	return view;
 }
 
 uint8_t *engine_byte(const struct engine *engine, uint64_t va)
 {
+	const struct view view = engine_view(engine);
 	size_t part;
 
-	return page_part(engine, va, 1, &part);
+	return view_part(&view, va, 1, &part);
 }
 
 static void copy_without_plants(const struct engine *engine, uint8_t *to, const uint8_t *from,
@@ -135,11 +127,12 @@ bool engine_read_physical(const struct engine *engine, uint64_t gpa, void *buf, 
 
 size_t engine_read(const struct engine *engine, uint64_t va, void *buf, size_t size)
 {
+	const struct view view = engine_view(engine);
 	size_t done = 0;
 
 	while (done < size) {
 		size_t part;
-		const uint8_t *from = page_part(engine, va + done, size - done, &part);
+		const uint8_t *from = view_part(&view, va + done, size - done, &part);
 
 		if (!from)
 			break;
@@ -151,11 +144,12 @@ size_t engine_read(const struct engine *engine, uint64_t va, void *buf, size_t s
 
 size_t engine_write(struct engine *engine, uint64_t va, const void *buf, size_t size)
 {
+	const struct view view = engine_view(engine);
 	size_t done = 0;
 
 	while (done < size) {
 		size_t part;
-		uint8_t *to = page_part(engine, va + done, size - done, &part);
+		uint8_t *to = view_part(&view, va + done, size - done, &part);
 
 		if (!to)
 			break;
@@ -177,21 +171,12 @@ size_t engine_write(struct engine *engine, uint64_t va, const void *buf, size_t 
 
 int engine_entry(const struct engine *engine, uint64_t va)
 {
-	const struct image *image = &engine->machine->image;
-	const struct rs_note *note = &image->note;
-	uint64_t offset = va - note->vectors;
+	return entries_find(&engine->entries, va);
+}
 
-	if (!image->noted)
-		return -1;
-	if (offset < (uint64_t)note->vector_count * note->vector_stride)
-		return offset % note->vector_stride ? -1 : (int)(offset / note->vector_stride);
-	if (note->syscall_entry && va == note->syscall_entry)
-		return ENGINE_ENTRY_SYSCALL;
-	if (note->compat_entry && va == note->compat_entry)
-		return ENGINE_ENTRY_COMPAT;
-	if (note->sysenter_entry && va == note->sysenter_entry)
-		return ENGINE_ENTRY_SYSENTER;
-	return -1;
+uint64_t engine_entry_va(const struct engine *engine, unsigned entry)
+{
+	return entry < ENTRIES_MAX ? engine->entries.list[entry].va : 0;
 }
 
 /* An address of the kernel's text outside the entry area; 0: the guest has none there. */
@@ -274,6 +259,13 @@ bool engine_rewind(struct engine *engine, const struct engine_frame *frame)
 	return true;
 }
 
+/* SYSCALL keeps no selectors: those of 64-bit code that SYSRET would load are where it came from.
+ */
+static uint64_t sysret_selector(const struct engine *engine, unsigned offset)
+{
+	return ((engine->state.msrs[STATE_STAR] >> 48 & 0xffff) + offset) | 3;
+}
+
 bool engine_take_back(struct engine *engine, uint64_t rip)
 {
 	const struct kvm_regs *regs = &engine->state.regs;
@@ -281,8 +273,8 @@ bool engine_take_back(struct engine *engine, uint64_t rip)
 	struct engine_frame frame = {0};
 
 	if (entry == ENGINE_ENTRY_SYSCALL)
-		frame = (struct engine_frame){.cs = RS_SEL_USER_CODE,
-		                              .ss = RS_SEL_USER_DATA,
+		frame = (struct engine_frame){.cs = sysret_selector(engine, 16),
+		                              .ss = sysret_selector(engine, 8),
 		                              .rsp = regs->rsp,
 		                              .rflags = regs->r11};
 	else if (entry < 0 || entry > 255 || !engine_frame(engine, (unsigned)entry, &frame) ||
@@ -296,134 +288,21 @@ bool engine_take_back(struct engine *engine, uint64_t rip)
 	return engine_rewind(engine, &frame);
 }
 
-/* ---- Plants -------------------------------------------------------------------------------- */
-
-void engine_plant(struct engine_plant *plant, uint64_t va, uint8_t *at, uint8_t byte)
-{
-	*plant = (struct engine_plant){.va = va, .at = at, .original = *at, .planted = byte};
-	*at = byte;
-}
-
-void engine_unplant(struct engine_plant *plant)
-{
-	if (plant->at && *plant->at == plant->planted)
-		*plant->at = plant->original;
-	plant->at = NULL;
-}
-
-uint8_t engine_plant_byte(const struct engine *engine, uint64_t va)
-{
-	return engine->machine->image.noted && va < RS_USER_END ? OPCODE_INT3 : OPCODE_OUT;
-}
-
-struct engine_point *engine_find_point(const struct engine *engine, uint64_t va)
-{
-	for (size_t i = 0; i < engine->point_count; i++) {
-		if (engine->points[i].plant.va == va)
-			return (struct engine_point *)(uintptr_t)&engine->points[i];
-	}
-	return NULL;
-}
-
-bool engine_has_point(const struct engine *engine, uint64_t va)
-{
-	const struct engine_point *point = engine_find_point(engine, va);
-
-	return point && point->uses;
-}
-
-/* Where the guest's #BP arrives. */
-static uint64_t breakpoint_stub(const struct engine *engine)
-{
-	const struct rs_note *note = &engine->machine->image.note;
-
-	return note->vectors + (uint64_t)VECTOR_BP * note->vector_stride;
-}
-
-/* One more user of the point at this address, which is planted for the first one. */
-static struct engine_point *hold_point(struct engine *engine, uint64_t va,
-                                       enum engine_answer *answer)
-{
-	struct engine_point *point = engine_find_point(engine, va);
-	uint8_t *at;
-
-	*answer = ENGINE_OK;
-	if (point)
-		return point;
-	*answer = ENGINE_NO_ROOM;
-	/* One place stays for the hook at #BP's stub. */
-	if (engine->point_count >= ENGINE_POINTS_MAX - 1)
-		return NULL;
-	*answer = ENGINE_NOT_MAPPED;
-	at = engine_byte(engine, va);
-	if (!at)
-		return NULL;
-	*answer = ENGINE_OK;
-	point = &engine->points[engine->point_count++];
-	*point = (struct engine_point){0};
-	engine_plant(&point->plant, va, at, engine_plant_byte(engine, va));
-	return point;
-}
-
-static void drop_point(struct engine *engine, struct engine_point *point)
-{
-	if (point->uses || point->hooks)
-		return;
-	engine_unplant(&point->plant);
-	*point = engine->points[--engine->point_count];
-}
-
-enum engine_answer engine_add_point(struct engine *engine, uint64_t va)
-{
-	enum engine_answer answer;
-	struct engine_point *point;
-
-	if (!engine_know(engine))
-		return ENGINE_NOT_MAPPED;
-	if (engine_plant_byte(engine, va) == OPCODE_INT3) {
-		point = hold_point(engine, breakpoint_stub(engine), &answer);
-		if (!point)
-			return answer;
-		point->hooks++;
-	}
-	point = hold_point(engine, va, &answer);
-	if (point) {
-		point->uses++;
-	} else if (engine_plant_byte(engine, va) == OPCODE_INT3) {
-		point = engine_find_point(engine, breakpoint_stub(engine));
-		point->hooks--;
-		drop_point(engine, point);
-	}
-	return answer;
-}
-
-enum engine_answer engine_remove_point(struct engine *engine, uint64_t va)
-{
-	struct engine_point *point = engine_find_point(engine, va);
-
-	if (!point || !point->uses)
-		return ENGINE_NOT_THERE;
-	point->uses--;
-	drop_point(engine, point);
-	if (engine_plant_byte(engine, va) == OPCODE_INT3) {
-		point = engine_find_point(engine, breakpoint_stub(engine));
-		point->hooks--;
-		drop_point(engine, point);
-	}
-	return ENGINE_OK;
-}
-
 /* ---- Watchpoints ----------------------------------------------------------------------------- */
 
 enum engine_answer engine_add_watch(struct engine *engine, uint64_t va, size_t size)
 {
 	struct engine_watch *watch = &engine->watches[engine->watch_count];
+	struct view view;
 	size_t part;
 	const uint8_t *at;
 
 	if (engine->watch_count == ENGINE_WATCHES_MAX || size == 0 || size > ENGINE_WATCH_SIZE)
 		return ENGINE_NO_ROOM;
-	at = engine_know(engine) ? page_part(engine, va, size, &part) : NULL;
+	if (!engine_know(engine))
+		return ENGINE_NOT_MAPPED;
+	view = engine_view(engine);
+	at = view_part(&view, va, size, &part);
 	if (!at || part < size)
 		return ENGINE_NOT_MAPPED;
 	*watch = (struct engine_watch){.va = va, .size = size, .at = at, .kernel = va >> 63};
@@ -462,31 +341,6 @@ struct engine_watch *engine_check_watches(struct engine *engine)
 
 /* ---- Life ---------------------------------------------------------------------------------- */
 
-static bool add_fence(struct engine *engine, uint64_t va)
-{
-	uint8_t *at = engine_byte(engine, va);
-
-	if (!at)
-		return message_error(
-		    "the guest's entry 0x%llx is not mapped: it cannot be debugged",
-		    (unsigned long long)va);
-	engine->fence[engine->fence_count++] = (struct engine_plant){.va = va, .at = at};
-	return true;
-}
-
-static bool build_fence(struct engine *engine)
-{
-	const struct rs_note *note = &engine->machine->image.note;
-
-	for (uint32_t v = 0; v < note->vector_count; v++) {
-		if (!add_fence(engine, note->vectors + (uint64_t)v * note->vector_stride))
-			return false;
-	}
-	return (!note->syscall_entry || add_fence(engine, note->syscall_entry)) &&
-	       (!note->compat_entry || add_fence(engine, note->compat_entry)) &&
-	       (!note->sysenter_entry || add_fence(engine, note->sysenter_entry));
-}
-
 /* The first registers may still wait in kvm_run for the first KVM_RUN. */
 static bool take_first_regs(const struct cpu *cpu)
 {
@@ -511,14 +365,15 @@ bool engine_attach(struct engine *engine, struct machine *machine)
 	    .machine = machine,
 	    .cpu = &machine->cpus[0],
 	    .can_hold = offered > 0 && offered & KVM_GUESTDBG_BLOCKIRQ,
+	    .msrs_due = true,
 	};
 	for (unsigned i = 0; i < machine->boot.cpus; i++) {
 		if (!take_first_regs(&machine->cpus[i]))
 			return false;
 	}
-	if (!engine_know(engine) || (machine->image.noted && !build_fence(engine)) ||
-	    !engine_turns_open(engine))
+	if (!engine_look_at_entries(engine) || !engine_turns_open(engine))
 		return false;
+	engine->entries_come = !engine->fence_count;
 	machine_observe(machine, &engine->observer);
 	machine->one_thread = true;
 	if (engine_settle(engine))

@@ -18,8 +18,12 @@
  * like, where the single step of one KVM stops an instruction late; and behind IN, OUT, CPUID and
  * whatever else a hypervisor has for itself, where one processor traps a second time.
  *
- * While an instruction runs, an OUT stands at every entry of the guest (the fence: vector stubs,
- * LSTAR, CSTAR), so that an instruction that faults, or enters ring 0, ends there and nowhere else.
+ * While an instruction runs, an OUT stands at every entry of the guest (the fence: what the gates
+ * of the IDT lead to, LSTAR, CSTAR, SYSENTER_EIP), so that an instruction that faults, or enters
+ * ring 0, ends there and nowhere else.  The entries are the machine's own, read from IDTR and the
+ * MSRs, and read again whenever the guest may have rewritten them: before each step, and when it
+ * has run freely and stops.  So all of this works on any kernel, and from when it has an IDT.
+ *
  * Interrupts wait meanwhile where KVM offers that (KVM_GUESTDBG_BLOCKIRQ, Linux 5.15): steps take
  * so long that else a timer's would come at each of them.  TF does not leak: not into a pushed
  * frame, not into SYSCALL's R11, not into what PUSHF stored.
@@ -28,14 +32,13 @@
  * still, and nobody runs over the place of a plant that is lifted for another.
  *
  * What is left to see: the dead words below the tops of the guest's #BP and #DB stacks; a guest
- * that reads its own code sees plants; time passes.  Ring 3 needs a guest with the Ringscope note,
- * whose entries are known.
+ * that reads its own code sees plants; time passes.  Ring 3 needs gates for #DB and #BP, each with
+ * a handler of its own, as every kernel with processes has them.
  */
 #ifndef VMM_ENGINE_ENGINE_H
 #define VMM_ENGINE_ENGINE_H
 
 #include <signal.h>
-#include <time.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,13 +46,14 @@
 
 #include <linux/kvm.h>
 
+#include "vmm/look/entries.h"
+#include "vmm/look/view.h"
 #include "vmm/run/machine.h"
 
 enum {
 	ENGINE_POINTS_MAX = 2048, /* addresses planted at a time */
 	ENGINE_WATCHES_MAX = 16,
 	ENGINE_WATCH_SIZE = 64, /* bytes of one watchpoint */
-	ENGINE_FENCE_MAX = 260,
 };
 
 /* One byte of guest RAM with another one in its place. */
@@ -62,7 +66,7 @@ struct engine_plant {
 struct engine_point {
 	struct engine_plant plant;
 	unsigned uses;  /* asked for so often by engine_add_point ... */
-	unsigned hooks; /* ... and by the engine itself: #BP's stub, one for every INT3 */
+	unsigned hooks; /* ... and by the engine itself: 1 at #BP's handler, if there is an INT3 */
 };
 
 struct engine_watch {
@@ -82,7 +86,7 @@ enum engine_why {
 	ENGINE_EXIT,        /* an exit of the guest's own has been served (only if asked for) */
 	ENGINE_ENDED,       /* the run is over: machine->outcome */
 	ENGINE_FAILED,      /* KVM refuses something; a message was given */
-	ENGINE_NO_RING3,    /* ring 3 of a guest without a note: it cannot be stepped */
+	ENGINE_NO_RING3,    /* ring 3 of a guest without gates for #DB and #BP: no step there */
 };
 
 struct engine_stop {
@@ -99,6 +103,7 @@ struct engine {
 	unsigned running; /* bitmap: the CPUs that engine_continue and engine_let_others run */
 	/* Their turns: with one CPU there is no clock.  Times are CLOCK_MONOTONIC, nanoseconds. */
 	bool has_clock, in_turn;
+	bool clock_made;
 	timer_t clock;
 	uint64_t turn_until;
 	uint64_t others_at; /* when engine_let_others does so next */
@@ -110,7 +115,22 @@ struct engine {
 
 	struct engine_point points[ENGINE_POINTS_MAX];
 	size_t point_count;
-	struct engine_plant fence[ENGINE_FENCE_MAX];
+	unsigned int3s;          /* points that are an INT3 */
+	uint64_t hook;           /* where #BP arrives, with a point of ours for them; 0: none */
+	bool asked[ENTRIES_MAX]; /* entries that have points: engine_add_entry */
+	unsigned asks;           /* how many */
+	uint64_t entry_points[ENTRIES_MAX]; /* where those are, each once */
+	size_t entry_point_count;
+	bool entry_points_lack; /* one could not be planted */
+
+	struct entries entries; /* of the CPU selected, as they were last read */
+	const struct cpu *entries_cpu;
+	bool msrs_due;     /* the MSRs may be others since */
+	bool entries_come; /* there were none at engine_attach */
+	bool seen_ring3;
+	uint64_t fence_cr3; /* the tree that the fence was found through */
+	bool has_fence;
+	struct engine_plant fence[ENTRIES_MAX];
 	size_t fence_count;
 	uint64_t stepped; /* RIP when the fence went up: no part of it stands there */
 	const struct engine_plant *lifted; /* out, so that its instruction can run; NULL: none */
@@ -165,10 +185,12 @@ bool engine_takes_exit(struct engine *engine);
 bool engine_know(struct engine *engine);
 /* The ring: SS.DPL. */
 unsigned engine_cpl(const struct engine *engine);
-/* Where a virtual address lies in RAM: by CR3, else by the root that the guest was booted with,
- * else, for the read-only part of the user half, by the image.  False: nowhere. */
-bool engine_translate(const struct engine *engine, uint64_t va, uint64_t *gpa);
-/* Memory without the plants; bytes copied, fewer than size at the first page that is missing. */
+/* Guest memory as the CPU selected sees it: by CR3; of a guest whose address space the VMM has
+ * built, else by the root that it was booted with, and, for the read-only part of the user half, by
+ * the image: ring 3 text lies in RAM before any process has it mapped. */
+struct view engine_view(const struct engine *engine);
+/* Memory through that view without the plants; bytes copied, fewer than size at the first page that
+ * is missing. */
 size_t engine_read(const struct engine *engine, uint64_t va, void *buf, size_t size);
 /* The same of guest-physical memory.  False: not all of it is RAM. */
 bool engine_read_physical(const struct engine *engine, uint64_t gpa, void *buf, size_t size);
@@ -187,10 +209,15 @@ bool engine_is_user_root(const struct engine *engine);
 /* Makes engine->state.regs and engine->state.sregs those of the frame: an entry is taken back.
  * False: its selectors are none of the GDT's. */
 bool engine_rewind(struct engine *engine, const struct engine_frame *frame);
-/* Whether the address is an entry of the guest's: the stub of a vector (0 to 255), or one of these;
- * -1 for none. */
-enum { ENGINE_ENTRY_SYSCALL = 256, ENGINE_ENTRY_COMPAT, ENGINE_ENTRY_SYSENTER };
+/* Which entry of ring 0 leads to this address, as entries_find says; -1 for none. */
+enum {
+	ENGINE_ENTRY_SYSCALL = ENTRIES_SYSCALL,
+	ENGINE_ENTRY_COMPAT = ENTRIES_COMPAT,
+	ENGINE_ENTRY_SYSENTER = ENTRIES_SYSENTER,
+};
 int engine_entry(const struct engine *engine, uint64_t va);
+/* The address that this entry leads to; 0: there is none such now. */
+uint64_t engine_entry_va(const struct engine *engine, unsigned entry);
 /* At an entry from ring 3: takes the processor back to ring 3 at `rip` with the frame's other
  * registers; in case of SYSCALL, with RCX and R11 for them.  False: not at such an entry. */
 bool engine_take_back(struct engine *engine, uint64_t rip);
@@ -202,6 +229,15 @@ enum engine_answer { ENGINE_OK, ENGINE_NOT_MAPPED, ENGINE_NO_ROOM, ENGINE_NOT_TH
 enum engine_answer engine_add_point(struct engine *engine, uint64_t va);
 enum engine_answer engine_remove_point(struct engine *engine, uint64_t va);
 bool engine_has_point(const struct engine *engine, uint64_t va);
+/*
+ * A point at an entry, wherever it leads: planted when it is there and mapped, and moved when the
+ * guest rewrites its IDT or MSRs.  While there are any the entries are looked at again at each exit
+ * of the guest's own, and, of a guest that starts without an IDT and until it was seen in ring 3,
+ * every 5 ms: a kernel boots at full speed, and none that takes longer from its last exit to its
+ * first process than that crosses unseen.
+ */
+void engine_add_entry(struct engine *engine, unsigned entry);
+void engine_remove_entry(struct engine *engine, unsigned entry);
 /* Watches 1 to ENGINE_WATCH_SIZE bytes in one page.  It costs: the guest then runs one
  * instruction at a time, but ring 3 natively while only ring 0 can write there. */
 enum engine_answer engine_add_watch(struct engine *engine, uint64_t va, size_t size);

@@ -13,8 +13,13 @@ void engine_unplant(struct engine_plant *plant);
 uint8_t *engine_byte(const struct engine *engine, uint64_t va);
 /* The point at this address; NULL for none. */
 struct engine_point *engine_find_point(const struct engine *engine, uint64_t va);
-/* OUT in ring 0, INT3 in ring 3. */
+/* INT3 in pages of ring 3, where a guest has what catches it, else OUT. */
 uint8_t engine_plant_byte(const struct engine *engine, uint64_t va);
+/* Whether there are gates for #DB and #BP: what stepping ring 3 needs. */
+bool engine_catches_ring3(const struct engine *engine);
+/* Reads the entries again, if the guest may have changed them, and moves the fence and the points
+ * that go with them.  To be called with no step under way.  False after a message. */
+bool engine_look_at_entries(struct engine *engine);
 /* Writes registers that were changed; afterwards nothing is known.  False after a message. */
 bool engine_forget(struct engine *engine);
 /* Whether anything in the watched memory differs from what it was; brings `old` up to date. */
@@ -63,6 +68,9 @@ enum engine_turn {
 	ENGINE_TURN_NOBODY, /* none of those that may run can */
 	ENGINE_TURN_FAILED, /* after a message */
 };
+/* Whether points of entries are asked for that the guest has yet to make: until it was seen in ring
+ * 3 the clock then ends every KVM_RUN that lasts, so that its entries are looked at again. */
+bool engine_awaits_entries(struct engine *engine);
 /* Around a KVM_RUN that may last: ends it when the turn is over.  A step is never cut short, since
  * an exception that is on its way could be lost by it. */
 void engine_clock_on(struct engine *engine);

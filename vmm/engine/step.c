@@ -172,8 +172,8 @@ static struct engine_stop step_ring3(struct engine *engine, enum engine_special 
 	return stop_because(ENGINE_STEPPED);
 }
 
-/* Where a return goes; the next instruction of the others.  False: what it reads is not
- * there. */
+/* Where a return goes, and with which RPL of CS; the next instruction of the others.  False: what
+ * it reads is not there. */
 static bool target_of(const struct engine *engine, enum engine_special special, uint64_t *rip,
                       uint64_t *cs)
 {
@@ -181,7 +181,7 @@ static bool target_of(const struct engine *engine, enum engine_special special, 
 
 	if (special == SPECIAL_SYSRET || special == SPECIAL_SYSEXIT) {
 		*rip = special == SPECIAL_SYSRET ? engine->state.regs.rcx : engine->state.regs.rdx;
-		*cs = RS_SEL_USER_CODE;
+		*cs = 3;
 		return true;
 	}
 	if (special == SPECIAL_GROUP || special == SPECIAL_EXIT) {
@@ -189,7 +189,7 @@ static bool target_of(const struct engine *engine, enum engine_special special, 
 		size_t i = engine_read_code(engine, engine->state.regs.rip, code);
 
 		*rip = engine->state.regs.rip + i + engine_size_from_opcode(code + i);
-		*cs = engine_cpl(engine) == 3 ? RS_SEL_USER_CODE : RS_SEL_KERNEL_CODE;
+		*cs = engine_cpl(engine);
 		return true;
 	}
 	if (engine_read(engine, engine->state.regs.rsp, words, sizeof(words)) != sizeof(words))
@@ -208,6 +208,7 @@ static struct engine_stop step_to_target(struct engine *engine, enum engine_spec
 	const struct engine_point *point = known ? engine_find_point(engine, rip) : NULL;
 	uint8_t *at = known && rip != engine->state.regs.rip ? engine_byte(engine, rip) : NULL;
 
+	engine->msrs_due = true; /* it may be WRMSR */
 	engine->mode = ENGINE_MODE_STEP3;
 	engine->own_tf = true; /* whatever TF there is, is the guest's */
 	engine_fence_up(engine);
@@ -233,7 +234,7 @@ static struct engine_stop step_to_target(struct engine *engine, enum engine_spec
 	struct engine_frame frame;
 
 	if (engine->event == ENGINE_EVENT_PLANT &&
-	    engine_entry(engine, engine->state.regs.rip) == VECTOR_BP &&
+	    entries_lead(&engine->entries, VECTOR_BP, engine->state.regs.rip) &&
 	    engine_frame(engine, VECTOR_BP, &frame) && frame.cs & 3 && frame.rip == rip + 1) {
 		frame.rip = rip;
 		engine_rewind(engine, &frame);
@@ -252,6 +253,7 @@ static bool goes_to_target(const struct engine *engine, enum engine_special spec
 	case SPECIAL_SYSRET:
 	case SPECIAL_SYSEXIT:
 	case SPECIAL_FAR_RET:
+		return engine_cpl(engine) != 3 && engine_catches_ring3(engine);
 	case SPECIAL_GROUP:
 		return engine_cpl(engine) != 3 && engine->fence_count;
 	default:
@@ -262,14 +264,15 @@ static bool goes_to_target(const struct engine *engine, enum engine_special spec
 /* ---- To the next entry -------------------------------------------------------------------------
  */
 
-/* At #BP's stub: a point of ring 3, taken back to; or the guest's own INT3. */
+/* At #BP's stub: a point of ring 3, taken back to; or the guest's own INT3.  The page of such a
+ * point may be one that ring 0 runs in, too: a kernel without SMEP. */
 static bool is_point3(struct engine *engine)
 {
 	struct engine_frame frame;
 	const struct engine_point *point;
 
-	if (engine_entry(engine, engine->state.regs.rip) != VECTOR_BP ||
-	    !engine_frame(engine, VECTOR_BP, &frame) || !(frame.cs & 3))
+	if (!entries_lead(&engine->entries, VECTOR_BP, engine->state.regs.rip) ||
+	    !engine_frame(engine, VECTOR_BP, &frame))
 		return false;
 	point = engine_find_point(engine, frame.rip - 1);
 	if (!point || point->plant.planted != OPCODE_INT3)
@@ -287,6 +290,7 @@ static struct engine_stop run_to_entry(struct engine *engine)
 	engine_put_dr6_back(engine);
 	engine->mode = ENGINE_MODE_STEP3;
 	engine->own_tf = true;
+	engine->msrs_due = true;
 	engine_fence_up(engine);
 	engine_clock_on(engine);
 	alive = engine_set_stepping(engine, false) && engine_forget(engine) &&
@@ -332,9 +336,9 @@ static struct engine_stop step(struct engine *engine, bool hold)
 	struct engine_stop stop;
 	enum engine_special special;
 
-	if (!engine_know(engine))
+	if (!engine_look_at_entries(engine))
 		return stop_because(ENGINE_FAILED);
-	if (engine_cpl(engine) == 3 && !engine->fence_count)
+	if (engine_cpl(engine) == 3 && !engine_catches_ring3(engine))
 		return stop_because(ENGINE_NO_RING3);
 	special = engine_special_at(engine, engine->state.regs.rip);
 	engine->steps++;
@@ -381,11 +385,15 @@ static struct engine_stop run_freely(struct engine *engine)
 	engine_put_dr6_back(engine);
 	if (!engine_set_stepping(engine, false) || !engine_forget(engine))
 		return stop_because(ENGINE_FAILED);
+	engine->msrs_due = true;
 	engine_clock_on(engine);
 	alive = engine_run_to_event(engine);
 	engine_clock_off(engine);
 	if (!alive)
 		return over(engine);
+	if ((engine->event == ENGINE_EVENT_PLANT || engine->asks) &&
+	    !engine_look_at_entries(engine))
+		return stop_because(ENGINE_FAILED);
 	if (engine->event == ENGINE_EVENT_EXIT && engine->stop_at_exits)
 		return stop_because(ENGINE_EXIT);
 	if (engine->event == ENGINE_EVENT_PLANT) {
@@ -409,7 +417,8 @@ struct engine_stop engine_go(struct engine *engine, bool first)
 {
 	const struct engine_point *here;
 
-	if (!engine_know(engine))
+	if (!(engine->entries_cpu == engine->cpu ? engine_know(engine)
+	                                         : engine_look_at_entries(engine)))
 		return stop_because(ENGINE_FAILED);
 	here = engine_find_point(engine, engine->state.regs.rip);
 	if (!first && here && here->uses && !engine_is_half_syscall(engine))
@@ -417,7 +426,7 @@ struct engine_stop engine_go(struct engine *engine, bool first)
 	if (!engine->watch_count && !here)
 		return run_freely(engine);
 	if (engine->watch_count && !here && engine_cpl(engine) == 3 &&
-	    only_kernel_watches(engine) && engine->fence_count)
+	    only_kernel_watches(engine) && engine_catches_ring3(engine))
 		return run_to_entry(engine);
 	/* An interrupt before the instruction of a point would return to it: it would be met again.
 	 */
@@ -426,7 +435,7 @@ struct engine_stop engine_go(struct engine *engine, bool first)
 
 bool engine_settle(struct engine *engine)
 {
-	if (!engine_know(engine))
+	if (!engine_look_at_entries(engine))
 		return false;
 	if (engine_is_half_syscall(engine))
 		engine_step(engine);

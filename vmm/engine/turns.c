@@ -23,6 +23,8 @@
 
 /* A turn, and one of a CPU in HLT, which has nothing to do until an interrupt comes. */
 enum { TURN_NS = 1000000, HALTED_TURN_NS = 100000 };
+/* How long a guest runs by itself while its entries are waited for. */
+enum { LOOK_NS = 5000000 };
 
 /* A signal handler has no other way to what it needs. */
 static struct kvm_run *running;
@@ -33,29 +35,41 @@ static void on_clock(int signal)
 	__atomic_store_n(&running->immediate_exit, 1, __ATOMIC_SEQ_CST);
 }
 
-bool engine_turns_open(struct engine *engine)
+/* Makes the clock, unless it is there.  False after a message. */
+static bool make_clock(struct engine *engine)
 {
 	/* What is interrupted but KVM_RUN, which always is, goes on. */
 	const struct sigaction action = {.sa_handler = on_clock, .sa_flags = SA_RESTART};
 	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN + 1};
 
-	engine->running = ~0U;
-	if (engine->machine->boot.cpus == 1)
+	if (engine->clock_made)
 		return true;
 	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
 	if (sigaction(SIGRTMIN + 1, &action, NULL) < 0 ||
 	    timer_create(CLOCK_MONOTONIC, &event, &engine->clock) < 0)
 		return message_error("cannot make a clock for the CPUs' turns: %s",
 		                     strerror(errno));
-	engine->has_clock = true;
+	engine->clock_made = true;
 	return true;
+}
+
+bool engine_turns_open(struct engine *engine)
+{
+	engine->running = ~0U;
+	engine->has_clock = engine->machine->boot.cpus > 1;
+	return !engine->has_clock || make_clock(engine);
 }
 
 void engine_turns_close(struct engine *engine)
 {
-	if (engine->has_clock)
+	if (engine->clock_made)
 		timer_delete(engine->clock);
-	engine->has_clock = false;
+	engine->clock_made = engine->has_clock = false;
+}
+
+bool engine_awaits_entries(struct engine *engine)
+{
+	return engine->asks && engine->entries_come && !engine->seen_ring3 && make_clock(engine);
 }
 
 /* ---- Turns --------------------------------------------------------------------------------- */
@@ -84,12 +98,15 @@ void engine_turn_end(struct engine *engine)
 void engine_clock_on(struct engine *engine)
 {
 	struct itimerspec when = {.it_value.tv_nsec = 1};
+	const bool awaits = engine_awaits_entries(engine);
 	uint64_t now;
 
-	if (!engine->has_clock)
+	if (!engine->has_clock && !awaits)
 		return;
 	now = clock_ns();
-	if (!engine->in_turn)
+	if (!engine->has_clock)
+		when.it_value.tv_nsec = LOOK_NS;
+	else if (!engine->in_turn)
 		when.it_value.tv_nsec = turn_length(engine);
 	else if (now < engine->turn_until)
 		when.it_value.tv_nsec = (long)(engine->turn_until - now);
@@ -101,7 +118,7 @@ void engine_clock_off(struct engine *engine)
 {
 	const struct itimerspec never = {0};
 
-	if (engine->has_clock)
+	if (engine->clock_made)
 		timer_settime(engine->clock, 0, &never, NULL);
 }
 

@@ -75,29 +75,44 @@ static size_t page_rest(uint64_t va)
 	return PAGE_SIZE - (size_t)(va & (PAGE_SIZE - 1));
 }
 
+bool view_translate(const struct view *view, uint64_t va, uint64_t *pa, uint32_t *rights)
+{
+	struct pt_walk walk;
+
+	if (!view->paging) {
+		*pa = va;
+		*rights = PT_WRITE | PT_EXEC;
+		return true;
+	}
+	pt_walk(&view->pt, va, &walk);
+	if (!walk.mapped || walk.reserved)
+		return view->missing && view->missing(view->missing_ctx, va, pa, rights);
+	*pa = walk.pa;
+	*rights = walk.rights;
+	return true;
+}
+
+uint8_t *view_part(const struct view *view, uint64_t va, size_t size, size_t *part)
+{
+	uint32_t rights;
+	uint64_t pa;
+
+	*part = size < page_rest(va) ? size : page_rest(va);
+	return view_translate(view, va, &pa, &rights) ? memory_at(view->memory, pa, *part) : NULL;
+}
+
 size_t view_read(const struct view *view, uint64_t va, void *buf, size_t size)
 {
 	size_t done = 0;
 
 	while (done < size) {
-		size_t part = size - done < page_rest(va) ? size - done : page_rest(va);
-		uint64_t pa = va;
-		const void *from;
+		size_t part;
+		const uint8_t *from = view_part(view, va + done, size - done, &part);
 
-		if (view->paging) {
-			struct pt_walk walk;
-
-			pt_walk(&view->pt, va, &walk);
-			if (!walk.mapped || walk.reserved)
-				break;
-			pa = walk.pa;
-		}
-		from = memory_at(view->memory, pa, part);
 		if (!from)
 			break;
 		memcpy((uint8_t *)buf + done, from, part);
 		done += part;
-		va += part;
 	}
 	return done;
 }

@@ -21,6 +21,10 @@ struct view {
 	const struct kvm_sregs *sregs;
 	struct pt pt;
 	bool paging; /* CR0.PG, and in long mode: else the tree is none that shared/pt.h knows */
+	/* Asked where the tree maps nothing: for what is known in another way to lie there.
+	 * view_make sets NULL: nobody is asked. */
+	bool (*missing)(const void *ctx, uint64_t va, uint64_t *pa, uint32_t *rights);
+	const void *missing_ctx;
 };
 
 /* All stay the caller's.  What the registers say (levels, NX, PCID, keys) overrides geometry. */
@@ -32,6 +36,11 @@ unsigned view_cpl(const struct view *view);
 /* 16, 32 or 64: how code is decoded. */
 unsigned view_bits(const struct view *view);
 
+/* Where a linear address lies, and its PT_* rights (without paging all but PT_USER).  False:
+ * nowhere; where it lies need not be RAM. */
+bool view_translate(const struct view *view, uint64_t va, uint64_t *pa, uint32_t *rights);
+/* As many of `size` bytes as one page has: where they are in RAM; NULL: nowhere. */
+uint8_t *view_part(const struct view *view, uint64_t va, size_t size, size_t *part);
 /* Copies from a linear address as a supervisor read; bytes copied, fewer than size where a page is
  * missing. */
 size_t view_read(const struct view *view, uint64_t va, void *buf, size_t size);

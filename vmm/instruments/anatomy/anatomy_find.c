@@ -67,14 +67,6 @@ static void add_place(struct finder *finder, uint64_t va)
 		finder->places[finder->place_count++] = va;
 }
 
-static void add_stub(struct finder *finder, unsigned vector)
-{
-	const struct rs_note *note = &finder->engine->machine->image.note;
-
-	if (vector < note->vector_count)
-		add_place(finder, note->vectors + (uint64_t)vector * note->vector_stride);
-}
-
 static bool add_found(void *ctx, uint64_t address, enum engine_code_kind kind)
 {
 	(void)kind;
@@ -88,37 +80,40 @@ static void add_instructions(struct finder *finder, enum engine_code_kind kind)
 	                 add_found, finder);
 }
 
-/* Where the crossing arrives, on any KVM; or, where the entry does not tell which instruction led
- * to it, the instructions that do. */
+/* Where the crossing arrives; or, where the entry does not tell which instruction led to it, the
+ * instructions that do.  One KVM delivers SYSCALL and INT n as faults, which our guest's kernel
+ * completes. */
 static void add_places(struct finder *finder)
 {
-	const struct rs_note *note = &finder->engine->machine->image.note;
+	const bool completes = finder->engine->machine->image.noted;
 
 	switch (finder->crossing.trigger) {
 	case BY_SYSCALL:
-		if (note->syscall_entry)
-			add_place(finder, note->syscall_entry);
-		add_stub(finder, VECTOR_PF);
+		finder->entries[ENGINE_ENTRY_SYSCALL] = true;
+		finder->entries[VECTOR_PF] = completes;
 		return;
 	case BY_INT80:
-		add_stub(finder, 0x80);
-		add_stub(finder, VECTOR_UD);
+		finder->entries[0x80] = true;
+		finder->entries[VECTOR_UD] = completes;
 		return;
 	case BY_FAULT:
-		add_stub(finder, VECTOR_PF);
+		finder->entries[VECTOR_PF] = true;
 		return;
 	case BY_INTERRUPT:
-		for (unsigned v = 32; v < 256; v++)
-			add_stub(finder, v);
+		memset(finder->entries + 32, true, 256 - 32);
 		return;
 	case BY_SYSENTER:
-		if (note->sysenter_entry)
-			add_instructions(finder, CODE_SYSENTER);
+		add_instructions(finder, CODE_SYSENTER);
 		return;
 	case BY_CALL_GATE:
 		add_instructions(finder, CODE_FAR_CALL);
 		return;
 	}
+}
+
+static bool finds_instructions(const struct finder *finder)
+{
+	return finder->crossing.trigger == BY_SYSENTER || finder->crossing.trigger == BY_CALL_GATE;
 }
 
 bool finder_begin(struct finder *finder)
@@ -136,13 +131,17 @@ bool finder_begin(struct finder *finder)
 		                         : "the guest does not ask for local APICs, or this KVM "
 		                           "has none");
 	add_places(finder);
-	return finder->place_count ||
+	return !finds_instructions(finder) || finder->place_count ||
 	       message_error("--anatomy %s: no ring 3 program of the guest has such an instruction",
 	                     finder->crossing.name);
 }
 
 static bool plant(struct finder *finder, bool on)
 {
+	for (unsigned entry = 0; entry < ENTRIES_MAX; entry++) {
+		if (finder->entries[entry])
+			(on ? engine_add_entry : engine_remove_entry)(finder->engine, entry);
+	}
 	for (size_t i = 0; i < finder->place_count; i++) {
 		if ((on ? engine_add_point(finder->engine, finder->places[i])
 		        : engine_remove_point(finder->engine, finder->places[i])) != ENGINE_OK)

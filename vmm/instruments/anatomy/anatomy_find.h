@@ -36,6 +36,7 @@ struct finder {
 	struct crossing crossing;
 	/* Where to stop: entries of ring 0, or the instructions of ring 3 that make the crossing.
 	 */
+	bool entries[ENTRIES_MAX];
 	uint64_t places[FINDER_PLACES];
 	size_t place_count;
 	/* Of the crossing found: */

@@ -140,38 +140,35 @@ static bool remember(void *ctx, uint64_t address, enum engine_code_kind kind)
 	return !in->failed;
 }
 
-/* Entries: of the vectors asked for, and of those that a KVM may deliver in their place. */
-static bool plant_entries(struct inspection *in)
+/* Entries: of the vectors asked for, and of those that a KVM may deliver in their place, which our
+ * guest's kernel completes. */
+static void ask_for_entries(struct inspection *in)
 {
 	const struct inspect_when *when = &in->when;
-	const struct rs_note *note = &in->machine->image.note;
+	const bool completes = in->machine->image.noted;
 	bool any_int = false;
 
-	for (unsigned v = 0; v < 256; v++)
-		any_int |= when->vectors[v] && v >= 32;
-	for (uint32_t v = 0; v < note->vector_count; v++) {
-		bool wanted = when->cpl_change || when->vectors[v] ||
-		              (v == VECTOR_PF && when->syscall_count) ||
-		              (v == VECTOR_UD && any_int);
-
-		if (wanted && !plant(in, note->vectors + (uint64_t)v * note->vector_stride))
-			return false;
+	for (unsigned v = 32; v < 256; v++)
+		any_int |= when->vectors[v];
+	for (unsigned v = 0; v < 256; v++) {
+		if (when->cpl_change || when->vectors[v] ||
+		    (completes && v == VECTOR_PF && when->syscall_count) ||
+		    (completes && v == VECTOR_UD && any_int))
+			engine_add_entry(&in->engine, v);
 	}
-	return !note->syscall_entry || !(when->cpl_change || when->syscall_count) ||
-	       plant(in, note->syscall_entry);
+	if (when->cpl_change || when->syscall_count)
+		engine_add_entry(&in->engine, ENGINE_ENTRY_SYSCALL);
 }
 
 static bool plant_all(struct inspection *in)
 {
 	const struct inspect_when *when = &in->when;
-	bool entries = when->cpl_change || when->any_vector || when->syscall_count;
 
-	if ((entries || when->cr3_write) && !in->machine->image.noted)
-		return message_error(
-		    "--inspect: a guest without the Ringscope note has no entries to "
-		    "stop at; exits and pc= work");
-	if (entries && !plant_entries(in))
-		return false;
+	/* Returns and writes of CR3 are found in the text, which the file must tell of. */
+	if (when->cr3_write && !in->machine->image.count)
+		return message_error("--inspect cr3-write: where this kernel's instructions are is "
+		                     "not known; vector=, syscall=, exits and pc= work");
+	ask_for_entries(in);
 	if (when->cpl_change || when->cr3_write)
 		engine_code_find(&in->engine, &in->symbols, in->code, false,
 		                 CODE_RETURNS | CODE_BIT(CODE_CR3_WRITE), remember, in);
