@@ -294,8 +294,9 @@ static bool measure_stack(void *ctx, const struct pt_run *run)
 
 static void ask_stack_guards(struct asking *asking)
 {
-	each_run(asking, LOOK_KERNEL, RS_STACKS_BASE, RS_STACKS_BASE + (UINT64_C(1) << 39) - 1,
-	         measure_stack);
+	const struct layout_region *stacks = &layout_regions[LAYOUT_STACKS];
+
+	each_run(asking, LOOK_KERNEL, stacks->va, stacks->va + stacks->size - 1, measure_stack);
 }
 
 static bool expect_nothing(void *ctx, const struct pt_run *run)

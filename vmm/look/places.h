@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/base/layout.h"
 #include "vmm/look/look.h"
 
 enum place_kind {
@@ -27,7 +28,7 @@ struct place {
 	char name[24];
 };
 
-enum { PLACES_MAX = RS_MAX_SEGMENTS + 8 + 14 * RS_MAX_CPUS };
+enum { PLACES_MAX = RS_MAX_SEGMENTS + 8 + LAYOUT_PARTS * RS_MAX_CPUS };
 
 struct places {
 	struct place list[PLACES_MAX]; /* sorted by address, not overlapping */
