@@ -2,7 +2,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "vmm/look/boundary.h"
+#include "vmm/look/linux_layout.h"
 
 /* Where the guest's kernel puts the stacks of its processes: its own choice, so this is for a name
  * only. */
@@ -102,7 +106,8 @@ static void add_cpu(struct places *places, uint32_t cpu, bool alone)
 	}
 }
 
-void places_make(struct places *places, const struct look_moment *moment)
+/* The layout of shared/abi.h, as the VMM built it. */
+static void add_layout(struct places *places, const struct look_moment *moment)
 {
 	const struct place user_stack = {.va = RS_USER_END - USER_STACK_REGION,
 	                                 .len = USER_STACK_REGION,
@@ -110,7 +115,6 @@ void places_make(struct places *places, const struct look_moment *moment)
 	                                 .rights = PT_WRITE,
 	                                 .name = "user stack"};
 
-	places->count = 0;
 	for (uint32_t i = 0; i < moment->segment_count && i < RS_MAX_SEGMENTS; i++)
 		add_segment(places, &moment->segments[i], moment->noted);
 	add_direct(places, 0, moment->memory->low_end);
@@ -124,6 +128,90 @@ void places_make(struct places *places, const struct look_moment *moment)
 	}
 	for (uint32_t cpu = 0; cpu < moment->cpus && cpu < RS_MAX_CPUS; cpu++)
 		add_cpu(places, cpu, moment->cpus == 1);
+}
+
+/* Where nothing has a name yet: fills the holes of [va, va + len) with it. */
+static void add_between(struct places *places, const char *name, uint64_t va, uint64_t len)
+{
+	static const struct layout_region none;
+	const uint64_t last = va + (len - 1);
+	uint64_t end;
+
+	if (!len || last < va)
+		return;
+	for (;; va = end + 1) {
+		const bool free = !places_find(places, va, &end);
+
+		if (end > last)
+			end = last;
+		if (free)
+			add_fixed(places, name, va, end - va + 1, &none, false);
+		if (end == last || places->count == PLACES_MAX)
+			return;
+	}
+}
+
+/* What the processor goes by; small kernels have several in a page. */
+static void add_of_processor(struct places *places, const char *name, uint64_t va, uint64_t len)
+{
+	static const struct layout_region entry = {.entry = true};
+
+	for (size_t i = 0; i < places->count; i++) {
+		struct place *place = &places->list[i];
+		const size_t used = strlen(place->name);
+
+		if (place->kind == PLACE_ENTRY && place->va == va && place->len == len) {
+			snprintf(place->name + used, sizeof(place->name) - used, ", %s", name);
+			return;
+		}
+	}
+	add_fixed(places, name, va, len, &entry, false);
+}
+
+static void add_boundary(struct places *places, struct look *look)
+{
+	struct boundary *boundary = malloc(sizeof(*boundary));
+
+	/* Without memory there are fewer names. */
+	if (!boundary)
+		return;
+	boundary_read(boundary, look->moment);
+	for (unsigned i = 0; i < BOUNDARY_TABLES; i++) {
+		const struct boundary_range *table = &boundary->table[i];
+
+		add_of_processor(places, boundary_table_name(i), table->va, table->len);
+	}
+	for (unsigned i = 0; i < BOUNDARY_STACKS; i++) {
+		const uint64_t top = boundary->stack[i];
+		struct boundary_stack stack;
+
+		look_begin_scan(look);
+		stack = boundary_stack_find(&look->pt[LOOK_KERNEL], top);
+		/* Where no guard ends it, nobody knows how large it is. */
+		if (!stack.guarded)
+			stack.len = PAGE_SIZE;
+		if (top && stack.len)
+			add_of_processor(places, boundary_stack_name(i),
+			                 ((top - 1) | (PAGE_SIZE - 1)) + 1 - stack.len, stack.len);
+	}
+	free(boundary);
+}
+
+void places_make(struct places *places, struct look *look)
+{
+	struct linux_range list[LINUX_RANGES];
+	unsigned count;
+
+	places->count = 0;
+	places->foreign = look->moment->foreign;
+	if (!look->moment->foreign)
+		add_layout(places, look->moment);
+	if (look->moment->noted)
+		return;
+	add_boundary(places, look);
+	count = linux_layout(list, look);
+	for (unsigned i = 0; i < count; i++)
+		add_between(places, list[i].name, list[i].va, list[i].len);
 }
 
 const struct place *places_find(const struct places *places, uint64_t va, uint64_t *end)
@@ -157,5 +245,5 @@ const char *places_name(const struct places *places, uint64_t va)
 		return place->name;
 	if (va < RS_USER_END)
 		return "user memory";
-	return va >= RS_ENTRY_BASE ? "entry area" : "kernel memory";
+	return va >= RS_ENTRY_BASE && !places->foreign ? "entry area" : "kernel memory";
 }
