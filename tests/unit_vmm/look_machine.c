@@ -3,6 +3,7 @@
 #include <check.h>
 #include <string.h>
 
+#include "shared/desc.h"
 #include "shared/x86.h"
 
 static struct look_machine m;
@@ -128,6 +129,91 @@ struct look_machine *look_machine_make(void)
 	moment->sregs.cr3 = m.kernel.root;
 	moment->sregs.cr4 = CR4_PAE;
 	moment->sregs.efer = EFER_LME | EFER_LMA | EFER_NXE;
+	return &m;
+}
+
+/* ---- Linux --------------------------------------------------------------------------------- */
+
+static void map_at(struct pt *pt, uint64_t va, uint64_t pa, uint64_t len, uint32_t rights)
+{
+	ck_assert_int_eq(pt_map(pt, va, pa, len, rights, NULL), PT_OK);
+}
+
+static void make_linux_trees(void)
+{
+	static const struct pt_geometry geo = {.levels = 4, .maxphyaddr = 46, .nx = true};
+	const uint64_t slot = UINT64_C(1) << 39;
+
+	m.boot.next_frame = 0x100000;
+	ck_assert_int_eq(pt_init(&m.kernel, geo, tables), PT_OK);
+	ck_assert_int_eq(pt_init(&m.user, geo, tables), PT_OK);
+	ck_assert_uint_eq(m.user.root, m.kernel.root + PAGE_SIZE);
+	map_at(&m.kernel, RS_DIRECT_BASE, 0, LOOK_RAM, PT_WRITE);
+	map_at(&m.kernel, LINUX_TEXT, 0x40000, 0x8000, PT_EXEC);
+	map_at(&m.kernel, LINUX_ENTRY, 0x200000, 0x200000, PT_EXEC | PT_GLOBAL);
+	map_at(&m.user, LINUX_ENTRY, 0x200000, 0x200000, PT_EXEC | PT_GLOBAL);
+	/* IDT, GDT; the entry stack, and the TSS above it; two stacks of the IST between guards. */
+	map_at(&m.kernel, LINUX_AREA, 0x10000, 0x2000, PT_GLOBAL);
+	map_at(&m.kernel, LINUX_AREA + 0x2000, 0x12000, 0x6000, PT_WRITE | PT_GLOBAL);
+	map_at(&m.kernel, LINUX_AREA + 0x9000, 0x19000, 0x1000, PT_WRITE | PT_GLOBAL);
+	map_at(&m.kernel, LINUX_AREA + 0xb000, 0x1b000, 0x1000, PT_WRITE | PT_GLOBAL);
+	share(&m.user, &m.kernel, LINUX_AREA, slot, 0);
+	map_new(&m.user, 0x400000, PT_EXEC | PT_USER);
+	share(&m.kernel, &m.user, 0, slot, PT_SHARE_NX);
+}
+
+static void make_linux_tables(void)
+{
+	struct desc_gate gate = {.offset = LINUX_ENTRY + 0x1000,
+	                         .selector = 0x10,
+	                         .type = DESC_INTERRUPT_GATE,
+	                         .present = true};
+	struct desc_tss *tss = memory_at(&m.memory, 0x13000, PAGE_SIZE);
+	uint64_t(*idt)[2] = memory_at(&m.memory, 0x10000, PAGE_SIZE);
+
+	for (unsigned i = 0; i < 256; i++) {
+		gate.ist = i == VECTOR_DF ? 1 : i == VECTOR_NMI ? 2 : i == 29 ? 5 : 0;
+		desc_gate_encode(&gate, idt[i]);
+		gate.offset += 16;
+	}
+	desc_tss_set_rsp(tss, 0, LINUX_AREA + 0x3000);
+	desc_tss_set_ist(tss, 1, LINUX_IST1);
+	desc_tss_set_ist(tss, 2, LINUX_AREA + 0xc000);
+	/* No gate has it: nobody looks where it is. */
+	desc_tss_set_ist(tss, 3, LINUX_IST1);
+	/* #VC's, which is mapped only where there can be one. */
+	desc_tss_set_ist(tss, 5, LINUX_AREA + 0xf000);
+}
+
+struct look_machine *look_machine_make_linux(void)
+{
+	struct look_moment *moment = &m.moment;
+	struct kvm_sregs *sregs = &moment->sregs;
+
+	memset(&m, 0, sizeof(m));
+	ck_assert(memory_create(&m.memory, LOOK_RAM));
+	make_linux_trees();
+	make_linux_tables();
+	strcpy(moment->when, "now");
+	moment->memory = &m.memory;
+	moment->geometry = m.kernel.geo;
+	moment->foreign = true;
+	moment->cpus = 1;
+	moment->symbols = &no_symbols;
+	moment->msrs[STATE_LSTAR] = LINUX_ENTRY + 0x80;
+	moment->msrs_known = 1 << STATE_LSTAR;
+	moment->features = RS_FEATURE_SMEP | RS_FEATURE_SMAP;
+	moment->features_known = true;
+	sregs->cr0 = CR0_PE | CR0_WP | CR0_PG;
+	sregs->cr3 = m.kernel.root;
+	sregs->cr4 = CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP;
+	sregs->efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
+	sregs->idt.base = LINUX_AREA;
+	sregs->idt.limit = 0xfff;
+	sregs->gdt.base = LINUX_AREA + 0x1000;
+	sregs->gdt.limit = 0x7f;
+	sregs->tr.base = LINUX_AREA + 0x3000;
+	sregs->tr.limit = 0x4087;
 	return &m;
 }
 

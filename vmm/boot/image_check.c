@@ -5,21 +5,10 @@
 
 #include <elf.h>
 
+#include "vmm/base/layout.h"
 #include "vmm/boot/image_refuse.h"
 
 /* ---- Segments against each other and against the address space ----------------------------- */
-
-/* What the VMM maps itself (shared/abi.h). */
-static const struct {
-	uint64_t va, size;
-	const char *name;
-} reserved[] = {
-    {RS_DIRECT_BASE, RS_STACKS_BASE - RS_DIRECT_BASE, "direct map"},
-    {RS_KERNEL_CPU_BASE, (uint64_t)RS_MAX_CPUS *RS_CPU_STRIDE, "per-CPU pages"},
-    {RS_BOOT_PAGE, PAGE_SIZE, "boot page"},
-    {RS_ENTRY_IDT, PAGE_SIZE, "IDT"},
-    {RS_ENTRY_CPU_BASE, (uint64_t)RS_MAX_CPUS *RS_CPU_STRIDE, "per-CPU entry pages"},
-};
 
 /* Whether [a, a + alen) and [b, b + blen) have a byte in common.  Neither is empty; the end may be
  * 2^64. */
@@ -30,28 +19,31 @@ static bool overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 
 static bool check_place(const struct image *image, const struct segment *s)
 {
+	const struct layout_region *kernel = &layout_regions[LAYOUT_IMAGE];
+	const struct layout_region *text = &layout_regions[LAYOUT_ENTRY_TEXT];
 	uint64_t va = segment_page_va(s), size = segment_page_size(s), last = va + (size - 1);
 
-	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
-		if (overlap(va, size, reserved[i].va, reserved[i].size))
+	for (unsigned i = 0; i < LAYOUT_REGIONS; i++) {
+		const struct layout_region *region = &layout_regions[i];
+
+		if (region->filler == LAYOUT_BY_VMM && overlap(va, size, region->va, region->size))
 			return image_refuse_header(image, s->header,
 			                           "p_vaddr 0x%" PRIx64 " with p_memsz 0x%" PRIx64
 			                           " lies on the VMM's %s at 0x%" PRIx64,
-			                           s->va, s->memsz, reserved[i].name,
-			                           reserved[i].va);
+			                           s->va, s->memsz, region->name, region->va);
 	}
 	if (!image->noted || segment_is_user(s))
 		return true;
-	if ((va >= RS_IMAGE_BASE && last < RS_KERNEL_CPU_BASE) ||
-	    (va >= RS_ENTRY_BASE && last < RS_ENTRY_IDT))
+	if ((va >= kernel->va && last < kernel->va + kernel->size) ||
+	    (va >= text->va && last < text->va + text->size))
 		return true;
-	return image_refuse_header(
-	    image, s->header,
-	    "p_vaddr 0x%" PRIx64 " with p_memsz 0x%" PRIx64 ": with a " RS_NOTE_NAME
-	    " note it must lie in 0x%" PRIx64 " to 0x%" PRIx64 " (image), 0x%" PRIx64
-	    " to 0x%" PRIx64 " (entry text) or below 0x%" PRIx64,
-	    s->va, s->memsz, (uint64_t)RS_IMAGE_BASE, (uint64_t)RS_KERNEL_CPU_BASE,
-	    (uint64_t)RS_ENTRY_BASE, (uint64_t)RS_ENTRY_IDT, (uint64_t)RS_USER_END);
+	return image_refuse_header(image, s->header,
+	                           "p_vaddr 0x%" PRIx64 " with p_memsz 0x%" PRIx64
+	                           ": with a " RS_NOTE_NAME " note it must lie in 0x%" PRIx64
+	                           " to 0x%" PRIx64 " (image), 0x%" PRIx64 " to 0x%" PRIx64
+	                           " (entry text) or below 0x%" PRIx64,
+	                           s->va, s->memsz, kernel->va, kernel->va + kernel->size, text->va,
+	                           text->va + text->size, (uint64_t)RS_USER_END);
 }
 
 /* Two segments: no common byte; a common page only if it can be one page for both. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "shared/desc.h"
+#include "vmm/base/layout.h"
 #include "vmm/base/message.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -86,12 +87,13 @@ static bool map(struct boot *boot, const char *what, uint64_t va, uint64_t pa, u
 	return check_status(boot, what, "pt_map", va, len, status, &change);
 }
 
-static bool reserve(struct boot *boot, const char *what, uint64_t va)
+static bool reserve(struct boot *boot, const struct layout_region *region)
 {
 	struct pt_change change;
-	enum pt_status status = pt_reserve(&boot->kernel, va, PAGE_SIZE, &change);
+	enum pt_status status = pt_reserve(&boot->kernel, region->va, PAGE_SIZE, &change);
 
-	return check_status(boot, what, "pt_reserve", va, PAGE_SIZE, status, &change);
+	return check_status(boot, region->name, "pt_reserve", region->va, PAGE_SIZE, status,
+	                    &change);
 }
 
 /* New pages at `va`; *gpa: where they are in RAM. */
@@ -104,11 +106,23 @@ static bool map_new(struct boot *boot, const char *what, uint64_t va, uint64_t s
 	return map(boot, what, va, *gpa, size, flags | PT_GLOBAL | PT_SMALL);
 }
 
+/* New pages for a region of one page. */
+static void *map_region(struct boot *boot, const struct layout_region *region)
+{
+	uint64_t gpa;
+
+	if (!map_new(boot, region->name, region->va, region->size, region->rights, &gpa))
+		return NULL;
+	return memory_at(boot->memory, gpa, region->size);
+}
+
 /* One part of RAM, at its place. */
 static bool map_direct(struct boot *boot, uint64_t start, uint64_t end)
 {
-	return map(boot, "direct map", RS_DIRECT_BASE + start, start, end - start,
-	           PT_WRITE | PT_GLOBAL);
+	const struct layout_region *region = &layout_regions[LAYOUT_DIRECT];
+
+	return map(boot, region->name, region->va + start, start, end - start,
+	           region->rights | PT_GLOBAL);
 }
 
 /* Image segments.  With a note, the user half is the guest's to map; without one, everything is
@@ -136,33 +150,6 @@ static bool map_image(struct boot *boot, const struct image *image)
 }
 
 /* ---- Pages of one CPU ---------------------------------------------------------------------- */
-
-enum part { PART_WORDS, PART_GDT, PART_TSS, PART_STACK, PART_IST, PART_STATS, PART_CALL };
-
-/* What is not listed stays unmapped: a stack that overflows faults. */
-static const struct cpu_part {
-	const char *name;
-	enum part part;
-	bool kernel; /* offset from RS_KERNEL_CPU(n), else from RS_ENTRY_CPU(n) */
-	uint32_t offset, size;
-} cpu_parts[] = {
-    {"entry words", PART_WORDS, false, RS_ENTRY_WORDS, PAGE_SIZE},
-    {"GDT", PART_GDT, false, RS_ENTRY_GDT, PAGE_SIZE},
-    {"TSS", PART_TSS, false, RS_ENTRY_TSS, PAGE_SIZE},
-    {"entry stack", PART_STACK, false, RS_ENTRY_STACK_TOP - RS_ENTRY_STACK_SIZE,
-     RS_ENTRY_STACK_SIZE},
-    {"IST1 stack", PART_IST, false, RS_IST_TOP(1) - RS_IST_SIZE, RS_IST_SIZE},
-    {"IST2 stack", PART_IST, false, RS_IST_TOP(2) - RS_IST_SIZE, RS_IST_SIZE},
-    {"IST3 stack", PART_IST, false, RS_IST_TOP(3) - RS_IST_SIZE, RS_IST_SIZE},
-    {"IST4 stack", PART_IST, false, RS_IST_TOP(4) - RS_IST_SIZE, RS_IST_SIZE},
-    {"IST5 stack", PART_IST, false, RS_IST_TOP(5) - RS_IST_SIZE, RS_IST_SIZE},
-    {"IST6 stack", PART_IST, false, RS_IST_TOP(6) - RS_IST_SIZE, RS_IST_SIZE},
-    {"IST7 stack", PART_IST, false, RS_IST_TOP(7) - RS_IST_SIZE, RS_IST_SIZE},
-    {"statistics page", PART_STATS, true, RS_KERNEL_STATS, PAGE_SIZE},
-    {"call pages", PART_CALL, true, RS_KERNEL_CALL, 2 * PAGE_SIZE},
-    {"boot stack", PART_STACK, true, RS_KERNEL_BOOT_STACK_TOP - RS_KERNEL_BOOT_STACK_SIZE,
-     RS_KERNEL_BOOT_STACK_SIZE},
-};
 
 /* The GDT of shared/abi.h.  The TSS is available here, and busy in TR: the guest may LTR it again.
  */
@@ -220,35 +207,25 @@ _Static_assert(RS_TSS_LIMIT < PAGE_SIZE, "the TSS has one page");
 
 static bool build_cpu(struct boot *boot, unsigned cpu)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(cpu_parts); i++) {
-		const struct cpu_part *part = &cpu_parts[i];
-		uint64_t va =
-		    (part->kernel ? RS_KERNEL_CPU(cpu) : RS_ENTRY_CPU(cpu)) + part->offset;
+	for (unsigned i = 0; i < LAYOUT_PARTS; i++) {
+		const struct layout_part *part = &layout_parts[i];
+		const struct layout_region *region = &layout_regions[part->region];
 		uint64_t gpa;
 
-		if (!map_new(boot, part->name, va, part->size, PT_WRITE, &gpa))
+		if (!map_new(boot, part->name, layout_part_va(part, cpu), part->size,
+		             region->rights, &gpa))
 			return false;
 
 		void *at = memory_at(boot->memory, gpa, part->size);
 
-		switch (part->part) {
-		case PART_GDT:
+		if (region->entry && part->offset == RS_ENTRY_GDT)
 			write_gdt(at, RS_ENTRY_CPU(cpu) + RS_ENTRY_TSS);
-			break;
-		case PART_TSS:
+		else if (region->entry && part->offset == RS_ENTRY_TSS)
 			write_tss(at, RS_ENTRY_CPU(cpu));
-			break;
-		case PART_STATS:
+		else if (!region->entry && part->offset == RS_KERNEL_STATS)
 			boot->stats[cpu] = at;
-			break;
-		case PART_CALL:
+		else if (!region->entry && part->offset == RS_KERNEL_CALL)
 			boot->call[cpu] = at;
-			break;
-		case PART_WORDS:
-		case PART_STACK:
-		case PART_IST:
-			break;
-		}
 	}
 	return true;
 }
@@ -262,13 +239,10 @@ static bool bitmap_has(const uint64_t bitmap[4], unsigned vector)
 
 static bool build_idt(struct boot *boot, const struct rs_note *note)
 {
-	uint64_t gpa;
+	uint64_t(*idt)[2] = map_region(boot, &layout_regions[LAYOUT_IDT]);
 
-	if (!map_new(boot, "IDT", RS_ENTRY_IDT, PAGE_SIZE, 0, &gpa))
+	if (!idt)
 		return false;
-
-	uint64_t(*idt)[2] = memory_at(boot->memory, gpa, PAGE_SIZE);
-
 	for (unsigned v = 0; v < note->vector_count; v++) {
 		const struct desc_gate gate = {
 		    .offset = note->vectors + (uint64_t)v * note->vector_stride,
@@ -309,8 +283,6 @@ static bool init_tables(struct boot *boot, const struct host *host, const struct
 bool boot_build(struct boot *boot, const struct memory *memory, const struct image *image,
                 const struct host *host, const struct plan *plan)
 {
-	uint64_t gpa;
-
 	*boot = (struct boot){.memory = memory, .next_frame = image->end, .cpus = plan->cpus};
 	if (memory_span(memory) > UINT64_C(1) << host->maxphyaddr)
 		return message_error("--mem: %" PRIu64 " MiB, of which those above 3 GiB lie from "
@@ -323,17 +295,17 @@ bool boot_build(struct boot *boot, const struct memory *memory, const struct ima
 	/* The top-level slots that a guest's address spaces share exist from the start, so that
 	 * what one maps there later is seen by all.  The image and entry regions get theirs by
 	 * being mapped. */
-	if (!reserve(boot, "kernel stacks", RS_STACKS_BASE) ||
-	    !reserve(boot, "image", RS_IMAGE_BASE))
+	if (!reserve(boot, &layout_regions[LAYOUT_STACKS]) ||
+	    !reserve(boot, &layout_regions[LAYOUT_IMAGE]))
 		return false;
 	/* With leaves as large as KVM has them: much RAM takes no more tables than little. */
 	if (!map_direct(boot, 0, memory->low_end) ||
 	    (memory->high_end && !map_direct(boot, RS_HIGH_RAM, memory->high_end)) ||
 	    !map_image(boot, image))
 		return false;
-	if (!map_new(boot, "boot page", RS_BOOT_PAGE, PAGE_SIZE, 0, &gpa))
+	boot->page = map_region(boot, &layout_regions[LAYOUT_BOOT_PAGE]);
+	if (!boot->page)
 		return false;
-	boot->page = memory_at(memory, gpa, PAGE_SIZE);
 	if (image->noted && !build_idt(boot, &image->note))
 		return false;
 	for (unsigned cpu = 0; cpu < boot->cpus; cpu++) {

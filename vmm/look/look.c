@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "shared/x86.h"
+#include "vmm/look/user_root.h"
 #include "vmm/look/view.h"
 
 static bool gives_up(struct look_tables *tables)
@@ -85,6 +86,41 @@ static bool believable(struct look *look)
 	return !look->distrust;
 }
 
+static bool take_pair(struct look *look, uint64_t kernel, uint64_t user, const char *from)
+{
+	const struct look_moment *moment = look->moment;
+	const struct pt of_kernel = look_tree(look, kernel), of_user = look_tree(look, user);
+
+	if (!in_ram(moment, kernel) || !in_ram(moment, user))
+		return false;
+	look_begin_scan(look);
+	if (!user_root_pairs(&of_kernel, &of_user, moment->sregs.idt.base))
+		return false;
+	look->cr3[LOOK_KERNEL] = kernel & ~CR3_NOFLUSH;
+	look->cr3[LOOK_USER] = user & ~CR3_NOFLUSH;
+	look->two_roots = true;
+	look->roots_from = from;
+	return true;
+}
+
+/* Two roots of a guest that does not say which. */
+static void find_pair(struct look *look)
+{
+	const struct look_moment *moment = look->moment;
+	const uint64_t cr3 = moment->sregs.cr3, seen = moment->seen_cr3, beside = PAGE_SIZE;
+	static const char by_seen[] = "CR3 was seen with both";
+	static const char by_place[] = "they lie side by side, as Linux has them";
+
+	if (!(moment->sregs.cr0 & CR0_PG) || !(moment->sregs.efer & EFER_LMA))
+		return;
+	if (seen && (take_pair(look, seen, cr3, by_seen) || take_pair(look, cr3, seen, by_seen)))
+		return;
+	if (cr3 & beside)
+		take_pair(look, (cr3 & CR3_FRAME) - beside, cr3, by_place);
+	else
+		take_pair(look, cr3, (cr3 & CR3_FRAME) + beside, by_place);
+}
+
 struct look_moment look_moment_of(const struct look_moment *moment, unsigned cpu,
                                   const struct kvm_regs *regs, const struct kvm_sregs *sregs)
 {
@@ -99,7 +135,8 @@ struct look_moment look_moment_of(const struct look_moment *moment, unsigned cpu
 	other.sregs = *sregs;
 	other.stale = false;
 	other.translate = NULL;
-	other.kernel_cr3 = other.user_cr3 = 0;
+	other.kernel_cr3 = other.user_cr3 = other.seen_cr3 = 0;
+	other.msrs_known = 0;
 	if (!moment->noted || !moment->boot_root)
 		return other;
 	look_init(&look, &other);
@@ -125,6 +162,9 @@ void look_init(struct look *look, const struct look_moment *moment)
 		look->cr3[LOOK_KERNEL] = moment->kernel_cr3 & ~CR3_NOFLUSH;
 		look->cr3[LOOK_USER] = moment->user_cr3 & ~CR3_NOFLUSH;
 		look->two_roots = (look->cr3[LOOK_KERNEL] ^ look->cr3[LOOK_USER]) & CR3_FRAME;
+		look->roots_from = look->two_roots ? "the guest names them" : NULL;
+	} else if (!moment->noted) {
+		find_pair(look);
 	}
 	for (unsigned i = 0; i < LOOK_ROOTS; i++)
 		look->pt[i] = look_tree(look, look->cr3[i]);

@@ -24,6 +24,7 @@
 #include "shared/abi.h"
 #include "shared/pt.h"
 #include "vmm/base/memory.h"
+#include "vmm/base/state.h"
 #include "vmm/look/symbols.h"
 
 /* What is known about the machine and the moment.  All pointers stay the caller's and must live as
@@ -37,12 +38,21 @@ struct look_moment {
 	char when[48];               /* "at the end", "at boot": for headings */
 	bool stale;                  /* the registers are of an earlier moment than the memory */
 	bool noted;                  /* the guest keeps to the address space of shared/abi.h */
+	bool foreign;                /* nothing of it is there: another boot protocol's guest */
 	uint32_t cpus;               /* 1 to RS_MAX_CPUS: that have pages of their own */
 	uint64_t boot_root;          /* the top-level table that the VMM built; 0: not known */
 	uint64_t free_start;         /* frames below are image or the VMM's; 0: not known */
 	/* What the guest says its current process's roots are (struct rs_call); 0: nothing. */
 	uint64_t kernel_cr3, user_cr3;
-	uint32_t segment_count; /* at most RS_MAX_SEGMENTS */
+	/* Another value of CR3 that this CPU was seen with, of any kernel, while the same process
+	 * ran: its other root, if it has two.  0: none. */
+	uint64_t seen_cr3;
+	/* What the CPU has, RS_FEATURE_*; with features_known. */
+	uint64_t features;
+	bool features_known;
+	uint64_t msrs[STATE_MSRS]; /* as in struct vcpu_state */
+	uint32_t msrs_known;       /* bit per MSR; the others are 0 */
+	uint32_t segment_count;    /* at most RS_MAX_SEGMENTS */
 	struct rs_segment segments[RS_MAX_SEGMENTS];
 	const struct symbols *symbols; /* may be empty, not NULL */
 	/* KVM_TRANSLATE of an address under the CR3 of `sregs`: false for none.  NULL where nobody
@@ -68,6 +78,9 @@ struct look {
 	struct pt pt[LOOK_ROOTS]; /* [LOOK_USER] only with two_roots */
 	uint64_t cr3[LOOK_ROOTS]; /* the whole values, PCID included */
 	bool two_roots;           /* KPTI: the current process has a root for each ring */
+	/* How it is known: the guest said so, CR3 was seen with both, or the second one lies beside
+	 * CR3's, where Linux has it.  NULL with one root. */
+	const char *roots_from;
 	/* The words of the guest about its roots were not believed, and why; else NULL. */
 	const char *distrust;
 	struct look_tables {
@@ -82,6 +95,9 @@ struct look {
 
 /* Decides which roots there are.  What the guest says about them counts only when both lie in RAM
  * and one of them is in CR3 now (unless the registers are stale); else CR3's is the only root.
+ * Of a guest that says nothing, because it has no note, two roots are those that pair by
+ * user_root.h's rule: CR3's and the one seen before, or CR3's and its neighbour, as Linux keeps
+ * them: the kernel's at a multiple of 8 KiB, the user's behind it.
  * *look must not move afterwards. */
 void look_init(struct look *look, const struct look_moment *moment);
 

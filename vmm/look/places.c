@@ -2,37 +2,15 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "vmm/look/boundary.h"
+#include "vmm/look/linux_layout.h"
 
 /* Where the guest's kernel puts the stacks of its processes: its own choice, so this is for a name
  * only. */
 #define USER_STACK_REGION (UINT64_C(1) << 20)
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-
-/* What every CPU has of its own. */
-static const struct {
-	const char *name;
-	bool kernel; /* offset from RS_KERNEL_CPU(n), else from RS_ENTRY_CPU(n) */
-	uint32_t offset, size;
-} cpu_places[] = {
-    {"entry words", false, RS_ENTRY_WORDS, PAGE_SIZE},
-    {"GDT", false, RS_ENTRY_GDT, PAGE_SIZE},
-    {"TSS", false, RS_ENTRY_TSS, PAGE_SIZE},
-    {"entry stack", false, RS_ENTRY_STACK_TOP - RS_ENTRY_STACK_SIZE, RS_ENTRY_STACK_SIZE},
-    {"IST1 stack", false, RS_IST_TOP(1) - RS_IST_SIZE, RS_IST_SIZE},
-    {"IST2 stack", false, RS_IST_TOP(2) - RS_IST_SIZE, RS_IST_SIZE},
-    {"IST3 stack", false, RS_IST_TOP(3) - RS_IST_SIZE, RS_IST_SIZE},
-    {"IST4 stack", false, RS_IST_TOP(4) - RS_IST_SIZE, RS_IST_SIZE},
-    {"IST5 stack", false, RS_IST_TOP(5) - RS_IST_SIZE, RS_IST_SIZE},
-    {"IST6 stack", false, RS_IST_TOP(6) - RS_IST_SIZE, RS_IST_SIZE},
-    {"IST7 stack", false, RS_IST_TOP(7) - RS_IST_SIZE, RS_IST_SIZE},
-    {"statistics page", true, RS_KERNEL_STATS, PAGE_SIZE},
-    {"call pages", true, RS_KERNEL_CALL, 2 * PAGE_SIZE},
-    {"boot stack", true, RS_KERNEL_BOOT_STACK_TOP - RS_KERNEL_BOOT_STACK_SIZE,
-     RS_KERNEL_BOOT_STACK_SIZE},
-};
-_Static_assert(ARRAY_SIZE(cpu_places) <= 14, "PLACES_MAX counts them");
 
 static bool overlaps(const struct places *places, uint64_t va, uint64_t len)
 {
@@ -88,53 +66,152 @@ static void add_segment(struct places *places, const struct rs_segment *segment,
 }
 
 static void add_fixed(struct places *places, const char *name, uint64_t va, uint64_t len,
-                      enum place_kind kind, uint32_t rights, bool exact)
+                      const struct layout_region *like, bool exact)
 {
-	struct place place = {.va = va, .len = len, .kind = kind, .rights = rights, .exact = exact};
+	struct place place = {
+	    .va = va,
+	    .len = len,
+	    .kind = like->entry ? PLACE_ENTRY : PLACE_KERNEL,
+	    .rights = like->rights,
+	    .exact = exact,
+	};
 
 	snprintf(place.name, sizeof(place.name), "%s", name);
 	add(places, &place);
 }
 
+static void add_region(struct places *places, const char *name, unsigned which, bool exact)
+{
+	const struct layout_region *region = &layout_regions[which];
+
+	add_fixed(places, name, region->va, region->size, region, exact);
+}
+
 static void add_direct(struct places *places, uint64_t start, uint64_t end)
 {
-	add_fixed(places, "direct map of RAM", RS_DIRECT_BASE + start, end - start, PLACE_KERNEL,
-	          PT_WRITE, true);
+	const struct layout_region *region = &layout_regions[LAYOUT_DIRECT];
+
+	add_fixed(places, "direct map of RAM", region->va + start, end - start, region, true);
 }
 
 static void add_cpu(struct places *places, uint32_t cpu, bool alone)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(cpu_places); i++) {
-		const bool kernel = cpu_places[i].kernel;
+	for (unsigned i = 0; i < LAYOUT_PARTS; i++) {
+		const struct layout_part *part = &layout_parts[i];
 		char name[24];
 
-		snprintf(name, sizeof(name), alone ? "%s" : "%s, CPU %" PRIu32, cpu_places[i].name,
-		         cpu);
-		add_fixed(places, name,
-		          (kernel ? RS_KERNEL_CPU(cpu) : RS_ENTRY_CPU(cpu)) + cpu_places[i].offset,
-		          cpu_places[i].size, kernel ? PLACE_KERNEL : PLACE_ENTRY, PT_WRITE, true);
+		snprintf(name, sizeof(name), alone ? "%s" : "%s, CPU %" PRIu32, part->name, cpu);
+		add_fixed(places, name, layout_part_va(part, cpu), part->size,
+		          &layout_regions[part->region], true);
 	}
 }
 
-void places_make(struct places *places, const struct look_moment *moment)
+/* The layout of shared/abi.h, as the VMM built it. */
+static void add_layout(struct places *places, const struct look_moment *moment)
 {
-	const uint64_t slot = UINT64_C(1) << 39;
+	const struct place user_stack = {.va = RS_USER_END - USER_STACK_REGION,
+	                                 .len = USER_STACK_REGION,
+	                                 .kind = PLACE_USER,
+	                                 .rights = PT_WRITE,
+	                                 .name = "user stack"};
 
-	places->count = 0;
 	for (uint32_t i = 0; i < moment->segment_count && i < RS_MAX_SEGMENTS; i++)
 		add_segment(places, &moment->segments[i], moment->noted);
 	add_direct(places, 0, moment->memory->low_end);
 	if (moment->memory->high_end)
 		add_direct(places, RS_HIGH_RAM, moment->memory->high_end);
-	add_fixed(places, "kernel stack", RS_STACKS_BASE, slot, PLACE_KERNEL, PT_WRITE, false);
-	add_fixed(places, "boot page", RS_BOOT_PAGE, PAGE_SIZE, PLACE_KERNEL, 0, true);
+	add_region(places, "kernel stack", LAYOUT_STACKS, false);
+	add_region(places, "boot page", LAYOUT_BOOT_PAGE, true);
 	if (moment->noted) {
-		add_fixed(places, "IDT", RS_ENTRY_IDT, PAGE_SIZE, PLACE_ENTRY, 0, true);
-		add_fixed(places, "user stack", RS_USER_END - USER_STACK_REGION, USER_STACK_REGION,
-		          PLACE_USER, PT_WRITE, false);
+		add_region(places, "IDT", LAYOUT_IDT, true);
+		add(places, &user_stack);
 	}
 	for (uint32_t cpu = 0; cpu < moment->cpus && cpu < RS_MAX_CPUS; cpu++)
 		add_cpu(places, cpu, moment->cpus == 1);
+}
+
+/* Where nothing has a name yet: fills the holes of [va, va + len) with it. */
+static void add_between(struct places *places, const char *name, uint64_t va, uint64_t len)
+{
+	static const struct layout_region none;
+	const uint64_t last = va + (len - 1);
+	uint64_t end;
+
+	if (!len || last < va)
+		return;
+	for (;; va = end + 1) {
+		const bool free = !places_find(places, va, &end);
+
+		if (end > last)
+			end = last;
+		if (free)
+			add_fixed(places, name, va, end - va + 1, &none, false);
+		if (end == last || places->count == PLACES_MAX)
+			return;
+	}
+}
+
+/* What the processor goes by; small kernels have several in a page. */
+static void add_of_processor(struct places *places, const char *name, uint64_t va, uint64_t len)
+{
+	static const struct layout_region entry = {.entry = true};
+
+	for (size_t i = 0; i < places->count; i++) {
+		struct place *place = &places->list[i];
+		const size_t used = strlen(place->name);
+
+		if (place->kind == PLACE_ENTRY && place->va == va && place->len == len) {
+			snprintf(place->name + used, sizeof(place->name) - used, ", %s", name);
+			return;
+		}
+	}
+	add_fixed(places, name, va, len, &entry, false);
+}
+
+static void add_boundary(struct places *places, struct look *look)
+{
+	struct boundary *boundary = malloc(sizeof(*boundary));
+
+	/* Without memory there are fewer names. */
+	if (!boundary)
+		return;
+	boundary_read(boundary, look->moment);
+	for (unsigned i = 0; i < BOUNDARY_TABLES; i++) {
+		const struct boundary_range *table = &boundary->table[i];
+
+		add_of_processor(places, boundary_table_name(i), table->va, table->len);
+	}
+	for (unsigned i = 0; i < BOUNDARY_STACKS; i++) {
+		const uint64_t top = boundary->stack[i];
+		struct boundary_stack stack;
+
+		look_begin_scan(look);
+		stack = boundary_stack_find(&look->pt[LOOK_KERNEL], top);
+		/* Where no guard ends it, nobody knows how large it is. */
+		if (!stack.guarded)
+			stack.len = PAGE_SIZE;
+		if (top && stack.len)
+			add_of_processor(places, boundary_stack_name(i),
+			                 ((top - 1) | (PAGE_SIZE - 1)) + 1 - stack.len, stack.len);
+	}
+	free(boundary);
+}
+
+void places_make(struct places *places, struct look *look)
+{
+	struct linux_range list[LINUX_RANGES];
+	unsigned count;
+
+	places->count = 0;
+	places->foreign = look->moment->foreign;
+	if (!look->moment->foreign)
+		add_layout(places, look->moment);
+	if (look->moment->noted)
+		return;
+	add_boundary(places, look);
+	count = linux_layout(list, look);
+	for (unsigned i = 0; i < count; i++)
+		add_between(places, list[i].name, list[i].va, list[i].len);
 }
 
 const struct place *places_find(const struct places *places, uint64_t va, uint64_t *end)
@@ -168,5 +245,5 @@ const char *places_name(const struct places *places, uint64_t va)
 		return place->name;
 	if (va < RS_USER_END)
 		return "user memory";
-	return va >= RS_ENTRY_BASE ? "entry area" : "kernel memory";
+	return va >= RS_ENTRY_BASE && !places->foreign ? "entry area" : "kernel memory";
 }

@@ -1,6 +1,7 @@
 /*
- * What lies where in a guest's address space: the image's segments and the layout of shared/abi.h,
- * as one sorted list of ranges with names.
+ * What lies where in a guest's address space, as one sorted list of ranges with names: the image's
+ * segments and the layout of shared/abi.h; of a kernel with another one what the processor goes by,
+ * and what a Linux has, if its symbols are known.
  */
 #ifndef VMM_LOOK_PLACES_H
 #define VMM_LOOK_PLACES_H
@@ -9,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/base/layout.h"
 #include "vmm/look/look.h"
 
 enum place_kind {
@@ -27,16 +29,17 @@ struct place {
 	char name[24];
 };
 
-enum { PLACES_MAX = RS_MAX_SEGMENTS + 8 + 14 * RS_MAX_CPUS };
+enum { PLACES_MAX = RS_MAX_SEGMENTS + 8 + LAYOUT_PARTS * RS_MAX_CPUS + 64 };
 
 struct places {
 	struct place list[PLACES_MAX]; /* sorted by address, not overlapping */
 	size_t count;
+	bool foreign; /* the moment was: shared/abi.h says nothing of what has no place */
 };
 
-/* Fills the list from the moment's segments and CPUs.  Segments that overlap what is there already
- * are left out (a core file may claim anything). */
-void places_make(struct places *places, const struct look_moment *moment);
+/* Fills the list.  Segments that overlap what is there already are left out (a core file may claim
+ * anything). */
+void places_make(struct places *places, struct look *look);
 
 /* The place that holds the address; NULL when it has none.  *end, if not NULL, becomes the last
  * byte up to which the answer is the same. */

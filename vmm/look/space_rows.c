@@ -1,34 +1,50 @@
 #include "vmm/look/space_rows.h"
 
 #include <stddef.h>
+#include <string.h>
 
-#include "shared/abi.h"
+#include "vmm/base/layout.h"
 
 /* Where regions begin; each ends where the next one begins. */
-static const struct {
-	uint64_t start;
-	const char *name;
-	bool entry;
-} borders[] = {
-    /* The user half is the guest's kernel's to arrange: where a row that shows it to scale is best
-     * cut. */
+struct borders {
+	struct border {
+		uint64_t start;
+		const char *name;
+		bool entry;
+	} list[SPACE_REGIONS];
+	unsigned count;
+};
+
+/* The user half is the guest's kernel's to arrange: where a row that shows it to scale is best cut.
+ */
+static const struct border user_half[] = {
     {0, "program", false},
     {UINT64_C(1) << 28, "mapped memory", false},
     {RS_USER_END - (UINT64_C(1) << 32), "mapped memory", false},
     {RS_USER_END - (UINT64_C(1) << 23), "stack", false},
     {UINT64_C(1) << 63, NULL, false},
-    {RS_DIRECT_BASE, "direct map of all RAM", false},
-    {RS_STACKS_BASE, "kernel stacks", false},
-    {RS_STACKS_BASE + (UINT64_C(1) << 39), NULL, false},
-    {RS_IMAGE_BASE, "kernel image", false},
-    {RS_KERNEL_CPU_BASE, "per-CPU kernel pages", false},
-    {RS_BOOT_PAGE, "boot page", false},
-    {RS_ENTRY_BASE, "entry text", true},
-    {RS_ENTRY_IDT, "IDT", true},
-    {RS_ENTRY_CPU_BASE, "GDT, TSS, entry stacks", true},
 };
-enum { BORDERS = sizeof(borders) / sizeof(borders[0]) };
-_Static_assert((int)BORDERS <= (int)SPACE_REGIONS, "each has a place");
+enum { USER_BORDERS = sizeof(user_half) / sizeof(user_half[0]) };
+/* A region and a gap behind it. */
+_Static_assert((int)USER_BORDERS + 2 * (int)LAYOUT_REGIONS <= (int)SPACE_REGIONS, "all fit");
+
+static void make_borders(struct borders *borders)
+{
+	uint64_t end = RS_DIRECT_BASE;
+
+	memcpy(borders->list, user_half, sizeof(user_half));
+	borders->count = USER_BORDERS;
+	for (unsigned i = 0; i < LAYOUT_REGIONS; i++) {
+		const struct layout_region *region = &layout_regions[i];
+
+		if (region->va != end)
+			borders->list[borders->count++] = (struct border){end, NULL, false};
+		borders->list[borders->count++] =
+		    (struct border){region->va, region->name, region->entry};
+		end = region->va + region->size;
+	}
+	borders->list[borders->count++] = (struct border){end, NULL, false};
+}
 
 struct collector {
 	struct space_rows *spaces;
@@ -88,7 +104,8 @@ static uint64_t *table_at(void *ctx, uint64_t frame)
 	                                          : NULL;
 }
 
-static void collect_root(struct space_rows *spaces, enum space_root root, const struct pt *tree)
+static void collect_root(struct space_rows *spaces, enum space_root root, const struct pt *tree,
+                         const struct borders *borders)
 {
 	struct budget budget = {tree->mem, SPACE_TABLES};
 	uint64_t runs = SPACE_RUNS;
@@ -97,27 +114,31 @@ static void collect_root(struct space_rows *spaces, enum space_root root, const 
 	bounded.mem = (struct pt_memory){.ctx = &budget, .at = table_at};
 	spaces->known[root] = true;
 	spaces->root[root] = pt->root;
-	for (unsigned i = 0; i < BORDERS; i++) {
+	for (unsigned i = 0; i < borders->count; i++) {
 		struct collector c = {.spaces = spaces, .root = root, .region = i, .runs = &runs};
-		uint64_t end = i + 1 < BORDERS ? borders[i + 1].start - 1 : UINT64_MAX;
+		const struct border *border = &borders->list[i];
+		uint64_t end = i + 1 < borders->count ? border[1].start - 1 : UINT64_MAX;
 
-		if (pt_each(pt, borders[i].start, end, collect, &c) == PT_ECORRUPT)
+		if (pt_each(pt, border->start, end, collect, &c) == PT_ECORRUPT)
 			spaces->cut[root] = true;
 	}
 }
 
 void space_rows_collect(struct space_rows *spaces, const struct pt *kernel, const struct pt *user)
 {
+	struct borders borders;
+
 	*spaces = (struct space_rows){0};
-	for (unsigned i = 0; i < BORDERS; i++) {
-		spaces->regions[i].name = borders[i].name;
-		spaces->regions[i].entry = borders[i].entry;
+	make_borders(&borders);
+	for (unsigned i = 0; i < borders.count; i++) {
+		spaces->regions[i].name = borders.list[i].name;
+		spaces->regions[i].entry = borders.list[i].entry;
 		spaces->regions[i].first = UINT64_MAX;
 	}
-	collect_root(spaces, SPACE_KERNEL, kernel);
+	collect_root(spaces, SPACE_KERNEL, kernel, &borders);
 	if (user)
-		collect_root(spaces, SPACE_USER, user);
-	for (unsigned i = 0; i < BORDERS; i++) {
+		collect_root(spaces, SPACE_USER, user, &borders);
+	for (unsigned i = 0; i < borders.count; i++) {
 		const struct space_region *region = &spaces->regions[i];
 
 		if (region->side[SPACE_KERNEL].pages || region->side[SPACE_USER].pages)

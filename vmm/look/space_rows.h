@@ -20,7 +20,7 @@ struct space_range {
 
 enum {
 	SPACE_RANGES = 64,
-	SPACE_REGIONS = 16,
+	SPACE_REGIONS = 24,
 	SPACE_TABLES = 100000, /* looked at in each tree: 200 GiB in pages of 4 KiB ... */
 	SPACE_RUNS = 500000,   /* ... and pieces of them that do not continue each other */
 };

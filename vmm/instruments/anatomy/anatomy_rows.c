@@ -7,6 +7,7 @@
 
 #include "shared/abi.h"
 #include "vmm/base/color.h"
+#include "vmm/base/layout.h"
 #include "vmm/base/units.h"
 
 enum {
@@ -21,25 +22,21 @@ enum {
 
 const char *anatomy_stack_name(uint64_t rsp)
 {
-	static const char *const ist[] = {"IST1", "IST2", "IST3", "IST4", "IST5", "IST6", "IST7"};
-	uint64_t at = rsp - 1; /* a stack's top is its own, and the byte above it is not */
-	uint64_t offset = (at - RS_ENTRY_CPU_BASE) % RS_CPU_STRIDE;
+	static const char *const names[] = {
+	    [LAYOUT_STACK_NONE] = "?",
+	    [LAYOUT_STACK_KERNEL] = "kernel",
+	    [LAYOUT_STACK_BOOT] = "boot",
+	    [LAYOUT_STACK_ENTRY] = "entry",
+	    [LAYOUT_STACK_IST + 1] = "IST1",
+	    "IST2",
+	    "IST3",
+	    "IST4",
+	    "IST5",
+	    "IST6",
+	    "IST7",
+	};
 
-	if (at < RS_USER_END)
-		return "user";
-	if (at >= RS_STACKS_BASE && at < RS_STACKS_BASE + (UINT64_C(1) << 39))
-		return "kernel";
-	if (at >= RS_KERNEL_CPU(0) && at < RS_KERNEL_CPU(RS_MAX_CPUS))
-		return "boot";
-	if (at < RS_ENTRY_CPU(0) || at >= RS_ENTRY_CPU(RS_MAX_CPUS))
-		return "?";
-	if (offset < RS_ENTRY_STACK_TOP && offset >= RS_ENTRY_STACK_TOP - RS_ENTRY_STACK_SIZE)
-		return "entry";
-	for (unsigned i = 1; i <= 7; i++) {
-		if (offset < RS_IST_TOP(i) && offset >= RS_IST_TOP(i) - RS_IST_SIZE)
-			return ist[i - 1];
-	}
-	return "?";
+	return rsp - 1 < RS_USER_END ? "user" : names[layout_stack_of(rsp)];
 }
 
 const char *anatomy_row_stack(const struct anatomy *anatomy, const struct anatomy_row *row)

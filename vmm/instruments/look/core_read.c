@@ -387,6 +387,18 @@ void core_free(struct core *core)
 	memory_destroy(&core->memory);
 }
 
+static void take_msrs(struct look_moment *moment, const struct core_vcpu *vcpu)
+{
+	for (uint32_t i = 0; i < vcpu->msr_count; i++) {
+		for (unsigned msr = 0; msr < STATE_MSRS; msr++) {
+			if (msr_table[msr].index != vcpu->msrs[i].index)
+				continue;
+			moment->msrs[msr] = vcpu->msrs[i].value;
+			moment->msrs_known |= UINT32_C(1) << msr;
+		}
+	}
+}
+
 struct look_moment core_moment(const struct core *core, const struct symbols *symbols)
 {
 	const struct core_machine *machine = &core->machine;
@@ -411,6 +423,7 @@ struct look_moment core_moment(const struct core *core, const struct symbols *sy
 	    .symbols = symbols,
 	};
 
+	take_msrs(&moment, &core->vcpus[0]);
 	memcpy(moment.segments, machine->segments, sizeof(moment.segments));
 	/* Strings of a hostile file may hold anything. */
 	printable(moment.when, sizeof(moment.when), machine->when, sizeof(machine->when) - 1);

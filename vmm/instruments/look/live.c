@@ -79,10 +79,14 @@ static void take_moment(struct look_moment *moment, struct look_live *live, cons
 	    .free_start = machine->boot.next_frame,
 	    .kernel_cr3 = machine->image.noted ? call->kernel_cr3 : 0,
 	    .user_cr3 = machine->image.noted ? call->user_cr3 : 0,
+	    .features = machine->kvm.host.features,
+	    .features_known = true,
+	    .msrs_known = state->msrs_known,
 	    .symbols = &live->symbols,
 	    .give_up = give_up,
 	    .give_up_ctx = live,
 	};
+	memcpy(moment->msrs, state->msrs, sizeof(moment->msrs));
 	snprintf(moment->when, sizeof(moment->when), "%s", when);
 	take_segments(moment, &machine->image);
 }
@@ -96,7 +100,7 @@ static bool take_end(struct look_moment *moment, struct look_live *live)
 	struct vcpu_state now;
 	char when[48];
 
-	if (!vcpu_read(&cpu->vcpu, &now, STATE_BASIC))
+	if (!vcpu_read(&cpu->vcpu, &now, STATE_BASIC | STATE_ALL_MSRS))
 		return false;
 	if (machine->outcome.reason != END_SHUTDOWN || !vcpu_is_reset(&now.regs, &now.sregs)) {
 		take_moment(moment, live, cpu, &now, "at the end");

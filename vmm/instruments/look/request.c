@@ -132,7 +132,7 @@ enum look_answer look_request_answer(FILE *out, const struct look_request *reque
 	a->json = json;
 	a->color = color;
 	look_init(&a->look, moment);
-	places_make(&a->places, moment);
+	places_make(&a->places, &a->look);
 	answer = answer_all(a, request);
 	free(a);
 	if (fflush(out) != 0 || ferror(out)) {

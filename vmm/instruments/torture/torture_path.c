@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "vmm/base/layout.h"
+
 bool torture_path_add(struct torture_path *path, const struct torture_step *step)
 {
 	uint32_t visit = 0;
@@ -52,22 +54,13 @@ void torture_path_crossing(const struct torture_path *path, size_t *first, size_
 
 enum torture_stack torture_stack_of(uint64_t rsp)
 {
-	/* What is pushed next lies below RSP. */
-	uint64_t offset = (rsp - 1 - RS_ENTRY_CPU_BASE) % RS_CPU_STRIDE;
+	const enum layout_stack stack = layout_stack_of(rsp);
 
-	if (rsp > RS_STACKS_BASE && rsp < RS_IMAGE_BASE)
-		return TORTURE_STACK_KERNEL;
-	if (rsp > RS_KERNEL_CPU_BASE && rsp < RS_BOOT_PAGE)
-		return TORTURE_STACK_KERNEL;
-	if (rsp <= RS_ENTRY_CPU_BASE || rsp - RS_ENTRY_CPU_BASE > RS_MAX_CPUS * RS_CPU_STRIDE)
-		return TORTURE_STACK_FOREIGN;
-	if (offset < RS_ENTRY_STACK_TOP && offset >= RS_ENTRY_STACK_TOP - RS_ENTRY_STACK_SIZE)
+	if (stack > LAYOUT_STACK_IST)
+		return TORTURE_STACK_IST + (stack - LAYOUT_STACK_IST);
+	if (stack == LAYOUT_STACK_ENTRY)
 		return TORTURE_STACK_ENTRY;
-	for (unsigned i = 1; i <= 7; i++) {
-		if (offset < RS_IST_TOP(i) && offset >= RS_IST_TOP(i) - RS_IST_SIZE)
-			return TORTURE_STACK_IST + i;
-	}
-	return TORTURE_STACK_FOREIGN;
+	return stack == LAYOUT_STACK_NONE ? TORTURE_STACK_FOREIGN : TORTURE_STACK_KERNEL;
 }
 
 enum torture_stack torture_path_stack(const struct torture_path *path, uint64_t rsp)
