@@ -211,7 +211,7 @@ START_TEST(names_from_symbols)
 	    {LINUX_ENTRY + 0x80, 0, (char[]){"entry_SYSCALL_64"}},
 	    {LINUX_ENTRY + 0x1fff01, 0, (char[]){"__entry_text_end"}},
 	};
-	const struct symbols symbols = {list, sizeof(list) / sizeof(list[0])};
+	const struct symbols symbols = {.list = list, .count = sizeof(list) / sizeof(list[0])};
 
 	m->moment.symbols = &symbols;
 	write_variable(0x40100, RS_DIRECT_BASE - 0x1000);

@@ -29,6 +29,7 @@ static volatile sig_atomic_t asks; /* a signal is a request: stop_install was ca
 static volatile uint64_t seen;     /* requests so far, by signal */
 static volatile uint64_t requested_at;
 static void (*volatile at_death)(void);
+static const struct termios *volatile terminal; /* NULL: it is as it was */
 
 static void interrupt(const struct runner *runner)
 {
@@ -46,6 +47,11 @@ void stop_all(void)
 {
 	for (unsigned i = 0; i < RS_MAX_CPUS; i++)
 		interrupt(&runners[i]);
+}
+
+void stop_interrupt(unsigned cpu)
+{
+	interrupt(&runners[cpu]);
 }
 
 int stop_requested(void)
@@ -102,6 +108,8 @@ static void say_end(int signal)
 static _Noreturn void end_at_once(int signal)
 {
 	say_end(signal);
+	if (terminal)
+		tcsetattr(STDIN_FILENO, TCSANOW, (const struct termios *)terminal);
 	if (at_death)
 		at_death();
 	_exit(signal == STOP_TIMEOUT ? STATUS_TIMEOUT : STATUS_SIGNAL + signal);
@@ -248,6 +256,11 @@ bool stop_install(struct kvm_run *run, uint64_t timeout_ns)
 	runners[0] = (struct runner){.run = run, .thread = pthread_self()};
 	asks = 1;
 	return !timeout_ns || start_clock(timeout_ns);
+}
+
+void stop_keep_terminal(const struct termios *attributes)
+{
+	terminal = attributes;
 }
 
 void stop_at_death(void (*remove)(void))

@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include <linux/kvm.h>
+#include <termios.h>
 
 enum {
 	STOP_TICK_MS = 100,
@@ -48,6 +49,9 @@ void stop_catch(int signal);
 /* Before the VMM is ended at once this is called, in a signal handler. */
 void stop_at_death(void (*remove)(void));
 
+/* Before that the terminal of standard input gets these attributes again; NULL: it is as it was. */
+void stop_keep_terminal(const struct termios *attributes);
+
 /* 0: nobody wants to stop; STOP_TIMEOUT: the time is over; else the signal that came first. */
 int stop_requested(void);
 /* When that was, on clock_ns. */
@@ -64,5 +68,8 @@ void stop_add(unsigned cpu, struct kvm_run *run, pthread_t thread);
 void stop_remove(unsigned cpu);
 /* Makes KVM_RUN, and whatever else waits, return on all CPUs.  For signal handlers too. */
 void stop_all(void);
+/* The same for one CPU, whose immediate_exit the caller takes back (to 0, if nobody wants to stop)
+ * when it has returned. */
+void stop_interrupt(unsigned cpu);
 
 #endif

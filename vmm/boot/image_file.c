@@ -1,67 +1,21 @@
 #include "vmm/boot/image.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <elf.h>
-#include <sys/stat.h>
 
 #include "vmm/base/message.h"
 #include "vmm/boot/image_check.h"
+#include "vmm/boot/image_read.h"
 #include "vmm/boot/image_refuse.h"
 
 enum {
 	MAX_HEADERS = 256, /* program headers; ld makes a dozen */
 	MAX_NOTES = 65536, /* in one PT_NOTE segment: what comes behind is not looked at */
 };
-
-/* ---- The file ------------------------------------------------------------------------------ */
-
-/* Reads exactly `size` bytes at `offset`. */
-static bool read_at(const struct image *image, void *to, uint64_t size, uint64_t offset)
-{
-	uint8_t *at = to;
-
-	while (size) {
-		ssize_t got = pread(image->fd, at, size, (off_t)offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return message_error("%s: cannot read: %s", image->path, strerror(errno));
-		if (got == 0)
-			return message_error("%s: ended at byte %" PRIu64
-			                     " while being read: did it change?",
-			                     image->path, offset);
-		at += got;
-		offset += (uint64_t)got;
-		size -= (uint64_t)got;
-	}
-	return true;
-}
-
-static bool open_file(struct image *image)
-{
-	struct stat stat;
-
-	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-	image->fd = open(image->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (image->fd < 0)
-		return message_error("%s: cannot open: %s", image->path, strerror(errno));
-	if (fstat(image->fd, &stat) < 0)
-		return message_error("%s: cannot stat: %s", image->path, strerror(errno));
-	if (S_ISDIR(stat.st_mode))
-		return message_error("%s: is a directory: must be an ELF file", image->path);
-	if (!S_ISREG(stat.st_mode))
-		return message_error("%s: is not a regular file: must be an ELF file", image->path);
-	image->file_size = (uint64_t)stat.st_size;
-	if (image->file_size == 0)
-		return message_error("%s: is empty: must be an ELF file", image->path);
-	return true;
-}
 
 /* ---- The ELF header ------------------------------------------------------------------------ */
 
@@ -151,7 +105,7 @@ static bool count_sections(const struct image *image, const Elf64_Ehdr *e, uint6
 	if (!in_table && (e->e_shstrndx != SHN_XINDEX || e->e_shoff == 0))
 		return true;
 	if (!check_table(image, "section", "e_shoff", e->e_shoff, 1, sizeof(zero)) ||
-	    !read_at(image, &zero, sizeof(zero), e->e_shoff))
+	    !image_read(image, &zero, sizeof(zero), e->e_shoff))
 		return false;
 	if (in_table && (zero.sh_type != SHT_NULL || zero.sh_size == 0))
 		return image_refuse(image, "ELF header",
@@ -196,7 +150,7 @@ static bool check_elf_header(struct image *image, Elf64_Ehdr *header)
 	Elf64_Ehdr e = {0};
 	size_t have = image->file_size < sizeof(e) ? image->file_size : sizeof(e);
 
-	if (!read_at(image, &e, have, 0))
+	if (!image_read(image, &e, have, 0))
 		return false;
 	if (have < SELFMAG || memcmp(e.e_ident, ELFMAG, SELFMAG) != 0)
 		return image_refuse(
@@ -389,7 +343,7 @@ static const void *notes_at(struct notes *notes, uint64_t at, size_t size)
 
 		notes->first = at;
 		notes->count = left < sizeof(notes->bytes) ? (size_t)left : sizeof(notes->bytes);
-		if (!read_at(notes->image, notes->bytes, notes->count, notes->start + at))
+		if (!image_read(notes->image, notes->bytes, notes->count, notes->start + at))
 			return NULL;
 	}
 	return notes->bytes + (at - notes->first);
@@ -487,7 +441,7 @@ static bool read_program_headers(struct image *image, const Elf64_Ehdr *e, uint6
 {
 	Elf64_Phdr headers[MAX_HEADERS];
 
-	if (!read_at(image, headers, e->e_phnum * sizeof(headers[0]), e->e_phoff))
+	if (!image_read(image, headers, e->e_phnum * sizeof(headers[0]), e->e_phoff))
 		return false;
 	for (unsigned i = 0; i < e->e_phnum; i++) {
 		if (!take_header(image, i, &headers[i], ram_size))
@@ -499,16 +453,62 @@ static bool read_program_headers(struct image *image, const Elf64_Ehdr *e, uint6
 	return true;
 }
 
+/* ---- Signs ---------------------------------------------------------------------------------- */
+
+bool image_is_elf(const struct image *image, unsigned bits)
+{
+	return image->head_size > EI_CLASS && !memcmp(image->head, ELFMAG, SELFMAG) &&
+	       image->head[EI_CLASS] == (bits == 64 ? ELFCLASS64 : ELFCLASS32);
+}
+
+/* Whether one of the first notes of this segment is ours.  Only a sign: the rest is image_take's.
+ */
+static bool has_our_note(const struct image *image, const Elf64_Phdr *p)
+{
+	static const char name[] = RS_NOTE_NAME;
+	uint8_t notes[4096];
+	const uint64_t size = p->p_filesz < sizeof(notes) ? p->p_filesz : sizeof(notes);
+
+	return p->p_offset <= image->file_size && size <= image->file_size - p->p_offset &&
+	       image_read(image, notes, size, p->p_offset) &&
+	       memmem(notes, size, name, sizeof(name));
+}
+
+bool image_claims_note(struct image *image)
+{
+	Elf64_Ehdr e;
+	Elf64_Phdr p;
+
+	if (!image_is_elf(image, 64) || image->head_size < sizeof(e))
+		return false;
+	memcpy(&e, image->head, sizeof(e));
+	for (unsigned i = 0; i < e.e_phnum && e.e_phentsize == sizeof(p); i++) {
+		const uint64_t at = e.e_phoff + (uint64_t)i * sizeof(p);
+
+		if (at < e.e_phoff || at + sizeof(p) > image->head_size)
+			break;
+		memcpy(&p, image->head + at, sizeof(p));
+		if (p.p_type == PT_NOTE && has_our_note(image, &p))
+			return true;
+	}
+	return false;
+}
+
 /* ---- The interface ------------------------------------------------------------------------- */
 
-bool image_open(struct image *image, const char *path, uint64_t ram_size)
+bool image_take(struct image *image, uint64_t ram_size)
 {
 	Elf64_Ehdr header = {0};
 
+	return check_elf_header(image, &header) && read_program_headers(image, &header, ram_size) &&
+	       image_check(image);
+}
+
+bool image_open(struct image *image, const char *path, uint64_t ram_size)
+{
 	*image = IMAGE_CLOSED;
 	image->path = path;
-	return open_file(image) && check_elf_header(image, &header) &&
-	       read_program_headers(image, &header, ram_size) && image_check(image);
+	return image_open_file(image) && image_take(image, ram_size);
 }
 
 bool image_place(const struct image *image, const struct memory *memory)
@@ -520,7 +520,7 @@ bool image_place(const struct image *image, const struct memory *memory)
 		if (!to) /* image_open was given another ram_size */
 			return image_refuse_header(
 			    image, s->header, "p_paddr 0x%" PRIx64 " lies outside RAM", s->gpa);
-		if (!read_at(image, to, s->filesz, s->offset))
+		if (!image_read(image, to, s->filesz, s->offset))
 			return false;
 	}
 	return true;
@@ -544,4 +544,6 @@ void image_close(struct image *image)
 	if (image->fd >= 0)
 		close(image->fd);
 	image->fd = -1;
+	free(image->head);
+	image->head = NULL;
 }

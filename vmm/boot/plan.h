@@ -12,6 +12,8 @@
 
 #include "vmm/kvm/kvm.h"
 
+struct boot_protocol;
+
 enum pti_choice { PTI_AUTO, PTI_ON, PTI_OFF };
 
 #define PLAN_MEM_DEFAULT (UINT64_C(64) << 20)
@@ -25,8 +27,11 @@ struct plan {
 	bool no_pcid;        /* not even where the CPU has it */
 	bool la57;           /* 5-level paging */
 	bool no_apic;
-	uint64_t timeout_ns; /* 0: none */
-	const char *guest;   /* its file; the caller's, as all pointers here */
+	uint64_t timeout_ns;                  /* 0: none */
+	const char *guest;                    /* its file; the caller's, as all pointers here */
+	const struct boot_protocol *protocol; /* --boot; NULL: what the file bears the sign of */
+	const char *append;                   /* more of the kernel's command line; NULL: nothing */
+	const char *initrd;  /* a file: the initial RAM disk, or first module; NULL: none */
 	const char *program; /* the guest's first argument; NULL: none but those of argv */
 	int argc;            /* of argv: the guest's other arguments */
 	char *const *argv;   /* may be NULL with argc 0 */

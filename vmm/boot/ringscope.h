@@ -14,20 +14,10 @@
 #include "shared/abi.h"
 #include "shared/pt.h"
 #include "vmm/base/memory.h"
+#include "vmm/boot/boot.h"
 #include "vmm/boot/image.h"
 #include "vmm/boot/plan.h"
 #include "vmm/kvm/host.h"
-
-/* Pointers lead into guest RAM, where the guest may change everything at any time. */
-struct boot {
-	const struct memory *memory;
-	uint64_t next_frame; /* frames from here on are free */
-	unsigned cpus;
-	struct pt kernel; /* the kernel root */
-	struct rs_boot *page;
-	struct rs_call *call[RS_MAX_CPUS];
-	struct rs_stats *stats[RS_MAX_CPUS];
-};
 
 /* Takes frames behind the image, all below RS_HOLE, and builds everything but the boot page's
  * contents.  The tree keeps a pointer to *boot, which must not move.  False after a message. */

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 #include "vmm/base/message.h"
-#include "vmm/boot/image.h"
+#include "vmm/boot/protocol.h"
 #include "vmm/cli/command_line.h"
 #include "vmm/cli/outputs.h"
 #include "vmm/cli/place.h"
@@ -146,7 +146,7 @@ static bool check_guest(const struct options *options)
 {
 	struct image image = IMAGE_CLOSED;
 	bool good = options->probe || options->inspect_core ||
-	            image_open(&image, options->plan.guest, options->plan.mem);
+	            boot_open(&image, &options->plan);
 
 	image_close(&image);
 	return good;

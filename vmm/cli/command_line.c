@@ -10,6 +10,7 @@
 
 #include "shared/abi.h"
 #include "vmm/base/message.h"
+#include "vmm/boot/protocol.h"
 #include "vmm/cli/instruments.h"
 #include "vmm/cli/place.h"
 
@@ -205,6 +206,16 @@ static bool take_seconds(const struct option_row *row, const char *word, void *t
 	return true;
 }
 
+static bool take_protocol(const struct option_row *row, const char *word, void *to)
+{
+	const struct boot_protocol *protocol = boot_protocol_find(word);
+	char list[120];
+
+	*(const struct boot_protocol **)to = protocol;
+	return protocol || message_error("--%s '%s': must be one of %s", row->name, word,
+	                                 boot_protocol_list(list, sizeof(list)));
+}
+
 static bool take_walk(const struct option_row *row, const char *word, void *to)
 {
 	(void)row;
@@ -252,6 +263,13 @@ static const struct option_row rows[] = {
      COUNT(1, RS_MAX_CPUS, 1)},
     {"no-apic", NULL, "no local APICs, so no timer: a scheduler can only be cooperative", take_flag,
      TO(plan.no_apic)},
+    {"append", "WORDS", "more words for the kernel's command line", take_word, TO(plan.append)},
+    {"initrd", "FILE", "the kernel's initial RAM disk, or its first module", take_input,
+     TO(plan.initrd), .use = FILE_READ},
+    {"boot", "PROTOCOL",
+     "boot it by this protocol, if its file bears the sign of several: ringscope, linux, "
+     "multiboot2, multiboot, pvh, elf, elf32",
+     take_protocol, TO(plan.protocol)},
     {"program", "NAME",
      "the same as NAME before the guest arguments: of guest.elf tour (the default), check, walls, "
      "hostile, crossings, memory, processes, costs, counts, syscalls, cat, crash",

@@ -188,8 +188,11 @@ static int run(struct machine *machine, struct options *options)
 	    !stop_install(machine->cpus[0].vcpu.run, options->plan.timeout_ns) ||
 	    !instruments_begin(options, machine))
 		return STATUS_VMM_FAILED;
-	run_begin(machine);
-	shown = instruments_drive(options, machine);
+	shown = run_begin(machine);
+	if (shown)
+		shown = instruments_drive(options, machine);
+	else
+		machine_end(machine, END_VMM_FAILED);
 	run_end(machine);
 	say_end(machine, &options->manner);
 

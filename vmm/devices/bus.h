@@ -25,9 +25,10 @@ struct cpu;
 
 struct device {
 	const char *name; /* for messages */
-	enum bus_kind { BUS_PORTS, BUS_MEMORY } bus;
+	enum bus_kind { BUS_PORTS, BUS_MEMORY, BUS_EOI, BUS_KINDS } bus;
 	uint64_t first,
-	    last; /* ports to 0xffff, or addresses; an access that begins here is its own */
+	    last; /* ports to 0xffff, addresses, or vectors whose level-triggered interrupt a local
+	           * APIC has ended; an access that begins here is its own */
 	/* size: 1, 2, 4 bytes, from memory also 8; value: no more than these.  False: the run is
 	 * over, or this CPU has halted (machine_end). */
 	bool (*write)(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx);
@@ -36,7 +37,7 @@ struct device {
 	void *ctx;
 };
 
-enum { BUS_DEVICES = 16 };
+enum { BUS_DEVICES = 24 };
 
 struct bus {
 	const struct device *devices[BUS_DEVICES];
@@ -45,7 +46,7 @@ struct bus {
 	struct bus_window {
 		uint64_t first, count;
 		const struct device *device;
-	} last[2];
+	} last[BUS_KINDS];
 };
 
 /* The device stays the caller's and lives as long as the bus.  False after a message: the bus is

@@ -14,7 +14,6 @@
 
 enum { IOAPIC_PINS = 24 };
 enum { IOAPIC_SIZE = 0x1000 };
-#define IOAPIC_BASE UINT64_C(0xfec00000) /* where a PC has it */
 
 struct ioapic {
 	/* An interrupt: at most one for a call of ioapic_line(), one for a pin in the others. */

@@ -9,23 +9,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/base/pc.h"
+
 /* For the FADT. */
 enum {
-	POWER_PM1A_EVENT = 0x600, /* status and enable, 2 bytes each */
+	POWER_PM1A_EVENT = PC_PM_EVENT, /* status and enable, 2 bytes each */
 	POWER_PM1A_EVENT_SIZE = 4,
-	POWER_PM1A_CONTROL = 0x604,
+	POWER_PM1A_CONTROL = PC_PM_CONTROL,
 	POWER_PM1A_CONTROL_SIZE = 2,
-	POWER_TIMER = 0x608, /* 24 bits: TMR_VAL_EXT is clear */
+	POWER_TIMER = PC_PM_TIMER, /* 24 bits: TMR_VAL_EXT is clear */
 	POWER_TIMER_SIZE = 4,
-	POWER_BLOCK = 0x600, /* all of these, with what is between them and reads as 0 */
+	POWER_BLOCK = PC_PM_EVENT, /* all of these, with what is between them and reads as 0 */
 	POWER_BLOCK_SIZE = 12,
-	POWER_RESET = 0xcf9, /* RESET_REG */
-	POWER_RESET_VALUE = 6,
-	POWER_SMI_COMMAND = 0xb2, /* SMI_CMD; 0xb3 beside it holds a byte */
-	POWER_SMI_STATUS = 0xb3,
-	POWER_ACPI_ENABLE = 0xe1,
-	POWER_ACPI_DISABLE = 0xe0,
-	POWER_SLEEP_OFF = 5, /* SLP_TYP of \_S5 */
+	POWER_RESET = PC_RESET, /* RESET_REG */
+	POWER_RESET_VALUE = PC_RESET_VALUE,
+	POWER_SMI_COMMAND = PC_SMI, /* SMI_CMD; 0xb3 beside it holds a byte */
+	POWER_SMI_STATUS = PC_SMI + 1,
+	POWER_ACPI_ENABLE = PC_ACPI_ON,
+	POWER_ACPI_DISABLE = PC_ACPI_ON - 1,
+	POWER_SLEEP_OFF = PC_SLEEP_OFF, /* SLP_TYP of \_S5 */
 	POWER_TIMER_HZ = 3579545,
 };
 

@@ -146,3 +146,55 @@ void cpuid_set_apic_id(struct kvm_cpuid2 *table, uint32_t id)
 		}
 	}
 }
+
+/* ---- A PC's ---------------------------------------------------------------------------------- */
+
+/* 0BH and 1FH (SDM volume 2, CPUID): level 0 is a core of one thread, level 1 the package. */
+static void set_topology(struct kvm_cpuid_entry2 *entry, uint32_t cpus)
+{
+	enum { THREADS = 1 << 8, CORES = 2 << 8, PACKAGE_SHIFT = 3 };
+
+	entry->eax = entry->index == 1 ? PACKAGE_SHIFT : 0;
+	entry->ebx = entry->index == 0 ? 1 : entry->index == 1 ? cpus : 0;
+	entry->ecx = entry->index | (entry->index == 0 ? THREADS : entry->index == 1 ? CORES : 0);
+}
+
+void cpuid_set_pc(struct kvm_cpuid2 *table, uint32_t cpus, bool deadline)
+{
+	for (uint32_t i = 0; i < table->nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &table->entries[i];
+
+		switch (entry->function) {
+		case 0x1:
+			entry->ecx |= BIT(31) | (deadline ? BIT(24) : 0);
+			entry->ebx = (entry->ebx & 0xff00ffff) | cpus << 16;
+			if (cpus > 1)
+				entry->edx |= BIT(28);
+			break;
+		case 0x4: /* cores of a package */
+			if (entry->eax & 0x1f)
+				entry->eax = (entry->eax & 0x03ffffff) | (cpus - 1) << 26;
+			break;
+		case 0xb:
+		case 0x1f:
+			set_topology(entry, cpus);
+			break;
+		case 0x80000008:
+			entry->ecx = (entry->ecx & 0xffff0f00) | (cpus - 1) | 3 << 12;
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+void cpuid_clear(struct kvm_cpuid2 *table, uint32_t leaf, enum cpuid_register reg, uint32_t bit)
+{
+	for (uint32_t i = 0; i < table->nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &table->entries[i];
+		uint32_t *const registers[] = {&entry->eax, &entry->ebx, &entry->ecx, &entry->edx};
+
+		if (entry->function == leaf && entry->index == 0)
+			*registers[reg] &= ~BIT(bit);
+	}
+}

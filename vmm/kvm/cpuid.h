@@ -4,6 +4,7 @@
 #ifndef VMM_KVM_CPUID_H
 #define VMM_KVM_CPUID_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <linux/kvm.h>
@@ -27,6 +28,12 @@ const struct kvm_cpuid_entry2 *cpuid_find(const struct kvm_cpuid2 *table, uint32
                                           uint32_t subleaf);
 /* A register of the leaf's subleaf 0; 0 when there is none. */
 uint32_t cpuid_value(const struct kvm_cpuid2 *table, uint32_t leaf, enum cpuid_register reg);
+
+/* Makes KVM's table that of a PC's processor: a hypervisor is said to be there, one package has
+ * `cpus` cores, and the local APICs' timers know a TSC deadline if `deadline`. */
+void cpuid_set_pc(struct kvm_cpuid2 *table, uint32_t cpus, bool deadline);
+/* Takes a feature bit out of a leaf's subleaf 0. */
+void cpuid_clear(struct kvm_cpuid2 *table, uint32_t leaf, enum cpuid_register reg, uint32_t bit);
 
 /* Sets the initial APIC id wherever the table has it. */
 void cpuid_set_apic_id(struct kvm_cpuid2 *table, uint32_t id);

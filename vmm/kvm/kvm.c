@@ -12,6 +12,7 @@
 
 #include "shared/abi.h"
 #include "vmm/base/message.h"
+#include "vmm/base/pc.h"
 #include "vmm/kvm/cpuid.h"
 
 /* ---- Calls and their errors ---------------------------------------------------------------- */
@@ -347,9 +348,9 @@ bool kvm_describe(struct kvm *kvm, bool basic)
 
 /* Local APICs, and for the rest of an interrupt controller a VMM that has none: a whole one in KVM
  * would make it slow to close the VM and take ports away.  Refused is no error. */
-static void try_apic(struct kvm *kvm)
+static void try_apics(struct kvm *kvm, bool pc)
 {
-	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP};
+	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {pc ? PC_LINES : 0}};
 	int nanoseconds;
 
 	if (!(cpuid_value(kvm->cpuid, 1, CPUID_ECX) & X2APIC) ||
@@ -358,6 +359,16 @@ static void try_apic(struct kvm *kvm)
 	/* Older kernels know no other clock for it than 1 ns. */
 	nanoseconds = kvm_offers(kvm->fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS);
 	kvm->host.apic_khz = UINT64_C(1000000) / (nanoseconds > 0 ? (unsigned)nanoseconds : 1);
+	kvm->is_pc = pc;
+}
+
+/* Pages that Intel's processors without unrestricted guests need for real mode (api.rst, 4.34):
+ * three, behind all that a PC has below 4 GiB. */
+static bool give_real_mode(const struct kvm *kvm)
+{
+	const uintptr_t tss = 0xfffbd000;
+
+	return KVM_IOCTL(kvm->vm, KVM_SET_TSS_ADDR, (void *)tss) == 0;
 }
 
 static bool give_ram(const struct kvm *kvm, const struct memory *memory, uint32_t number,
@@ -373,15 +384,15 @@ static bool give_ram(const struct kvm *kvm, const struct memory *memory, uint32_
 	return KVM_IOCTL(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot) == 0;
 }
 
-bool kvm_create_vm(struct kvm *kvm, const struct memory *memory, bool apic)
+bool kvm_create_vm(struct kvm *kvm, const struct memory *memory, enum kvm_interrupts interrupts)
 {
 	kvm->vm = KVM_IOCTL(kvm->fd, KVM_CREATE_VM, NULL);
 	if (kvm->vm < 0 || !give_ram(kvm, memory, 0, 0, memory->low_end) ||
 	    (memory->high_end && !give_ram(kvm, memory, 1, RS_HIGH_RAM, memory->high_end)))
 		return false;
-	if (apic)
-		try_apic(kvm);
-	return true;
+	if (interrupts != KVM_NO_APICS)
+		try_apics(kvm, interrupts == KVM_PC);
+	return interrupts != KVM_PC || give_real_mode(kvm);
 }
 
 void kvm_close(struct kvm *kvm)

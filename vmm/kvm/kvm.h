@@ -19,6 +19,7 @@
 struct kvm {
 	int fd;                   /* /dev/kvm; -1: closed */
 	int vm;                   /* the VM; -1: none */
+	bool is_pc;               /* KVM_PC, and it was not refused */
 	size_t run_size;          /* bytes of a vCPU's struct kvm_run mapping */
 	struct kvm_cpuid2 *cpuid; /* the vCPUs', but for the APIC id; owned */
 	struct host host;
@@ -43,10 +44,16 @@ bool kvm_open(struct kvm *kvm, unsigned cpus, const struct kvm_advice *advice);
 /* Takes a CPUID table for the vCPUs and fills kvm->host from it: all that KVM supports, or, if
  * `basic`, what KVM need not be asked for (cpuid_basic).  False after a message. */
 bool kvm_describe(struct kvm *kvm, bool basic);
-/* Makes the VM, with all of `memory` as its slot 0.  The memory must outlive it.  `apic`: its vCPUs
- * are to have local APICs (and nothing else of an interrupt controller: ports stay ours); where KVM
- * refuses, they have none, and kvm->host.apic_khz stays 0. */
-bool kvm_create_vm(struct kvm *kvm, const struct memory *memory, bool apic);
+/* What of interrupts is KVM's.  Never its PIC, PIT and I/O APIC: ports stay ours. */
+enum kvm_interrupts {
+	KVM_NO_APICS,
+	KVM_APICS, /* a local APIC for each vCPU, which runs at once */
+	KVM_PC,    /* the same; all but the first wait for INIT and SIPI, the lines of an I/O APIC
+	            * are routed (vmm/kvm/interrupts.h), and real mode can be run */
+};
+/* Makes the VM, with all of `memory` as its slot 0.  The memory must outlive it.  Where KVM refuses
+ * local APICs there are none, and kvm->host.apic_khz stays 0. */
+bool kvm_create_vm(struct kvm *kvm, const struct memory *memory, enum kvm_interrupts interrupts);
 void kvm_close(struct kvm *kvm);
 
 /* Whether the CPU can do without KPTI (pti=auto): AMD and Hygon, or Intel with RDCL_NO in

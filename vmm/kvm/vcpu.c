@@ -9,12 +9,12 @@
 #include "vmm/base/message.h"
 #include "vmm/kvm/cpuid.h"
 
-/* With a local APIC in KVM all vCPUs but the first wait for INIT and SIPI. */
-static bool let_run(const struct vcpu *vcpu, unsigned number, bool apic)
+/* With a local APIC in KVM all vCPUs but the first wait for INIT and SIPI, as a PC's have to. */
+static bool let_run(const struct vcpu *vcpu, unsigned number, bool waits)
 {
 	struct kvm_mp_state state = {.mp_state = KVM_MP_STATE_RUNNABLE};
 
-	return number == 0 || !apic || KVM_IOCTL(vcpu->fd, KVM_SET_MP_STATE, &state) == 0;
+	return number == 0 || !waits || KVM_IOCTL(vcpu->fd, KVM_SET_MP_STATE, &state) == 0;
 }
 
 bool vcpu_create(struct vcpu *vcpu, struct kvm *kvm, unsigned number)
@@ -33,7 +33,7 @@ bool vcpu_create(struct vcpu *vcpu, struct kvm *kvm, unsigned number)
 	vcpu->run_size = kvm->run_size;
 	cpuid_set_apic_id(kvm->cpuid, number);
 	return KVM_IOCTL(vcpu->fd, KVM_SET_CPUID2, kvm->cpuid) == 0 &&
-	       let_run(vcpu, number, kvm->host.apic_khz);
+	       let_run(vcpu, number, kvm->host.apic_khz && !kvm->is_pc);
 }
 
 void vcpu_destroy(struct vcpu *vcpu)

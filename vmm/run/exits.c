@@ -130,6 +130,16 @@ static bool exit_mmio(struct cpu *cpu)
 	return true;
 }
 
+/* A local APIC has ended a level-triggered interrupt of the I/O APIC's. */
+static bool exit_eoi(struct cpu *cpu)
+{
+	const uint8_t vector = cpu->vcpu.run->eoi.vector;
+	const struct device *device = bus_find(&cpu->machine->bus, BUS_EOI, vector);
+
+	record(cpu, 1, true, vector, 0);
+	return !device || device->write(cpu, vector, 1, 0, device->ctx);
+}
+
 /* MSRs that KVM hands to us: the guest gets the #GP of an MSR that does not exist. */
 static bool exit_msr(struct cpu *cpu, bool write)
 {
@@ -175,6 +185,8 @@ static __attribute__((noinline)) bool exit_rare(struct cpu *cpu)
 	switch (run->exit_reason) {
 	case KVM_EXIT_MMIO:
 		return exit_mmio(cpu);
+	case KVM_EXIT_IOAPIC_EOI:
+		return exit_eoi(cpu);
 	case KVM_EXIT_HLT:
 		return exit_hlt(cpu);
 	case KVM_EXIT_SHUTDOWN:
@@ -189,7 +201,7 @@ static __attribute__((noinline)) bool exit_rare(struct cpu *cpu)
 		return exit_msr(cpu, true);
 	case KVM_EXIT_INTR:            /* a signal, which stop_requested knows more about */
 	case KVM_EXIT_NMI:             /* the host's own business */
-	case KVM_EXIT_IRQ_WINDOW_OPEN: /* nothing waits for it */
+	case KVM_EXIT_IRQ_WINDOW_OPEN: /* who waits for it is an observer */
 	case KVM_EXIT_SET_TPR:         /* the guest lowered CR8: no interrupt is held back */
 		record(cpu, 0, false, 0, 0);
 		return true;

@@ -10,7 +10,7 @@
 #include "vmm/base/memory.h"
 #include "vmm/boot/image.h"
 #include "vmm/boot/plan.h"
-#include "vmm/boot/ringscope.h"
+#include "vmm/boot/protocol.h"
 #include "vmm/devices/attempts.h"
 #include "vmm/devices/bus.h"
 #include "vmm/devices/console.h"
@@ -59,10 +59,12 @@ struct machine {
 	struct kvm kvm;
 	struct memory memory;
 	struct boot boot;
-	pthread_mutex_t lock; /* for all that no CPU has for itself */
+	pthread_mutex_t lock; /* for all that no CPU has for itself ... */
+	bool shared;          /* ... if more threads than CPU 0's are there */
 	uint32_t pti_mode;    /* RS_PTI_*: what the guest starts in */
 
 	struct bus bus;
+	struct pc *pc; /* vmm/run/pc.h; NULL: the guest is not a PC's */
 	struct outcome outcome;
 	struct figures figures;
 	struct attempts attempts;
@@ -89,12 +91,12 @@ void machine_destroy(struct machine *machine);
 
 static inline void machine_lock(struct machine *machine)
 {
-	if (machine->boot.cpus > 1)
+	if (machine->shared)
 		pthread_mutex_lock(&machine->lock);
 }
 static inline void machine_unlock(struct machine *machine)
 {
-	if (machine->boot.cpus > 1)
+	if (machine->shared)
 		pthread_mutex_unlock(&machine->lock);
 }
 

@@ -45,7 +45,8 @@ static bool complete_stac(struct cpu *cpu, struct vcpu_state *state)
 		return false;
 	cpu->stats.quirk_stac++;
 	cpu->machine->quirks |= RS_QUIRK_NO_STAC;
-	boot_set_quirk(&cpu->machine->boot, RS_QUIRK_NO_STAC);
+	if (cpu->machine->boot.page)
+		boot_set_quirk(&cpu->machine->boot, RS_QUIRK_NO_STAC);
 	return true;
 }
 

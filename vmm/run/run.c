@@ -8,6 +8,7 @@
 #include "vmm/base/stop.h"
 #include "vmm/run/exits.h"
 #include "vmm/run/hypercall.h"
+#include "vmm/run/pc.h"
 #include "vmm/run/threads.h"
 
 bool run_end_stopped(struct machine *machine)
@@ -131,10 +132,15 @@ void run_cpus(struct machine *machine)
 
 bool run_create(struct machine *machine, const struct plan *plan)
 {
+	/* Ringscope's own protocol has ports of its own, in place of a PC's. */
 	static const struct device *const devices[] = {&hypercall_device};
 
 	if (!machine_create(machine, plan))
 		return false;
+	if (machine->image.protocol->is_pc) {
+		machine->pc = pc_create(machine);
+		return machine->pc;
+	}
 	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
 		if (!bus_add(&machine->bus, devices[i]))
 			return false;
@@ -142,16 +148,34 @@ bool run_create(struct machine *machine, const struct plan *plan)
 	return true;
 }
 
-void run_begin(struct machine *machine)
+/* A PC's CPUs wait for each other inside KVM: all run from the beginning. */
+static bool begin_pc(struct machine *machine)
+{
+	for (unsigned i = 1; i < machine->boot.cpus; i++) {
+		struct cpu *cpu = &machine->cpus[i];
+
+		if (!stats_start(&cpu->stats))
+			return message_error("no memory for the statistics: %s", strerror(errno));
+		cpu->started = true;
+		if (machine->one_thread)
+			stop_add(i, cpu->vcpu.run, pthread_self());
+	}
+	return pc_begin(machine->pc);
+}
+
+bool run_begin(struct machine *machine)
 {
 	machine->cpus[0].started = true;
 	machine->run_once = run_once;
+	return !machine->pc || begin_pc(machine);
 }
 
 void run_end(struct machine *machine)
 {
 	stats_stop(&machine->cpus[0].stats);
 	threads_join(machine);
+	if (machine->pc)
+		pc_end(machine->pc);
 
 	console_flush(&machine->console);
 	if (!machine->console.failed)

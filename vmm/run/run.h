@@ -15,12 +15,12 @@ void run_cpus(struct machine *machine);
 /* Ends the run for the stop request that there is (vmm/base/stop.h).  Always false, as machine_end.
  */
 bool run_end_stopped(struct machine *machine);
-/* Makes a machine with the devices that every guest has: a row here for each.  As machine_create.
- */
+/* Makes a machine with the devices that its guest's boot protocol promises.  As machine_create. */
 bool run_create(struct machine *machine, const struct plan *plan);
 
-/* Before run_cpus is called for the first time, by itself or by what steps and stops the guest. */
-void run_begin(struct machine *machine);
+/* Before run_cpus is called for the first time, by itself or by what steps and stops the guest.
+ * False after a message; run_end is due in both cases. */
+bool run_begin(struct machine *machine);
 /* After the last time: no CPU runs any more then, console output is flushed and the statistics are
  * stopped.  machine->outcome says how the run ended. */
 void run_end(struct machine *machine);

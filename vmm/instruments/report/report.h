@@ -44,6 +44,9 @@ struct report_input {
 	uint32_t pti_mode;               /* RS_PTI_*: as the guest was started */
 	uint32_t levels;                 /* 4 or 5 */
 	bool noted;                      /* the guest carries the Ringscope note */
+	const char *protocol;            /* by which it was booted: its name; NULL: not told ... */
+	const char *booted_as; /* ... and in words, of a PC's kernel, of whose address space the
+	                        * VMM knows nothing; else NULL */
 	const struct rs_record *records; /* what the guest measured, checked (records.h) */
 	unsigned record_count;
 	const struct rs_escape *escapes; /* its escape gallery, checked (escapes.h) */

@@ -262,6 +262,8 @@ static json_t *json_of_guest(struct builder *b, const struct report_input *in)
 	put(b, guest, "cpu", outcome_is_of_cpu(outcome) ? json_integer(outcome->cpu) : json_null());
 	put_text(b, guest, "last_exit", stats_reason_name(outcome->exit_reason));
 	put(b, guest, "note", json_boolean(in->noted));
+	if (in->protocol)
+		put_text(b, guest, "protocol", in->protocol);
 	put_text(b, guest, "pti", pti_name(in->pti_mode));
 	put_count(b, guest, "levels", in->levels);
 	put(b, guest, "features", json_of_bits(b, feature_names, in->features));
@@ -286,6 +288,10 @@ static json_t *json_of_options(struct builder *b, const struct report_input *in)
 	put(b, json, "no_apic", json_boolean(plan->no_apic));
 	put(b, json, "timeout_ns",
 	    plan->timeout_ns ? json_integer((json_int_t)plan->timeout_ns) : json_null());
+	if (plan->append)
+		put_text(b, json, "append", plan->append);
+	if (plan->initrd)
+		put_text(b, json, "initrd", plan->initrd);
 	put(b, json, "quiet", json_boolean(in->quiet));
 	return json;
 }

@@ -43,6 +43,13 @@ static const char *find_user_root(const struct machine *machine, const struct pt
 static const char *collect_spaces(const struct machine *machine, struct space_rows *spaces)
 {
 	const struct pt *boot = &machine->boot.kernel;
+
+	/* Regions with names are those of Ringscope's own address space. */
+	if (!machine->boot.call[0]) {
+		*spaces = (struct space_rows){0};
+		return NULL;
+	}
+
 	const uint64_t cr3 = machine->boot.call[machine->outcome.cpu]->kernel_cr3;
 	const struct pt kernel = cr3 ? pt_attach(boot->geo, boot->mem, cr3) : *boot;
 	struct pt user;

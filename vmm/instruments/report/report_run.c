@@ -92,7 +92,8 @@ static void collect_cpu(struct facts *facts, const struct cpu *cpu)
 	const struct machine *machine = cpu->machine;
 	struct rs_stats *counts = &facts->cpu_counts[cpu->number];
 
-	*counts = *machine->boot.stats[cpu->number];
+	if (machine->boot.stats[cpu->number])
+		*counts = *machine->boot.stats[cpu->number];
 	facts->cpus[cpu->number] = (struct report_cpu){
 	    .started = cpu->started,
 	    .halted = cpu->halted,
@@ -113,7 +114,8 @@ static bool collect(struct facts *facts, struct machine *machine)
 			return message_error("no memory for the report: %s", strerror(errno));
 	}
 	host_describe(&machine->kvm.host);
-	facts->counts = boot_counts(&machine->boot);
+	if (machine->image.noted)
+		facts->counts = boot_counts(&machine->boot);
 	facts->input = (struct report_input){
 	    .stats = cpus > 1 ? &facts->sum : &machine->cpus[0].stats,
 	    .elapsed_ns = elapsed_ns(machine),
@@ -128,6 +130,8 @@ static bool collect(struct facts *facts, struct machine *machine)
 	    .pti_mode = machine->pti_mode,
 	    .levels = machine->boot.kernel.geo.levels,
 	    .noted = machine->image.noted,
+	    .protocol = machine->image.protocol->name,
+	    .booted_as = machine->image.protocol->is_pc ? machine->image.protocol->title : NULL,
 	    .records = machine->figures.list,
 	    .record_count = machine->figures.count,
 	    .escapes = machine->attempts.list,

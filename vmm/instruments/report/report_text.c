@@ -81,6 +81,11 @@ static void print_run(FILE *out, const struct report_input *in, const struct sty
 	fputs("     ", out);
 	if (in->cpu_count > 1)
 		fprintf(out, "%u CPUs, ", in->cpu_count);
+	if (in->booted_as) {
+		fprintf(out, "%s of RAM; booted by %s\n", units_bytes(mem, in->plan->mem),
+		        in->booted_as);
+		return;
+	}
 	fprintf(out, "%s of RAM, %" PRIu32 "-level paging, KPTI %s at the start\n",
 	        units_bytes(mem, in->plan->mem), in->levels,
 	        in->pti_mode == RS_PTI_OFF      ? "off"

@@ -1,0 +1,168 @@
+#include "vmm/boot/pc_map.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/stat.h>
+
+#include "shared/desc.h"
+#include "shared/pt_entry.h"
+#include "vmm/base/message.h"
+#include "vmm/boot/acpi.h"
+
+const struct pc_area pc_areas[] = {
+    {"boot data", PC_PARAMS, PC_HANDED + PC_HANDED_SIZE - PC_PARAMS},
+    {"memory of the screen and of ROMs", 0xa0000, PC_ACPI - 0xa0000},
+    {"ACPI tables", PC_ACPI, PC_ACPI_END - PC_ACPI},
+    {NULL, 0, 0},
+};
+
+/* ---- The map ------------------------------------------------------------------------------- */
+
+unsigned pc_map(const struct memory *memory, struct pc_range ranges[PC_RANGES_MAX])
+{
+	unsigned count = 0;
+
+	ranges[count++] = (struct pc_range){0, PC_LOW_END, PC_RAM};
+	ranges[count++] = (struct pc_range){PC_LOW_END, 0xa0000 - PC_LOW_END, PC_RESERVED};
+	ranges[count++] = (struct pc_range){PC_ACPI, PC_ACPI_END - PC_ACPI, PC_ACPI_DATA};
+	ranges[count++] = (struct pc_range){PC_HIGH, memory->low_end - PC_HIGH, PC_RAM};
+	if (memory->high_end)
+		ranges[count++] =
+		    (struct pc_range){RS_HIGH_RAM, memory->high_end - RS_HIGH_RAM, PC_RAM};
+	return count;
+}
+
+/* ---- The command line ---------------------------------------------------------------------- */
+
+bool pc_put_command(const struct memory *memory, const struct plan *plan, const char *first,
+                    uint64_t most)
+{
+	char *to = memory_at(memory, PC_COMMAND, PC_COMMAND_SIZE);
+	const char *append = plan->append ? plan->append : "";
+	int length;
+
+	if (!most || most >= PC_COMMAND_SIZE)
+		most = PC_COMMAND_SIZE - 1;
+	length =
+	    snprintf(to, PC_COMMAND_SIZE, "%s%s%s", first, *first && *append ? " " : "", append);
+	if (length >= 0 && (uint64_t)length <= most)
+		return true;
+	return message_error("--append: with '%s' before it the command line has %d bytes: this "
+	                     "kernel takes %" PRIu64,
+	                     first, length, most);
+}
+
+/* ---- The RAM disk -------------------------------------------------------------------------- */
+
+static bool refuse_initrd(const struct plan *plan, const char *why)
+{
+	return message_error("--initrd %s: %s", plan->initrd, why);
+}
+
+static bool read_initrd(const struct plan *plan, int fd, uint8_t *to, uint64_t size)
+{
+	while (size) {
+		const ssize_t got = read(fd, to, size);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return refuse_initrd(plan, strerror(errno));
+		if (got == 0)
+			return refuse_initrd(plan, "became shorter while being read");
+		to += got;
+		size -= (uint64_t)got;
+	}
+	return true;
+}
+
+static bool place_initrd(const struct memory *memory, const struct plan *plan, int fd,
+                         uint64_t bottom, uint64_t top, uint64_t *gpa, uint64_t *size)
+{
+	struct stat stat;
+
+	if (fd < 0 || fstat(fd, &stat) < 0)
+		return refuse_initrd(plan, strerror(errno));
+	if (!S_ISREG(stat.st_mode))
+		return refuse_initrd(plan, "is not a regular file");
+	if (stat.st_size == 0)
+		return refuse_initrd(plan, "is empty");
+	*size = (uint64_t)stat.st_size;
+	if (top > memory->low_end)
+		top = memory->low_end;
+	if (bottom > top || *size > top - bottom)
+		return message_error("--initrd %s: its %" PRIu64
+		                     " KiB do not fit between the kernel's end, 0x%" PRIx64
+		                     ", and 0x%" PRIx64 ", up to where it may lie: give more RAM "
+		                     "with --mem",
+		                     plan->initrd, *size >> 10, bottom, top);
+	*gpa = (top - *size) & ~(uint64_t)(PAGE_SIZE - 1);
+	if (*gpa < bottom)
+		*gpa = bottom;
+	return read_initrd(plan, fd, memory_at(memory, *gpa, *size), *size);
+}
+
+bool pc_put_initrd(const struct memory *memory, const struct plan *plan, uint64_t bottom,
+                   uint64_t top, uint64_t *gpa, uint64_t *size)
+{
+	int fd;
+	bool good;
+
+	*gpa = *size = 0;
+	if (!plan->initrd)
+		return true;
+	fd = open(plan->initrd, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	good = place_initrd(memory, plan, fd, bottom, top, gpa, size);
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/* ---- Descriptors and tables ---------------------------------------------------------------- */
+
+void pc_put_descriptors(const struct memory *memory, bool bits32)
+{
+	enum { TABLES = 6, LARGE = 1 << 21, ENTRIES = 512, GIGABYTES = 4 };
+	const struct desc_segment code = {.limit = 0xffffffff,
+	                                  .type = DESC_CODE_RX,
+	                                  .present = true,
+	                                  .code64 = !bits32,
+	                                  .big = bits32};
+	const struct desc_segment data = {
+	    .limit = 0xffffffff, .type = DESC_DATA_RW, .present = true, .big = true};
+	uint64_t *gdt = memory_at(memory, PC_GDT, PAGE_SIZE);
+	uint64_t *tables = memory_at(memory, PC_TABLES, TABLES * PAGE_SIZE);
+
+	desc_segment_encode(&code, &gdt[selector_index(PC_SEL_CODE)]);
+	desc_segment_encode(&data, &gdt[selector_index(PC_SEL_DATA)]);
+	if (bits32)
+		return;
+	tables[0] = (PC_TABLES + PAGE_SIZE) | PTE_P | PTE_W;
+	for (uint64_t i = 0; i < GIGABYTES; i++)
+		tables[ENTRIES + i] = (PC_TABLES + (2 + i) * PAGE_SIZE) | PTE_P | PTE_W;
+	for (uint64_t i = 0; i < GIGABYTES * ENTRIES; i++)
+		tables[2 * ENTRIES + i] = i * LARGE | PTE_P | PTE_W | PTE_PS;
+}
+
+void pc_boot_begin(struct boot *boot, const struct memory *memory, const struct host *host,
+              const struct plan *plan)
+{
+	*boot = (struct boot){
+	    .memory = memory,
+	    .cpus = plan->cpus,
+	    .kernel.geo =
+	        {
+	            .levels = 4,
+	            .maxphyaddr = (uint8_t)host->maxphyaddr,
+	            .nx = true,
+	            .gib_pages = host->cpuid_features & RS_FEATURE_GIB_PAGES,
+	            .pcid = host->cpuid_features & RS_FEATURE_PCID,
+	        },
+	};
+	acpi_build(memory, plan->cpus);
+}

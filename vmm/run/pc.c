@@ -1,0 +1,446 @@
+#include "vmm/run/pc.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "vmm/base/clock.h"
+#include "vmm/base/message.h"
+#include "vmm/base/stop.h"
+
+/* ---- Ends ---------------------------------------------------------------------------------- */
+
+static void end(struct pc *pc, enum end_reason reason)
+{
+	pc->over = true;
+	machine_end(pc->machine, reason);
+}
+
+/* The kernel has panicked: its last lines are what it says about it. */
+static void end_panic(struct pc *pc)
+{
+	struct panic *panic = &pc->machine->panic;
+
+	panic->message_size = pc_host_tail(&pc->host, panic->message, sizeof(panic->message));
+	end(pc, END_PANIC);
+}
+
+static void switch_off(void *ctx)
+{
+	end(ctx, END_EXITED);
+}
+
+/* Nothing is started anew: what a user wants to see has happened.  After a panic it is its end. */
+static void reset(void *ctx)
+{
+	struct pc *pc = ctx;
+
+	if (pc->host.panicked)
+		end_panic(pc);
+	else
+		end(pc, END_EXITED);
+}
+
+/* isa-debug-exit's status is the value twice and one: here it is the value. */
+static void debug_exit(void *ctx, unsigned status)
+{
+	struct pc *pc = ctx;
+
+	pc->machine->outcome.guest_status = status >> 1;
+	end(pc, status >> 1 <= STATUS_GUEST_MAX ? END_EXITED : END_BAD_STATUS);
+}
+
+/* ---- Lines --------------------------------------------------------------------------------- */
+
+static void set_line(struct pc *pc, unsigned irq, bool level)
+{
+	if (irq < 16)
+		pic_line(&pc->pic, irq, level);
+	ioapic_line(&pc->ioapic, irq == PC_IRQ_TIMER ? PC_GSI_TIMER : irq, level);
+}
+
+static void uart_line(void *ctx, bool level)
+{
+	set_line(ctx, PC_IRQ_SERIAL, level);
+}
+
+static void keyboard_line(void *ctx, bool level)
+{
+	set_line(ctx, PC_IRQ_KEYBOARD, level);
+}
+
+static void pit_line(void *ctx, bool level)
+{
+	set_line(ctx, PC_IRQ_TIMER, level);
+}
+
+static void sci_line(void *ctx, bool level)
+{
+	set_line(ctx, PC_IRQ_SCI, level);
+}
+
+static void test_line(void *ctx, unsigned irq, bool level)
+{
+	set_line(ctx, irq, level);
+}
+
+static void pic_output(void *ctx, bool level)
+{
+	struct pc *pc = ctx;
+
+	pc->wanted = level;
+	if (level)
+		stop_interrupt(0);
+}
+
+static void message(void *ctx, uint64_t address, uint32_t data)
+{
+	const struct pc *pc = ctx;
+
+	kvm_send_message(&pc->machine->kvm, address, data);
+}
+
+/* A line without a message keeps its old route: an interrupt of it may be in service, and its EOI
+ * is still to be told. */
+static void routes(void *ctx)
+{
+	struct pc *pc = ctx;
+	struct kvm_route all[PC_LINES];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < PC_LINES; i++) {
+		struct kvm_route *route = &pc->routes[i];
+
+		route->line = i;
+		if (ioapic_route(&pc->ioapic, i, &route->address, &route->data))
+			pc->has_route[i] = true;
+		if (pc->has_route[i])
+			all[count++] = *route;
+	}
+	if (!kvm_set_routes(&pc->machine->kvm, all, count))
+		end(pc, END_VMM_FAILED);
+}
+
+/* ---- The PICs' interrupt ------------------------------------------------------------------- */
+
+/* Takes back what made KVM_RUN return, unless somebody else wants that as well. */
+static void clear_interruption(struct cpu *cpu)
+{
+	if (!stop_requested() && !cpu->mark_due && !machine_is_called_back(cpu->machine))
+		__atomic_store_n(&cpu->vcpu.run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+}
+
+static void served(struct observer *observer, struct cpu *cpu, uint64_t entered)
+{
+	struct pc *pc = (struct pc *)observer;
+	struct kvm_run *run = cpu->vcpu.run;
+
+	(void)entered;
+	if (cpu->number != 0)
+		return;
+	clear_interruption(cpu);
+	if (pic_has_interrupt(&pc->pic) && run->ready_for_interrupt_injection &&
+	    !vcpu_interrupt(&cpu->vcpu, pic_acknowledge(&pc->pic)))
+		end(pc, END_VMM_FAILED);
+	run->request_interrupt_window = pc->wanted;
+}
+
+/* ---- Rows of the bus ----------------------------------------------------------------------- */
+
+/* A wide access to a device of bytes is one to each of its ports. */
+#define EACH_BYTE(i) for (unsigned i = 0; i < size; i++)
+
+static bool uart_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	EACH_BYTE(i)
+	uart_write(&pc->uart, (unsigned)(at + i) & 7, (uint8_t)(value >> 8 * i));
+	return !pc->over;
+}
+
+static uint64_t uart_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
+{
+	struct pc *pc = ctx;
+	uint64_t value = 0;
+
+	(void)cpu;
+	EACH_BYTE(i)
+	value |= (uint64_t)uart_read(&pc->uart, (unsigned)(at + i) & 7) << 8 * i;
+	pc_host_wake(&pc->host); /* there may be room for more */
+	return value;
+}
+
+static bool pic_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	EACH_BYTE(i)
+	pic_write(&pc->pic, (uint16_t)(at + i), (uint8_t)(value >> 8 * i));
+	return !pc->over;
+}
+
+static uint64_t pic_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
+{
+	struct pc *pc = ctx;
+	uint64_t value = 0;
+
+	(void)cpu;
+	EACH_BYTE(i)
+	value |= (uint64_t)pic_read(&pc->pic, (uint16_t)(at + i)) << 8 * i;
+	return value;
+}
+
+static bool pit_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+{
+	struct pc *pc = ctx;
+	const uint64_t due = pit_due(&pc->pit);
+
+	(void)cpu;
+	(void)size;
+	pit_write(&pc->pit, (uint16_t)at, (uint8_t)value, clock_ns());
+	if (pit_due(&pc->pit) != due)
+		pc_host_wake(&pc->host);
+	return !pc->over;
+}
+
+static uint64_t pit_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	(void)size;
+	return pit_read(&pc->pit, (uint16_t)at, clock_ns());
+}
+
+static bool rtc_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	EACH_BYTE(i)
+	rtc_write(&pc->rtc, (uint16_t)(at + i), (uint8_t)(value >> 8 * i), (uint64_t)time(NULL));
+	return !pc->over;
+}
+
+static uint64_t rtc_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	(void)size;
+	return rtc_read(&pc->rtc, (uint16_t)at, (uint64_t)time(NULL));
+}
+
+static bool i8042_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	(void)size;
+	i8042_write(&pc->i8042, (uint16_t)at, (uint8_t)value);
+	return !pc->over;
+}
+
+static uint64_t i8042_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	(void)size;
+	return i8042_read(&pc->i8042, (uint16_t)at);
+}
+
+static bool power_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	power_write(&pc->power, (uint16_t)at, size, (uint32_t)value, clock_ns());
+	return !pc->over;
+}
+
+static uint64_t power_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	return power_read(&pc->power, (uint16_t)at, size, clock_ns());
+}
+
+static bool fw_cfg_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	fw_cfg_write(&pc->fw_cfg, (uint16_t)at, size, (uint32_t)value);
+	return !pc->over;
+}
+
+static uint64_t fw_cfg_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	(void)size;
+	return fw_cfg_read(&pc->fw_cfg, (uint16_t)at);
+}
+
+static bool debug_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	debug_ports_write(&pc->debug, (uint16_t)at, size, (uint32_t)value);
+	return !pc->over;
+}
+
+static uint64_t debug_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	return debug_ports_read(&pc->debug, (uint16_t)at, size);
+}
+
+/* Its registers are words of 32 bits; other widths are undefined (3.0), and narrow ones read as
+ * part of the word. */
+static bool ioapic_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	(void)size;
+	ioapic_write(&pc->ioapic, at - PC_IOAPIC, (uint32_t)value);
+	return !pc->over;
+}
+
+static uint64_t ioapic_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
+{
+	const struct pc *pc = ctx;
+
+	(void)cpu;
+	(void)size;
+	return ioapic_read(&pc->ioapic, at - PC_IOAPIC);
+}
+
+static bool ioapic_end(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+{
+	struct pc *pc = ctx;
+
+	(void)cpu;
+	(void)size;
+	(void)value;
+	ioapic_eoi(&pc->ioapic, (uint8_t)at);
+	return !pc->over;
+}
+
+#define DEVICE(title, kind, from, to, device)                                                      \
+	{                                                                                          \
+		.name = (title), .bus = (kind), .first = (from), .last = (to),                     \
+		.write = device##_out, .read = device##_in                                         \
+	}
+#define PORTS(title, from, to, device) DEVICE(title, BUS_PORTS, from, to, device)
+
+static const struct device rows[] = {
+    PORTS("serial port", 0x3f8, 0x3ff, uart),
+    PORTS("first PIC", 0x20, 0x21, pic),
+    PORTS("second PIC", 0xa0, 0xa1, pic),
+    PORTS("edge and level control", 0x4d0, 0x4d1, pic),
+    PORTS("PIT", 0x40, 0x43, pit),
+    PORTS("speaker and refresh", 0x61, 0x61, pit),
+    PORTS("clock and CMOS", 0x70, 0x71, rtc),
+    PORTS("keyboard's data", 0x60, 0x60, i8042),
+    PORTS("keyboard's command", 0x64, 0x64, i8042),
+    PORTS("power management", POWER_BLOCK, POWER_BLOCK + POWER_BLOCK_SIZE - 1, power),
+    PORTS("reset", PC_RESET, PC_RESET, power),
+    PORTS("SMI command", PC_SMI, PC_SMI + 1, power),
+    PORTS("firmware configuration", 0x510, 0x511, fw_cfg),
+    PORTS("test device", 0xe0, 0xe4, debug),
+    PORTS("debug console", 0xe9, 0xe9, debug),
+    PORTS("debug exit", 0xf4, 0xf4, debug),
+    PORTS("test device's lines", 0x2000, 0x2000 + PC_LINES - 1, debug),
+    DEVICE("I/O APIC", BUS_MEMORY, PC_IOAPIC, PC_IOAPIC + IOAPIC_SIZE - 1, ioapic),
+    {.name = "I/O APIC's EOI", .bus = BUS_EOI, .first = 0, .last = 0xff, .write = ioapic_end},
+};
+_Static_assert(sizeof(rows) / sizeof(rows[0]) <= PC_ROWS, "each has its place");
+
+/* ---- All of it ----------------------------------------------------------------------------- */
+
+static void transmit(void *ctx, uint8_t byte)
+{
+	struct pc *pc = ctx;
+
+	if (pc_host_say(&pc->host, byte))
+		end_panic(pc);
+	else if (pc->machine->console.failed)
+		end(pc, END_VMM_FAILED);
+}
+
+static void connect(struct pc *pc)
+{
+	const struct memory *memory = &pc->machine->memory;
+
+	/* xv6 waits for interrupts without OUT2, and most emulators give them. */
+	pc->uart =
+	    (struct uart){.transmit = transmit, .line = uart_line, .ctx = pc, .out2_ignored = true};
+	pc->pic = (struct pic){.output = pic_output, .ctx = pc};
+	pc->pit = (struct pit){.line = pit_line, .ctx = pc};
+	pc->ioapic = (struct ioapic){.message = message, .routes = routes, .ctx = pc};
+	pc->i8042 = (struct i8042){.reset = reset, .line = keyboard_line, .ctx = pc};
+	pc->power = (struct power){.off = switch_off, .reset = reset, .line = sci_line, .ctx = pc};
+	pc->debug = (struct debug_ports){
+	    .write = transmit, .exit = debug_exit, .line = test_line, .ctx = pc};
+	uart_init(&pc->uart);
+	pic_init(&pc->pic);
+	pit_init(&pc->pit, clock_ns());
+	ioapic_init(&pc->ioapic);
+	i8042_init(&pc->i8042);
+	power_init(&pc->power, clock_ns());
+	rtc_init(&pc->rtc, memory->low_end, memory->high_end ? memory->high_end - RS_HIGH_RAM : 0);
+	fw_cfg_init(&pc->fw_cfg, memory->size, pc->machine->boot.cpus);
+	pc->observer = (struct observer){.served = served};
+}
+
+struct pc *pc_create(struct machine *machine)
+{
+	struct pc *pc = calloc(1, sizeof(*pc));
+
+	if (!pc) {
+		message_error("no memory for the devices: %s", strerror(errno));
+		return NULL;
+	}
+	pc->machine = machine;
+	pc->host =
+	    (struct pc_host){.machine = machine, .uart = &pc->uart, .pit = &pc->pit, .wake = -1};
+	connect(pc);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		pc->rows[i] = rows[i];
+		pc->rows[i].ctx = pc;
+		if (!bus_add(&machine->bus, &pc->rows[i])) {
+			free(pc);
+			return NULL;
+		}
+	}
+	machine_observe(machine, &pc->observer);
+	return pc;
+}
+
+bool pc_begin(struct pc *pc)
+{
+	stop_add(0, pc->machine->cpus[0].vcpu.run, pthread_self());
+	return pc_host_begin(&pc->host);
+}
+
+void pc_end(struct pc *pc)
+{
+	pc_host_end(&pc->host);
+}
+
+void pc_destroy(struct pc *pc)
+{
+	free(pc);
+}

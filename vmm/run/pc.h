@@ -1,0 +1,69 @@
+/*
+ * A PC's devices, for kernels other than Ringscope's own guest (vmm/boot/protocol.h, is_pc): the
+ * state machines of vmm/devices/, on the machine's bus, with the lines between them, the interrupts
+ * to KVM's local APICs, and the host's side of the serial line.
+ *
+ * Interrupts: all lines go to a pair of PICs and to an I/O APIC.  The I/O APIC's messages are
+ * KVM's; the PICs' vector is given to CPU 0 when it can take one, after an exit of its own: pc is
+ * an observer of the machine.  A thread waits for standard input and for the PIT's next edge, and
+ * makes KVM_RUN of CPU 0 return when the PICs have something for it.
+ */
+#ifndef VMM_RUN_PC_H
+#define VMM_RUN_PC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/base/pc.h"
+#include "vmm/devices/bus.h"
+#include "vmm/devices/debug_ports.h"
+#include "vmm/devices/fw_cfg.h"
+#include "vmm/devices/i8042.h"
+#include "vmm/devices/ioapic.h"
+#include "vmm/devices/pic.h"
+#include "vmm/devices/pit.h"
+#include "vmm/devices/power.h"
+#include "vmm/devices/rtc.h"
+#include "vmm/devices/uart.h"
+#include "vmm/kvm/interrupts.h"
+#include "vmm/run/machine.h"
+#include "vmm/run/pc_host.h"
+
+enum { PC_ROWS = 24 };
+
+struct pc {
+	struct observer observer;
+	struct machine *machine;
+
+	struct uart uart;
+	struct pic pic;
+	struct pit pit;
+	struct ioapic ioapic;
+	struct rtc rtc;
+	struct i8042 i8042;
+	struct power power;
+	struct fw_cfg fw_cfg;
+	struct debug_ports debug;
+	struct device rows[PC_ROWS]; /* of the bus */
+	unsigned row_count;
+
+	bool wanted; /* the PICs have an interrupt */
+	bool over;   /* a device has ended the run */
+	bool routed; /* the I/O APIC's routes are KVM's; else it refuses them */
+	struct kvm_route routes[PC_LINES];
+	bool has_route[PC_LINES];
+
+	struct pc_host host;
+};
+
+/* Puts a PC's devices onto the machine's bus.  NULL after a message.  pc_destroy is due, after the
+ * last exit. */
+struct pc *pc_create(struct machine *machine);
+/* Before CPUs run: the thread, and the terminal's raw mode if standard input is one.  False after a
+ * message. */
+bool pc_begin(struct pc *pc);
+/* After they ran: no thread, and the terminal is as it was. */
+void pc_end(struct pc *pc);
+void pc_destroy(struct pc *pc);
+
+#endif
