@@ -180,6 +180,17 @@ START_TEST(cascade)
 	ck_assert(quiet());
 	out(0xa0, 0x20);
 	ck_assert_uint_eq(take(), 0x2d);
+	/* One behind the other without a pause: the first one sees an edge for each. */
+	initialise(0xa0, 0x28, 2, 3);
+	out(0x20, 0x62);
+	edge(9);
+	edge(10);
+	ck_assert_uint_eq(take(), 0x29);
+	ck_assert(quiet());
+	out(0x20, 0x62);
+	ck_assert_uint_eq(take(), 0x2a);
+	out(0x20, 0x62);
+	ck_assert(quiet());
 }
 END_TEST
 
