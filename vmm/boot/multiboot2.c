@@ -216,7 +216,7 @@ static bool build(struct boot *boot, const struct memory *memory, const struct i
 	uint64_t gpa, size;
 
 	pc_boot_begin(boot, memory, host, plan);
-	if (!pc_put_command(memory, plan, "", 0) ||
+	if (!pc_put_command(memory, plan, pc_file_name(plan), 0) ||
 	    !pc_put_initrd(memory, plan, pieces_end(image), RS_HOLE, &gpa, &size))
 		return false;
 	add_text(&at, INFO_COMMAND, memory_at(memory, PC_COMMAND, PC_COMMAND_SIZE));

@@ -57,6 +57,13 @@ bool pc_put_command(const struct memory *memory, const struct plan *plan, const 
 	                     first, length, most);
 }
 
+const char *pc_file_name(const struct plan *plan)
+{
+	const char *slash = strrchr(plan->guest, '/');
+
+	return slash ? slash + 1 : plan->guest;
+}
+
 /* ---- The RAM disk -------------------------------------------------------------------------- */
 
 static bool refuse_initrd(const struct plan *plan, const char *why)
@@ -149,8 +156,34 @@ void pc_put_descriptors(const struct memory *memory, bool bits32)
 		tables[2 * ENTRIES + i] = i * LARGE | PTE_P | PTE_W | PTE_PS;
 }
 
+/* The BIOS' data area, where kernels without ACPI, and Xen, look for the end of low RAM and for the
+ * serial port (IBM PS/2 BIOS interface technical reference, "Data areas"). */
+static void put_bios_data(const struct memory *memory)
+{
+	enum { BDA = 0x400, SERIAL = 0x00, EBDA_SEGMENT = 0x0e, LOW_KIB = 0x13, SIZE = 0x100 };
+	uint8_t *bda = memory_at(memory, BDA, SIZE);
+	const uint16_t serial = 0x3f8, segment = PC_LOW_END >> 4, low_kib = PC_LOW_END >> 10;
+
+	memcpy(bda + SERIAL, &serial, sizeof(serial));
+	memcpy(bda + EBDA_SEGMENT, &segment, sizeof(segment));
+	memcpy(bda + LOW_KIB, &low_kib, sizeof(low_kib));
+}
+
+/* Whatever a kernel calls in real mode, Xen on its way up for one, there is no BIOS to do it: each
+ * vector says so, by the carry flag. */
+static void put_bios_calls(const struct memory *memory)
+{
+	enum { VECTORS = 256, STUB = 0xff000, SEGMENT = 0xf000 };
+	static const uint8_t stub[] = {0xf9 /* STC */, 0xca, 2, 0 /* RET FAR, flags dropped */};
+	uint32_t *vectors = memory_at(memory, 0, VECTORS * sizeof(*vectors));
+
+	memcpy(memory_at(memory, STUB, sizeof(stub)), stub, sizeof(stub));
+	for (unsigned i = 0; i < VECTORS; i++)
+		vectors[i] = (uint32_t)SEGMENT << 16 | (STUB - SEGMENT * 16);
+}
+
 void pc_boot_begin(struct boot *boot, const struct memory *memory, const struct host *host,
-              const struct plan *plan)
+                   const struct plan *plan)
 {
 	*boot = (struct boot){
 	    .memory = memory,
@@ -164,5 +197,7 @@ void pc_boot_begin(struct boot *boot, const struct memory *memory, const struct 
 	            .pcid = host->cpuid_features & RS_FEATURE_PCID,
 	        },
 	};
+	put_bios_calls(memory);
+	put_bios_data(memory);
 	acpi_build(memory, plan->cpus);
 }

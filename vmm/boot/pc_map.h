@@ -59,6 +59,9 @@ unsigned pc_map(const struct memory *memory, struct pc_range ranges[PC_RANGES_MA
 bool pc_put_command(const struct memory *memory, const struct plan *plan, const char *first,
                     uint64_t most);
 
+/* The kernel's file without its folder: by tradition the first word of a Multiboot command line. */
+const char *pc_file_name(const struct plan *plan);
+
 /* Copies the initial RAM disk (or first module) as high below `top` and the end of low RAM as it
  * goes, above `bottom`.  *gpa, *size: 0 without one.  False after a message. */
 bool pc_put_initrd(const struct memory *memory, const struct plan *plan, uint64_t bottom,
