@@ -251,6 +251,9 @@ START_TEST(tables_are_decoded)
 	                 " <__x64_sys_page_1000+0x2f>");
 	ck_assert_str_eq(symbols_text(&symbols, address, buf, sizeof(buf)),
 	                 " <__x64_sys_page_1000>");
+	address = symbol_of(kind, 998, name);
+	ck_assert_uint_eq(address, symbol_of(kind, 999, name));
+	ck_assert_str_eq(symbols_text(&symbols, address, buf, sizeof(buf)), " <_asm_exc_fault999>");
 	/* An ordinary address is never a per-CPU variable's. */
 	ck_assert_str_eq(symbols_text(&symbols, 0x48, buf, sizeof(buf)), "");
 	ck_assert_str_eq(symbols_text(&symbols, kind->base - 1, buf, sizeof(buf)), "");
@@ -316,7 +319,9 @@ START_TEST(each_table_is_verified)
 	break_u32(image.num_syms + 8, (name & ~0xff00U) | '1' << 8); /* no type */
 	break_u32(image.markers + 4, 7);
 	break_u32(image.markers + NAMES / 256 * 4, 1);
-	break_u32(image.token_table, 0x20202020); /* not printable, or no end */
+	break_u32(image.token_table, 0x51515151); /* no end */
+	break_u32(image.token_table, 0x00302051); /* not printable */
+	break_u32(image.token_table, 0x00307f51);
 	break_u32(image.token_index, 0x00040001);
 	break_u32(image.token_index + 100, 0);
 	break_u32(image.token_index + 508, 0x1fff1ffe);
@@ -326,6 +331,19 @@ START_TEST(each_table_is_verified)
 	break_u32(first + 400, percpu ? ~1U : 1);        /* below the one before */
 	break_u32(first + 400, percpu ? 5 : 0x7fffffff); /* absolute among others */
 	break_u32(image.offsets + (NAMES - 1) * 4, percpu ? ~0x40000000U : 0x40000000);
+}
+END_TEST
+
+/* The lowest address is the base's. */
+START_TEST(a_base_without_a_symbol)
+{
+	struct symbols symbols;
+	const uint32_t moved = ~16U;
+
+	make_image(&kinds[0]);
+	for (unsigned i = 0; i < 2; i++)
+		memcpy(image.bytes + image.offsets + (PER_CPU + i) * 4, &moved, 4);
+	ck_assert(!find(&symbols));
 }
 END_TEST
 
@@ -418,6 +436,7 @@ Suite *kallsyms_suite(void)
 	tcase_add_loop_test(tests, tables_are_decoded, 0, KINDS);
 	tcase_add_test(tests, two_sets);
 	tcase_add_loop_test(tests, each_table_is_verified, 0, KINDS);
+	tcase_add_test(tests, a_base_without_a_symbol);
 	tcase_add_test(tests, offsets_that_all_are_one);
 	tcase_add_loop_test(tests, hostile_tables, 0, KINDS);
 	tcase_add_test(tests, hostile_work);

@@ -289,18 +289,21 @@ static bool decode(const struct scan *scan, const struct tokens *tokens, const s
 	for (uint32_t i = 0; i < names->count; i++) {
 		char text[NAME_MAX_LENGTH + 1];
 		uint32_t value;
-		uint64_t address = distance(scan, offsets, i, &value)
-		                       ? offsets->base + value
-		                       : read_u32(scan, offsets->at + (size_t)i * 4);
+		bool image = distance(scan, offsets, i, &value);
+		const struct symbol symbol = {
+		    .address =
+		        image ? offsets->base + value : read_u32(scan, offsets->at + (size_t)i * 4),
+		    .size = image ? 0 : SYMBOL_ABSOLUTE,
+		    .name = text + 1,
+		};
 
 		if (!expand(scan, &at, tokens, text) ||
-		    !symbol_maker_add(&maker, (struct symbol){.address = address, .name = text + 1},
-		                      sizeof(text))) {
+		    !symbol_maker_add(&maker, symbol, sizeof(text))) {
 			symbol_maker_drop(&maker);
 			return false;
 		}
 	}
-	*symbols = symbol_maker_finish(&maker, offsets->base);
+	*symbols = symbol_maker_finish(&maker);
 	return true;
 }
 
