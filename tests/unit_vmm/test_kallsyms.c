@@ -41,8 +41,7 @@ struct image {
 };
 static struct image image;
 
-/* ---- A kernel's tables ------------------------------------------------------------------------
- */
+/* ---- A kernel's tables ----------------------------------------------------------------------- */
 
 static const char *const pieces[] = {"sys_", "__x64_", "page", "asm_exc_",
                                      "T",    "fault",  "t__",  "_a"};
@@ -205,8 +204,7 @@ static bool find(struct symbols *symbols)
 	return kallsyms_find(image.bytes, sizeof(image.bytes), symbols, &base);
 }
 
-/* ---- Tests ------------------------------------------------------------------------------------
- */
+/* ---- Tests ----------------------------------------------------------------------------------- */
 
 static void check_symbols(const struct kind *kind, const struct symbols *symbols)
 {
@@ -351,11 +349,19 @@ END_TEST
 START_TEST(offsets_that_all_are_one)
 {
 	struct symbols symbols;
+	const uint32_t last = 0x100000;
 
 	make_image(&kinds[0]);
 	memset(image.bytes + image.offsets, 0, (size_t)NAMES * 4);
 	ck_assert(!find(&symbols));
 	memset(image.bytes + image.offsets, 0xff, (size_t)NAMES * 4);
+	ck_assert(!find(&symbols));
+	/* Pointers behind much that is zero look like a base with its offsets. */
+	memset(image.bytes + image.offsets, 0, (size_t)NAMES * 4);
+	memcpy(image.bytes + image.offsets + (NAMES - 1) * 4, &last, 4);
+	ck_assert(!find(&symbols));
+	for (unsigned i = NAMES / 2; i < NAMES; i++)
+		memcpy(image.bytes + image.offsets + i * 4, &last, 4);
 	ck_assert(!find(&symbols));
 }
 END_TEST

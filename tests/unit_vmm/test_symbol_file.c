@@ -66,8 +66,7 @@ static void check_text(uint64_t address, const char *text)
 	ck_assert_str_eq(symbols_text(&symbols, address, buf, sizeof(buf)), text);
 }
 
-/* ---- What there is ----------------------------------------------------------------------------
- */
+/* ---- What there is --------------------------------------------------------------------------- */
 
 static const char map[] = "0000000000000000 D __per_cpu_start\n"
                           "0000000000000000 D fixed_percpu_data\n"
@@ -137,8 +136,7 @@ START_TEST(an_elf_file)
 }
 END_TEST
 
-/* ---- What there is not ------------------------------------------------------------------------
- */
+/* ---- What there is not ----------------------------------------------------------------------- */
 
 START_TEST(texts_that_are_none)
 {
@@ -256,8 +254,7 @@ START_TEST(hostile_texts)
 }
 END_TEST
 
-/* ---- A kernel that has moved ------------------------------------------------------------------
- */
+/* ---- A kernel that has moved ----------------------------------------------------------------- */
 
 static bool slide_of(const struct symbol_place *places, size_t count, uint64_t *slide)
 {

@@ -24,8 +24,7 @@ enum {
 	"take a vmlinux that has symbols, a System.map, or a copy of /proc/kallsyms, of the "      \
 	"kernel that the guest runs"
 
-/* ---- ELF --------------------------------------------------------------------------------------
- */
+/* ---- ELF ------------------------------------------------------------------------------------- */
 
 static bool read_all(int fd, uint8_t *bytes, size_t size)
 {
@@ -68,8 +67,7 @@ static bool read_elf(const char *path, int fd, off_t size, struct symbols *symbo
 	                     path);
 }
 
-/* ---- Text -------------------------------------------------------------------------------------
- */
+/* ---- Text ------------------------------------------------------------------------------------ */
 
 /* A line without its end into a symbol, whose name is in the line.  False: it is none. */
 static bool parse_line(char *line, struct symbol *symbol)
@@ -164,8 +162,7 @@ static bool read_text(const char *path, FILE *file, struct symbols *symbols)
 	return good;
 }
 
-/* ---- All of it --------------------------------------------------------------------------------
- */
+/* ---- All of it ------------------------------------------------------------------------------- */
 
 static bool read_regular(const char *path, FILE *file, off_t size, struct symbols *symbols)
 {

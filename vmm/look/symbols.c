@@ -22,8 +22,7 @@ enum {
 	ROOM = 256, /* symbols, and bytes of names by NAME_SIZE, to begin with */
 };
 
-/* ---- Making one -------------------------------------------------------------------------------
- */
+/* ---- Making one ------------------------------------------------------------------------------ */
 
 /* Room for one more symbol and its name. */
 static bool make_room(struct symbol_maker *maker)
@@ -142,8 +141,7 @@ struct symbols symbol_maker_finish(struct symbol_maker *maker)
 	return symbols;
 }
 
-/* ---- The guest's file -------------------------------------------------------------------------
- */
+/* ---- The guest's file ------------------------------------------------------------------------ */
 
 /* Whether a symbol names a place in the image that somebody would call by this name. */
 static bool is_useful(const GElf_Sym *symbol, const char *name)
@@ -228,8 +226,7 @@ void symbols_free(struct symbols *symbols)
 	*symbols = (struct symbols){0};
 }
 
-/* ---- Asking -----------------------------------------------------------------------------------
- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 /* Symbols that begin at or below the address. */
 static size_t count_below(const struct symbols *symbols, uint64_t address)
@@ -303,8 +300,7 @@ const char *symbols_place(const struct symbols *symbols, uint64_t address, char 
 	return buf;
 }
 
-/* ---- A kernel that has moved ------------------------------------------------------------------
- */
+/* ---- A kernel that has moved ----------------------------------------------------------------- */
 
 bool symbols_slide(const struct symbols *symbols, const struct symbol_place *places, size_t count,
                    uint64_t *slide)

@@ -50,8 +50,7 @@ const char *symbols_text(const struct symbols *symbols, uint64_t address, char *
 /* The address with that behind it: "0x401234 <name+0x12>".  Returns buf. */
 const char *symbols_place(const struct symbols *symbols, uint64_t address, char *buf, size_t size);
 
-/* ---- A kernel that has moved (KASLR) ----------------------------------------------------------
- */
+/* ---- A kernel that has moved (KASLR) --------------------------------------------------------- */
 
 /* What is known of the running machine: LSTAR is the address of entry_SYSCALL_64, gate 14 of the
  * IDT that of asm_exc_page_fault. */
@@ -68,8 +67,7 @@ bool symbols_slide(const struct symbols *symbols, const struct symbol_place *pla
 /* Moves all symbols by it; absolute ones stay. */
 void symbols_shift(struct symbols *symbols, uint64_t slide);
 
-/* ---- Making one -------------------------------------------------------------------------------
- */
+/* ---- Making one ------------------------------------------------------------------------------ */
 
 /* The size of an absolute symbol that is added. */
 #define SYMBOL_ABSOLUTE UINT64_MAX
