@@ -16,6 +16,7 @@ int main(void)
 	srunner_add_suite(runner, diagnose_suite());
 	srunner_add_suite(runner, symbols_suite());
 	srunner_add_suite(runner, kallsyms_suite());
+	srunner_add_suite(runner, symbol_file_suite());
 	srunner_add_suite(runner, probe_report_suite());
 	srunner_add_suite(runner, boot_suite());
 	srunner_add_suite(runner, cpuid_suite());

@@ -9,6 +9,7 @@ Suite *report_suite(void);
 Suite *diagnose_suite(void);
 Suite *symbols_suite(void);
 Suite *kallsyms_suite(void);
+Suite *symbol_file_suite(void);
 Suite *probe_report_suite(void);
 Suite *boot_suite(void);
 Suite *cpuid_suite(void);

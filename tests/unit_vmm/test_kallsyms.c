@@ -41,8 +41,7 @@ struct image {
 };
 static struct image image;
 
-/* ---- A kernel's tables ------------------------------------------------------------------------
- */
+/* ---- A kernel's tables ----------------------------------------------------------------------- */
 
 static const char *const pieces[] = {"sys_", "__x64_", "page", "asm_exc_",
                                      "T",    "fault",  "t__",  "_a"};
@@ -205,8 +204,7 @@ static bool find(struct symbols *symbols)
 	return kallsyms_find(image.bytes, sizeof(image.bytes), symbols, &base);
 }
 
-/* ---- Tests ------------------------------------------------------------------------------------
- */
+/* ---- Tests ----------------------------------------------------------------------------------- */
 
 static void check_symbols(const struct kind *kind, const struct symbols *symbols)
 {
@@ -251,6 +249,9 @@ START_TEST(tables_are_decoded)
 	                 " <__x64_sys_page_1000+0x2f>");
 	ck_assert_str_eq(symbols_text(&symbols, address, buf, sizeof(buf)),
 	                 " <__x64_sys_page_1000>");
+	address = symbol_of(kind, 998, name);
+	ck_assert_uint_eq(address, symbol_of(kind, 999, name));
+	ck_assert_str_eq(symbols_text(&symbols, address, buf, sizeof(buf)), " <_asm_exc_fault999>");
 	/* An ordinary address is never a per-CPU variable's. */
 	ck_assert_str_eq(symbols_text(&symbols, 0x48, buf, sizeof(buf)), "");
 	ck_assert_str_eq(symbols_text(&symbols, kind->base - 1, buf, sizeof(buf)), "");
@@ -316,7 +317,9 @@ START_TEST(each_table_is_verified)
 	break_u32(image.num_syms + 8, (name & ~0xff00U) | '1' << 8); /* no type */
 	break_u32(image.markers + 4, 7);
 	break_u32(image.markers + NAMES / 256 * 4, 1);
-	break_u32(image.token_table, 0x20202020); /* not printable, or no end */
+	break_u32(image.token_table, 0x51515151); /* no end */
+	break_u32(image.token_table, 0x00302051); /* not printable */
+	break_u32(image.token_table, 0x00307f51);
 	break_u32(image.token_index, 0x00040001);
 	break_u32(image.token_index + 100, 0);
 	break_u32(image.token_index + 508, 0x1fff1ffe);
@@ -329,15 +332,36 @@ START_TEST(each_table_is_verified)
 }
 END_TEST
 
+/* The lowest address is the base's. */
+START_TEST(a_base_without_a_symbol)
+{
+	struct symbols symbols;
+	const uint32_t moved = ~16U;
+
+	make_image(&kinds[0]);
+	for (unsigned i = 0; i < 2; i++)
+		memcpy(image.bytes + image.offsets + (PER_CPU + i) * 4, &moved, 4);
+	ck_assert(!find(&symbols));
+}
+END_TEST
+
 /* A table of zeroes is in order, and is none. */
 START_TEST(offsets_that_all_are_one)
 {
 	struct symbols symbols;
+	const uint32_t last = 0x100000;
 
 	make_image(&kinds[0]);
 	memset(image.bytes + image.offsets, 0, (size_t)NAMES * 4);
 	ck_assert(!find(&symbols));
 	memset(image.bytes + image.offsets, 0xff, (size_t)NAMES * 4);
+	ck_assert(!find(&symbols));
+	/* Pointers behind much that is zero look like a base with its offsets. */
+	memset(image.bytes + image.offsets, 0, (size_t)NAMES * 4);
+	memcpy(image.bytes + image.offsets + (NAMES - 1) * 4, &last, 4);
+	ck_assert(!find(&symbols));
+	for (unsigned i = NAMES / 2; i < NAMES; i++)
+		memcpy(image.bytes + image.offsets + i * 4, &last, 4);
 	ck_assert(!find(&symbols));
 }
 END_TEST
@@ -418,6 +442,7 @@ Suite *kallsyms_suite(void)
 	tcase_add_loop_test(tests, tables_are_decoded, 0, KINDS);
 	tcase_add_test(tests, two_sets);
 	tcase_add_loop_test(tests, each_table_is_verified, 0, KINDS);
+	tcase_add_test(tests, a_base_without_a_symbol);
 	tcase_add_test(tests, offsets_that_all_are_one);
 	tcase_add_loop_test(tests, hostile_tables, 0, KINDS);
 	tcase_add_test(tests, hostile_work);

@@ -12,6 +12,8 @@ enum {
 	NAME_MAX_LENGTH = 512, /* KSYM_NAME_LEN with the type and without the NUL */
 	BLOCK = 256,           /* symbols from a marker to the next one */
 	IMAGE_MAX = 1 << 30, /* KERNEL_IMAGE_SIZE with KASLR: how far an address is from the base */
+	ALIASES = 256,       /* symbols without a byte of their own, at the most */
+	SEARCH_STEPS = 20,   /* of a binary search among COUNT_MAX */
 	SPARE_STEPS = 1 << 24,
 };
 /* The kernel's image is linked to the upper 2 GiB (-mcmodel=kernel), and KASLR leaves it there. */
@@ -81,8 +83,7 @@ static uint64_t read_u64(const struct scan *scan, size_t at)
 	return value;
 }
 
-/* ---- Tokens -----------------------------------------------------------------------------------
- */
+/* ---- Tokens ---------------------------------------------------------------------------------- */
 
 /* A token_index is 256 numbers from 0 on, each above the one before. */
 static bool is_index(struct scan *scan, size_t at)
@@ -144,8 +145,7 @@ static bool read_tokens(struct scan *scan, size_t index, struct tokens *tokens)
 	return true;
 }
 
-/* ---- Names ------------------------------------------------------------------------------------
- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 /* The length of a name in tokens; `at` is moved to the first one.  0: there is no name there. */
 static size_t name_length(const struct scan *scan, size_t *at)
@@ -220,8 +220,7 @@ static bool have_markers(struct scan *scan, const struct names *names)
 	return false;
 }
 
-/* ---- Offsets ----------------------------------------------------------------------------------
- */
+/* ---- Offsets --------------------------------------------------------------------------------- */
 
 /* How far the address of symbol i is from the base; false: it is absolute. */
 static bool distance(const struct scan *scan, const struct offsets *offsets, uint32_t i,
@@ -233,27 +232,54 @@ static bool distance(const struct scan *scan, const struct offsets *offsets, uin
 	return !offsets->absolute_percpu || offset >> 31;
 }
 
-/* Whether offsets for so many symbols lie there: absolute ones first, then the base itself, and
- * each one at or above the one before.  A symbol for every byte of the image would be many. */
+/* How many absolute symbols there are, if they all come first. */
+static uint32_t count_absolute(const struct scan *scan, const struct offsets *offsets,
+                               uint32_t count)
+{
+	uint32_t low = 0, high = count, value;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (distance(scan, offsets, middle, &value))
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+/* Whether symbol i, the n-th of the image, is as far from the base as symbols before it have bytes:
+ * one each, but for some aliases. */
+static bool is_far_enough(const struct scan *scan, const struct offsets *offsets, uint32_t i,
+                          uint32_t n, uint32_t *value)
+{
+	return distance(scan, offsets, i, value) && *value < IMAGE_MAX && *value + ALIASES >= n;
+}
+
+/* Whether offsets for so many symbols lie there: absolute ones first, which are few, then the base
+ * itself, and each one at or above the one before.  Memory is full of what might be a base, with
+ * zeroes before it: what tells most is looked at first. */
 static bool are_offsets(struct scan *scan, const struct offsets *offsets, uint32_t count)
 {
-	uint32_t last = 0, value;
-	bool begun = false;
+	uint32_t last = 0, value, absolute;
 
-	if (!lies(scan, offsets->at, (uint64_t)count * 4) || !spend(scan, 1) ||
-	    !distance(scan, offsets, count - 1, &value) || value >= IMAGE_MAX || value < count)
+	if (!lies(scan, offsets->at, (uint64_t)count * 4) || !spend(scan, SEARCH_STEPS) ||
+	    !is_far_enough(scan, offsets, count - 1, count / 2, &value))
 		return false;
-	for (uint32_t i = 0; i < count; i++) {
-		if (!spend(scan, 1))
+	absolute = count_absolute(scan, offsets, count);
+	if (absolute > count / 2 || !distance(scan, offsets, absolute, &value) || value != 0 ||
+	    !is_far_enough(scan, offsets, count / 2, count / 2 - absolute, &value))
+		return false;
+	for (uint32_t i = absolute; i < count; i++) {
+		if (!spend(scan, 1) || !is_far_enough(scan, offsets, i, i - absolute, &value) ||
+		    value < last)
 			return false;
-		if (distance(scan, offsets, i, &value)) {
-			if (begun ? value < last : value != 0)
-				return false;
-			last = value;
-			begun = true;
-		} else if (begun) {
+		last = value;
+	}
+	for (uint32_t i = 0; i < absolute; i++) {
+		if (!spend(scan, 1) || distance(scan, offsets, i, &value))
 			return false;
-		}
 	}
 	return true;
 }
@@ -277,8 +303,7 @@ static bool find_offsets(struct scan *scan, uint32_t count, struct offsets *offs
 	return false;
 }
 
-/* ---- All of it --------------------------------------------------------------------------------
- */
+/* ---- All of it ------------------------------------------------------------------------------- */
 
 static bool decode(const struct scan *scan, const struct tokens *tokens, const struct names *names,
                    const struct offsets *offsets, struct symbols *symbols)
@@ -289,18 +314,21 @@ static bool decode(const struct scan *scan, const struct tokens *tokens, const s
 	for (uint32_t i = 0; i < names->count; i++) {
 		char text[NAME_MAX_LENGTH + 1];
 		uint32_t value;
-		uint64_t address = distance(scan, offsets, i, &value)
-		                       ? offsets->base + value
-		                       : read_u32(scan, offsets->at + (size_t)i * 4);
+		bool image = distance(scan, offsets, i, &value);
+		const struct symbol symbol = {
+		    .address =
+		        image ? offsets->base + value : read_u32(scan, offsets->at + (size_t)i * 4),
+		    .size = image ? 0 : SYMBOL_ABSOLUTE,
+		    .name = text + 1,
+		};
 
 		if (!expand(scan, &at, tokens, text) ||
-		    !symbol_maker_add(&maker, (struct symbol){.address = address, .name = text + 1},
-		                      sizeof(text))) {
+		    !symbol_maker_add(&maker, symbol, sizeof(text))) {
 			symbol_maker_drop(&maker);
 			return false;
 		}
 	}
-	*symbols = symbol_maker_finish(&maker, offsets->base);
+	*symbols = symbol_maker_finish(&maker);
 	return true;
 }
 
@@ -330,7 +358,7 @@ static bool find_rest(struct scan *scan, const struct tokens *tokens, struct sym
 
 bool kallsyms_find(const uint8_t *bytes, size_t size, struct symbols *symbols, uint64_t *base)
 {
-	struct scan scan = {bytes, size, (uint64_t)size * 4 + SPARE_STEPS};
+	struct scan scan = {bytes, size, (uint64_t)size * 2 + SPARE_STEPS};
 	struct tokens tokens;
 
 	*symbols = (struct symbols){0};

@@ -43,7 +43,7 @@
  * False: there are no such tables (a kernel without CONFIG_KALLSYMS, or that has not decompressed
  * itself yet), or fewer than 1,000 or more than 2^20 symbols, or no memory; nothing is to be freed.
  *
- * The time is linear in `size`: whatever the bytes are, at most four steps a byte and 2^24 more.
+ * The time is linear in `size`: whatever the bytes are, at most two steps a byte and 2^24 more.
  */
 bool kallsyms_find(const uint8_t *bytes, size_t size, struct symbols *symbols, uint64_t *base);
 

@@ -22,8 +22,7 @@ enum {
 	ROOM = 256, /* symbols, and bytes of names by NAME_SIZE, to begin with */
 };
 
-/* ---- Making one -------------------------------------------------------------------------------
- */
+/* ---- Making one ------------------------------------------------------------------------------ */
 
 /* Room for one more symbol and its name. */
 static bool make_room(struct symbol_maker *maker)
@@ -91,42 +90,58 @@ static int by_address(const void *a, const void *b)
 	return (x->name < y->name) - (x->name > y->name);
 }
 
-/* Where per-CPU variables end, if this is a Linux that has them at 0; else `floor`. */
-static uint64_t above_per_cpu(const struct symbols *symbols, uint64_t floor)
+/* The end of Linux's per-CPU variables where they are at 0; else 0. */
+static uint64_t per_cpu_end(const struct symbols *symbols)
 {
 	const struct symbol *start = symbols_lookup(symbols, "__per_cpu_start");
 	const struct symbol *end = symbols_lookup(symbols, "__per_cpu_end");
 
-	return start && end && !start->address && end->address >= floor ? end->address + 1 : floor;
+	return start && end && !start->address ? end->address + 1 : 0;
 }
 
-struct symbols symbol_maker_finish(struct symbol_maker *maker, uint64_t floor)
+static void sort(struct symbol *list, size_t count)
+{
+	if (count)
+		qsort(list, count, sizeof(*list), by_address);
+}
+
+/* Puts absolute symbols behind the others. */
+static void part(struct symbols *symbols)
+{
+	const uint64_t floor = per_cpu_end(symbols);
+	const size_t count = symbols->count;
+
+	symbols->count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct symbol symbol = symbols->list[i];
+
+		if (symbol.size == SYMBOL_ABSOLUTE || symbol.address < floor)
+			continue;
+		symbols->list[i] = symbols->list[symbols->count];
+		symbols->list[symbols->count++] = symbol;
+	}
+	symbols->absolute = count - symbols->count;
+}
+
+struct symbols symbol_maker_finish(struct symbol_maker *maker)
 {
 	struct symbols symbols = {
 	    .list = maker->list, .count = maker->count, .names = maker->names};
 	const char *name = maker->names;
-	size_t low = 0;
 
 	*maker = (struct symbol_maker){0};
 	for (size_t i = 0; i < symbols.count; i++) {
 		symbols.list[i].name = name;
 		name += strlen(name) + 1;
 	}
-	floor = above_per_cpu(&symbols, floor);
-	/* Counted from the floor, what is below it comes last. */
-	symbols_shift(&symbols, -floor);
-	if (symbols.count)
-		qsort(symbols.list, symbols.count, sizeof(*symbols.list), by_address);
-	symbols_shift(&symbols, floor);
-	while (low < symbols.count && symbols.list[symbols.count - 1 - low].address < floor)
-		low++;
-	symbols.count -= low;
-	symbols.absolute = low;
+	part(&symbols);
+	sort(symbols.list, symbols.count);
+	if (symbols.absolute)
+		sort(symbols.list + symbols.count, symbols.absolute);
 	return symbols;
 }
 
-/* ---- The guest's file -------------------------------------------------------------------------
- */
+/* ---- The guest's file ------------------------------------------------------------------------ */
 
 /* Whether a symbol names a place in the image that somebody would call by this name. */
 static bool is_useful(const GElf_Sym *symbol, const char *name)
@@ -201,7 +216,7 @@ struct symbols symbols_read(const char *path)
 	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
 		symbol_maker_add_elf(&maker, fd);
 	close(fd);
-	return symbol_maker_finish(&maker, 0);
+	return symbol_maker_finish(&maker);
 }
 
 void symbols_free(struct symbols *symbols)
@@ -211,8 +226,7 @@ void symbols_free(struct symbols *symbols)
 	*symbols = (struct symbols){0};
 }
 
-/* ---- Asking -----------------------------------------------------------------------------------
- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 /* Symbols that begin at or below the address. */
 static size_t count_below(const struct symbols *symbols, uint64_t address)
@@ -286,8 +300,7 @@ const char *symbols_place(const struct symbols *symbols, uint64_t address, char 
 	return buf;
 }
 
-/* ---- A kernel that has moved ------------------------------------------------------------------
- */
+/* ---- A kernel that has moved ----------------------------------------------------------------- */
 
 bool symbols_slide(const struct symbols *symbols, const struct symbol_place *places, size_t count,
                    uint64_t *slide)

@@ -50,8 +50,7 @@ const char *symbols_text(const struct symbols *symbols, uint64_t address, char *
 /* The address with that behind it: "0x401234 <name+0x12>".  Returns buf. */
 const char *symbols_place(const struct symbols *symbols, uint64_t address, char *buf, size_t size);
 
-/* ---- A kernel that has moved (KASLR) ----------------------------------------------------------
- */
+/* ---- A kernel that has moved (KASLR) --------------------------------------------------------- */
 
 /* What is known of the running machine: LSTAR is the address of entry_SYSCALL_64, gate 14 of the
  * IDT that of asm_exc_page_fault. */
@@ -68,8 +67,10 @@ bool symbols_slide(const struct symbols *symbols, const struct symbol_place *pla
 /* Moves all symbols by it; absolute ones stay. */
 void symbols_shift(struct symbols *symbols, uint64_t slide);
 
-/* ---- Making one -------------------------------------------------------------------------------
- */
+/* ---- Making one ------------------------------------------------------------------------------ */
+
+/* The size of an absolute symbol that is added. */
+#define SYMBOL_ABSOLUTE UINT64_MAX
 
 struct symbol_maker {
 	struct symbol *list; /* names are set at the end */
@@ -81,11 +82,9 @@ struct symbol_maker {
 /* Adds one; of the name at most `length` bytes up to a NUL, others than printable ASCII as '?'.
  * False, and nothing is added: there is no memory, or 2^20 symbols are there (a hostile source). */
 bool symbol_maker_add(struct symbol_maker *maker, struct symbol symbol, size_t length);
-/* The table of what was added; the maker is empty then.  Symbols below `floor` are absolute, 0:
- * none are; so are, in the way of every Linux with per-CPU variables at 0, those of __per_cpu_start
- * to
- * __per_cpu_end if the former is there and 0. */
-struct symbols symbol_maker_finish(struct symbol_maker *maker, uint64_t floor);
+/* The table of what was added; the maker is empty then.  Absolute are those that say so and, where
+ * __per_cpu_start is 0, all up to __per_cpu_end: a Linux linked with its per-CPU variables at 0. */
+struct symbols symbol_maker_finish(struct symbol_maker *maker);
 /* Forgets what was added. */
 void symbol_maker_drop(struct symbol_maker *maker);
 /* Adds what an open ELF file has; false when the descriptor is no ELF file or has no symbols. */
