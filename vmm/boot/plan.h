@@ -32,6 +32,7 @@ struct plan {
 	const struct boot_protocol *protocol; /* --boot; NULL: what the file bears the sign of */
 	const char *append;                   /* more of the kernel's command line; NULL: nothing */
 	const char *initrd;  /* a file: the initial RAM disk, or first module; NULL: none */
+	const char *symbols; /* a file with the guest's symbols; NULL: its own */
 	const char *program; /* the guest's first argument; NULL: none but those of argv */
 	int argc;            /* of argv: the guest's other arguments */
 	char *const *argv;   /* may be NULL with argc 0 */

@@ -266,6 +266,9 @@ static const struct option_row rows[] = {
     {"append", "WORDS", "more words for the kernel's command line", take_word, TO(plan.append)},
     {"initrd", "FILE", "the kernel's initial RAM disk, or its first module", take_input,
      TO(plan.initrd), .use = FILE_READ},
+    {"symbols", "FILE",
+     "names for addresses from FILE: an ELF file, a System.map, or a copy of /proc/kallsyms",
+     take_input, TO(plan.symbols), .use = FILE_READ},
     {"boot", "PROTOCOL",
      "boot it by this protocol, if its file bears the sign of several: ringscope, linux, "
      "multiboot2, multiboot, pvh, elf, elf32",

@@ -21,6 +21,7 @@
 #include "vmm/instruments/look/inspect_core.h"
 #include "vmm/instruments/probe/probe.h"
 #include "vmm/run/machine.h"
+#include "vmm/instruments/names.h"
 #include "vmm/run/run.h"
 
 /* A standard stream that is closed must not become /dev/kvm: whatever is opened next takes its
@@ -94,6 +95,7 @@ static void diagnose(struct machine *machine, const struct manner *manner)
 	struct vcpu_state now;
 	bool have = vcpu_read(&cpu->vcpu, &now, STATE_BASIC);
 	const struct panic *panic = &machine->panic;
+	struct symbols symbols = names_read(machine, cpu);
 	const struct diagnose_input in = {
 	    .reason = machine->outcome.reason,
 	    .cpu = cpu->number,
@@ -111,11 +113,12 @@ static void diagnose(struct machine *machine, const struct manner *manner)
 	    .memory = &machine->memory,
 	    .geometry = machine->boot.kernel.geo,
 	    .stats = &cpu->stats,
-	    .elf = machine->image.path,
+	    .symbols = &symbols,
 	    .color = manner_colors(manner, STDERR_FILENO),
 	};
 
 	diagnose_death(stderr, &in);
+	symbols_free(&symbols);
 }
 
 static void say_end(struct machine *machine, const struct manner *manner)

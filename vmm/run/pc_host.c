@@ -30,7 +30,8 @@ bool pc_host_say(struct pc_host *host, uint8_t byte)
 	const char character = (char)byte;
 	bool last = false;
 
-	host->tail[host->said++ % PC_TAIL] = character;
+	if (byte != '\r')
+		host->tail[host->said++ % PC_TAIL] = character;
 	if (byte == '\n')
 		last = look_at_line(host);
 	else if (host->line_used + 1 < PC_LINE)

@@ -9,6 +9,7 @@
 #include "vmm/base/printable.h"
 #include "vmm/base/units.h"
 #include "vmm/kvm/vcpu.h"
+#include "vmm/look/backtrace.h"
 #include "vmm/look/disasm.h"
 #include "vmm/look/registers.h"
 #include "vmm/look/saved_regs.h"
@@ -392,6 +393,20 @@ static void print_exit(const struct account *account, const struct exit_record *
 	fputc('\n', out);
 }
 
+static void print_backtrace(const struct account *account)
+{
+	const struct diagnose_input *in = account->in;
+	const struct view view = in->regs && in->sregs
+	                             ? view_make(in->memory, in->regs, in->sregs, in->geometry)
+	                             : (struct view){0};
+
+	if (!view.regs || view_cpl(&view) != 0 || !account->symbols.count)
+		return;
+	head(account, "Calls that led here, by what the stack holds");
+	if (!backtrace_print(account->out, &view, &account->symbols))
+		fputs("  none is found\n", account->out);
+}
+
 static void print_exits(const struct account *account)
 {
 	const struct stats *stats = account->in->stats;
@@ -417,12 +432,16 @@ void diagnose_death(FILE *out, const struct diagnose_input *in)
 	    .style = style_get(in->color),
 	};
 
-	if (in->elf)
+	if (in->symbols)
+		account.symbols = *in->symbols;
+	else if (in->elf)
 		account.symbols = symbols_read(in->elf);
 	explain_why(&account);
 	print_states(&account);
+	print_backtrace(&account);
 	print_others(&account);
 	print_exits(&account);
 	fputc('\n', out);
-	symbols_free(&account.symbols);
+	if (!in->symbols)
+		symbols_free(&account.symbols);
 }

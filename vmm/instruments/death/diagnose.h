@@ -20,6 +20,7 @@
 #include "shared/abi.h"
 #include "shared/pt.h"
 #include "vmm/base/memory.h"
+#include "vmm/look/symbols.h"
 #include "vmm/run/outcome.h"
 #include "vmm/run/stats.h"
 
@@ -51,9 +52,10 @@ struct diagnose_input {
 	size_t message_size;
 	const struct rs_regs *panic_regs;
 	const struct memory *memory;
-	struct pt_geometry geometry; /* levels are taken from CR4 where it is known */
-	const struct stats *stats;   /* for its ring of exits */
-	const char *elf;             /* path of the guest's file, for symbol names */
+	struct pt_geometry geometry;   /* levels are taken from CR4 where it is known */
+	const struct stats *stats;     /* for its ring of exits */
+	const char *elf;               /* path of the guest's file, for symbol names ... */
+	const struct symbols *symbols; /* ... unless they are known */
 	bool color;
 };
 

@@ -14,6 +14,7 @@
 #include "vmm/instruments/look/request.h"
 #include "vmm/look/symbols.h"
 #include "vmm/run/machine.h"
+#include "vmm/instruments/names.h"
 
 /* What looking may take once somebody wants the VMM to stop. */
 #define PATIENCE_NS UINT64_C(400000000)
@@ -127,6 +128,12 @@ static bool look_now(struct look_live *live, const struct look_moment *moment)
 
 	live->looked = true;
 	live->began = clock_ns();
+	/* Another kernel's names may be nowhere but in its RAM. */
+	if (!live->symbols.count && machine->image.protocol->is_pc) {
+		live->symbols = names_read(machine, machine_last_cpu(machine));
+		if (!look_request_check(&live->request, &live->symbols))
+			return false;
+	}
 	/* What the guest said before belongs before it. */
 	if (machine->console.failed || !console_flush(&machine->console))
 		return false;
@@ -179,10 +186,12 @@ static bool begin(void *mine, struct machine *machine, struct manner *manner)
 	/* A shell's background has it ignored. */
 	if (live->core.path)
 		stop_catch(SIGQUIT);
-	if (request->walk_count)
-		live->symbols = symbols_read(machine->image.path);
-	if (!look_request_check(request, &live->symbols))
-		return false;
+	if (!machine->image.protocol->is_pc) {
+		if (request->walk_count)
+			live->symbols = names_read(machine, &machine->cpus[0]);
+		if (!look_request_check(request, &live->symbols))
+			return false;
+	}
 	if (!look_request_asks(request))
 		return true;
 	if (request->at == LOOK_AT_MARK) {
