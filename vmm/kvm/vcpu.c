@@ -128,6 +128,14 @@ bool vcpu_is_halted(const struct vcpu *vcpu)
 	       state.mp_state == KVM_MP_STATE_HALTED;
 }
 
+bool vcpu_waits(const struct vcpu *vcpu)
+{
+	struct kvm_mp_state state;
+
+	return kvm_try(vcpu->fd, KVM_GET_MP_STATE, &state) == 0 &&
+	       state.mp_state != KVM_MP_STATE_RUNNABLE;
+}
+
 bool vcpu_is_reset(const struct kvm_regs *regs, const struct kvm_sregs *sregs)
 {
 	return regs->rip == 0xfff0 && sregs->cs.selector == 0xf000 && !(sregs->cr0 & CR0_PE);

@@ -52,6 +52,8 @@ bool vcpu_read_msr(const struct vcpu *vcpu, uint32_t index, uint64_t *value);
 bool vcpu_write_msr(const struct vcpu *vcpu, uint32_t index, uint64_t value);
 /* Whether it waits in KVM for an interrupt (HLT), which only one with a local APIC does. */
 bool vcpu_is_halted(const struct vcpu *vcpu);
+/* In HLT, or not started: waiting for INIT or SIPI. */
+bool vcpu_waits(const struct vcpu *vcpu);
 
 /* Whether registers are those of a processor just reset (SDM volume 3, table 10-1: CS:RIP
  * f000:fff0 in real mode), which is what AMD's KVM leaves after a SHUTDOWN. */

@@ -132,15 +132,33 @@ static void clear_interruption(struct cpu *cpu)
 		__atomic_store_n(&cpu->vcpu.run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 }
 
+/* A CPU that was called back (pc_host.h's watch): whether it does nothing, and nothing can wake it.
+ * With the last of them the run is over, as with a HLT where there are no local APICs. */
+static void look_for_life(struct pc *pc, struct cpu *cpu)
+{
+	const uint32_t all = (1u << pc->machine->boot.cpus) - 1, bit = 1u << cpu->number;
+	const bool called_back = cpu->vcpu.run->exit_reason == KVM_EXIT_INTR;
+
+	if (called_back && vcpu_waits(&cpu->vcpu) && (cpu->number > 0 || !cpu->vcpu.run->if_flag))
+		pc->dead |= bit;
+	else
+		pc->dead &= ~bit;
+	if (pc->dead == all && pc->machine->outcome.reason == END_RUNNING) {
+		end(pc, END_HALTED);
+		stop_all();
+	}
+}
+
 static void served(struct observer *observer, struct cpu *cpu, uint64_t entered)
 {
 	struct pc *pc = (struct pc *)observer;
 	struct kvm_run *run = cpu->vcpu.run;
 
 	(void)entered;
+	clear_interruption(cpu);
+	look_for_life(pc, cpu);
 	if (cpu->number != 0)
 		return;
-	clear_interruption(cpu);
 	if (pic_has_interrupt(&pc->pic) && run->ready_for_interrupt_injection &&
 	    !vcpu_interrupt(&cpu->vcpu, pic_acknowledge(&pc->pic)))
 		end(pc, END_VMM_FAILED);

@@ -49,6 +49,8 @@ struct pc {
 
 	bool wanted; /* the PICs have an interrupt */
 	bool over;   /* a device has ended the run */
+	uint32_t
+	    dead; /* bitmap: CPUs that nothing wakes: halted with interrupts off, or not started */
 	bool routed; /* the I/O APIC's routes are KVM's; else it refuses them */
 	struct kvm_route routes[PC_LINES];
 	bool has_route[PC_LINES];

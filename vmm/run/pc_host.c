@@ -13,6 +13,8 @@
 #include "vmm/base/message.h"
 #include "vmm/base/stop.h"
 
+#define NS_IN_MS UINT64_C(1000000)
+
 /* ---- What the guest says ------------------------------------------------------------------- */
 
 /* Linux's words (kernel/panic.c): the first says why, and the last that nothing comes any more. */
@@ -122,15 +124,18 @@ static bool wants_input(const struct pc_host *host)
 
 /* ---- The thread ---------------------------------------------------------------------------- */
 
-enum { GATHER_MS = 20 }; /* what the guest says in this time goes out together */
+enum {
+	GATHER_MS = 20,  /* what the guest says in this time goes out together */
+	WATCH_MS = 1000, /* how often CPUs are called back, to see whether they can go on */
+};
 
 static struct timespec time_to(uint64_t due, bool unwritten)
 {
 	const uint64_t now = clock_ns();
-	uint64_t left = due == UINT64_MAX ? UINT64_C(3600000000000) : due > now ? due - now : 0;
+	uint64_t left = due > now ? due - now : 0;
 
-	if (unwritten && left > GATHER_MS * UINT64_C(1000000))
-		left = GATHER_MS * UINT64_C(1000000);
+	if (unwritten && left > GATHER_MS * NS_IN_MS)
+		left = GATHER_MS * NS_IN_MS;
 	return (struct timespec){(time_t)(left / 1000000000), (long)(left % 1000000000)};
 }
 
@@ -147,6 +152,7 @@ static void *run_thread(void *ctx)
 	struct machine *machine = host->machine;
 	uint64_t count;
 	bool gathered = false;
+	uint64_t watch = clock_ns() + WATCH_MS * NS_IN_MS;
 
 	machine_lock(machine);
 	while (!host->ending) {
@@ -154,7 +160,8 @@ static void *run_thread(void *ctx)
 		    {.fd = host->wake, .events = POLLIN},
 		    {.fd = wants_input(host) ? STDIN_FILENO : -1, .events = POLLIN},
 		};
-		const struct timespec left = time_to(pit_due(host->pit), host->unwritten);
+		const uint64_t due = pit_due(host->pit);
+		const struct timespec left = time_to(due < watch ? due : watch, host->unwritten);
 
 		machine_unlock(machine);
 		const int ready = ppoll(fds, 2, &left, NULL);
@@ -163,6 +170,11 @@ static void *run_thread(void *ctx)
 			count = 0;
 		machine_lock(machine);
 		serve(host, ready > 0 && fds[1].revents);
+		if (clock_ns() >= watch) {
+			watch = clock_ns() + WATCH_MS * NS_IN_MS;
+			for (unsigned i = 0; i < machine->boot.cpus; i++)
+				stop_interrupt(i);
+		}
 		/* A wake-up begins the time in which more may come. */
 		if (host->unwritten && gathered) {
 			host->unwritten = false;
