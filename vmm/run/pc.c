@@ -132,18 +132,29 @@ static void clear_interruption(struct cpu *cpu)
 		__atomic_store_n(&cpu->vcpu.run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 }
 
-/* A CPU that was called back (pc_host.h's watch): whether it does nothing, and nothing can wake it.
- * With the last of them the run is over, as with a HLT where there are no local APICs. */
+/* A CPU that was called back (pc_host.h's watch): whether it does nothing, and no interrupt can
+ * wake it.  All of them in a few rounds in a row, so that none has been started or kicked by
+ * another one in between: the run is over, as with a HLT where there are no local APICs. */
+enum { DEAD_ROUNDS = 3 };
+
 static void look_for_life(struct pc *pc, struct cpu *cpu)
 {
 	const uint32_t all = (1u << pc->machine->boot.cpus) - 1, bit = 1u << cpu->number;
 	const bool called_back = cpu->vcpu.run->exit_reason == KVM_EXIT_INTR;
 
-	if (called_back && vcpu_waits(&cpu->vcpu) && (cpu->number > 0 || !cpu->vcpu.run->if_flag))
-		pc->dead |= bit;
-	else
-		pc->dead &= ~bit;
-	if (pc->dead == all && pc->machine->outcome.reason == END_RUNNING) {
+	if (pc->dead_round != pc->host.round) {
+		pc->dead_round = pc->host.round;
+		pc->dead = 0;
+	}
+	if (!called_back || !vcpu_waits(&cpu->vcpu) || cpu->vcpu.run->if_flag) {
+		pc->dead_rounds = 0;
+		return;
+	}
+	pc->dead |= bit;
+	if (pc->dead != all)
+		return;
+	pc->dead = 0;
+	if (++pc->dead_rounds == DEAD_ROUNDS) {
 		end(pc, END_HALTED);
 		stop_all();
 	}

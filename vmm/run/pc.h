@@ -47,11 +47,12 @@ struct pc {
 	struct device rows[PC_ROWS]; /* of the bus */
 	unsigned row_count;
 
-	bool wanted; /* the PICs have an interrupt */
-	bool over;   /* a device has ended the run */
-	uint32_t
-	    dead; /* bitmap: CPUs that nothing wakes: halted with interrupts off, or not started */
-	bool routed; /* the I/O APIC's routes are KVM's; else it refuses them */
+	bool wanted;         /* the PICs have an interrupt */
+	bool over;           /* a device has ended the run */
+	uint32_t dead;       /* bitmap: CPUs found halted with interrupts off, or not started ... */
+	unsigned dead_round; /* ... in this round of host.round */
+	unsigned dead_rounds; /* rounds in a row in which all were */
+	bool routed;          /* the I/O APIC's routes are KVM's; else it refuses them */
 	struct kvm_route routes[PC_LINES];
 	bool has_route[PC_LINES];
 

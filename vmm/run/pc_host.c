@@ -125,8 +125,8 @@ static bool wants_input(const struct pc_host *host)
 /* ---- The thread ---------------------------------------------------------------------------- */
 
 enum {
-	GATHER_MS = 20,  /* what the guest says in this time goes out together */
-	WATCH_MS = 1000, /* how often CPUs are called back, to see whether they can go on */
+	GATHER_MS = 20, /* what the guest says in this time goes out together */
+	WATCH_MS = 500, /* how often CPUs are called back, to see whether they can go on */
 };
 
 static struct timespec time_to(uint64_t due, bool unwritten)
@@ -172,6 +172,7 @@ static void *run_thread(void *ctx)
 		serve(host, ready > 0 && fds[1].revents);
 		if (clock_ns() >= watch) {
 			watch = clock_ns() + WATCH_MS * NS_IN_MS;
+			host->round++;
 			for (unsigned i = 0; i < machine->boot.cpus; i++)
 				stop_interrupt(i);
 		}

@@ -34,6 +34,7 @@ struct pc_host {
 
 	bool has_thread;
 	pthread_t thread;
+	unsigned round; /* times that all CPUs were called back (watch) */
 	int wake;       /* eventfd: the thread is to look again; -1: none */
 	bool ending;    /* ... and to end */
 	bool unwritten; /* the console holds bytes that are not out */
