@@ -158,6 +158,8 @@ static void make_linux_trees(void)
 	map_at(&m.kernel, LINUX_AREA + 0x9000, 0x19000, 0x1000, PT_WRITE | PT_GLOBAL);
 	map_at(&m.kernel, LINUX_AREA + 0xb000, 0x1b000, 0x1000, PT_WRITE | PT_GLOBAL);
 	share(&m.user, &m.kernel, LINUX_AREA, slot, 0);
+	/* The TSS is written through the direct map, in both roots. */
+	map_at(&m.user, RS_DIRECT_BASE + 0x13000, 0x13000, PAGE_SIZE, PT_WRITE);
 	map_new(&m.user, 0x400000, PT_EXEC | PT_USER);
 	share(&m.kernel, &m.user, 0, slot, PT_SHARE_NX);
 }

@@ -176,12 +176,16 @@ START_TEST(names_from_registers)
 	ck_assert(map_make(&mapping, &look, &places));
 	ck_assert_str_eq(name_at(LINUX_AREA), "IDT");
 	ck_assert_str_eq(name_at(LINUX_AREA + 0x1000), "GDT");
+	/* The page of the direct map that is in the user root, too. */
+	ck_assert_str_eq(name_at(RS_DIRECT_BASE + 0x13000), "TSS, other address");
+	ck_assert_str_eq(name_at(RS_DIRECT_BASE + 0x14000), "kernel memory");
 	ck_assert_str_eq(name_at(LINUX_AREA + 0x2000), "RSP0 stack");
 	ck_assert_str_eq(name_at(LINUX_AREA + 0x7fff), "TSS");
 	ck_assert_str_eq(name_at(LINUX_AREA + 0x9000), "IST1 stack");
 	ck_assert_str_eq(name_at(LINUX_AREA + 0xb000), "IST2 stack");
 	ck_assert_str_eq(name_at(RS_DIRECT_BASE), "kernel memory");
-	ck_assert_str_eq(name_at(LINUX_ENTRY), "kernel memory");
+	ck_assert_str_eq(name_at(LINUX_ENTRY), "entry text");
+	ck_assert_str_eq(name_at(LINUX_TEXT), "kernel memory");
 	map_free(&mapping);
 }
 END_TEST
@@ -265,7 +269,7 @@ START_TEST(audit_of_linux)
 	ck_assert_str_eq(rules_with(AUDIT_NOT_ASKED),
 	                 "kvm-translate roots layout guards stack-guards null-page slot-256 "
 	                 "user-frames shared-half user-root no-global ");
-	ck_assert_uint_eq(audit.kernel_half, 0x200000 + 0xa000);
+	ck_assert_uint_eq(audit.kernel_half, 0x200000 + 0xb000);
 	ck_assert_str_eq(result_of("entry-text")->remark[0].text,
 	                 "0xffffffff81c00000: 2 MiB of text with 257 entries");
 	ck_assert_str_eq(result_of("cpu-tables")->remark[0].text, "ring 0 can write TSS");

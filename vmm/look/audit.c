@@ -233,10 +233,17 @@ static void print_result(FILE *out, const struct audit_result *result, const str
 		fprintf(out, "               (%s)\n", result->remark[i].text);
 }
 
+/* A rule for guests with the note, and this is none: one line for all of them. */
+static bool is_of_others(const struct look *look, unsigned rule)
+{
+	return rules[rule].binds >= BINDS_NOTED && !look->moment->noted;
+}
+
 void audit_print(FILE *out, const struct look *look, const struct audit *audit, bool color)
 {
 	struct style style = style_get(color);
 	char size[UNITS_SIZE];
+	unsigned others = 0;
 
 	fprintf(out, "\n%sAudit %s%s  %u rule%s kept, %u broken, %u not asked\n", style.head,
 	        look->when, style.end, audit->kept, units_s(audit->kept), audit->broken,
@@ -246,8 +253,16 @@ void audit_print(FILE *out, const struct look *look, const struct audit *audit, 
 	fprintf(out, "  the root of ring 3 maps %s of the kernel half%s\n",
 	        units_bytes(size, audit->kernel_half),
 	        look->two_roots ? "" : ": it is ring 0's too");
-	for (unsigned i = 0; i < AUDIT_RULES; i++)
-		print_result(out, &audit->result[i], &style);
+	for (unsigned i = 0; i < AUDIT_RULES; i++) {
+		others += is_of_others(look, i);
+		if (!is_of_others(look, i))
+			print_result(out, &audit->result[i], &style);
+	}
+	if (others)
+		fprintf(out,
+		        "  %snot asked%s  %u rules of shared/abi.h's address space: the guest has "
+		        "no Ringscope note\n",
+		        style.faint, style.end, others);
 }
 
 static json_t *json_of_result(const struct audit_result *result)

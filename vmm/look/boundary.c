@@ -95,6 +95,20 @@ const char *boundary_stack_name(unsigned stack)
 	return names[stack];
 }
 
+unsigned boundary_entries(const struct boundary *boundary, uint64_t va, uint64_t len)
+{
+	const struct entries *entries = &boundary->entries;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < ENTRIES_MAX; i++) {
+		const struct entry *entry = &entries->list[i];
+
+		count += entry->there && entry->va - va < len &&
+		         entries_find(entries, entry->va) == (int)i;
+	}
+	return count;
+}
+
 struct boundary_stack boundary_stack_find(const struct pt *pt, uint64_t top)
 {
 	/* What is pushed first lies below the top. */

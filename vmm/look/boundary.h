@@ -44,6 +44,9 @@ const char *boundary_table_name(unsigned table);
 /* "RSP0 stack", "IST1 stack" ... */
 const char *boundary_stack_name(unsigned stack);
 
+/* How many addresses in [va, va + len) an entry leads to. */
+unsigned boundary_entries(const struct boundary *boundary, uint64_t va, uint64_t len);
+
 /* A stack as a tree maps it: from its top down to the first page that ring 0 cannot write. */
 enum { BOUNDARY_STACK_MAX = 64 * 1024 };
 struct boundary_stack {

@@ -24,7 +24,7 @@ static const struct {
 	uint64_t va, len;
 } by_address[] = {
     {"direct map of RAM", "page_offset_base", RS_DIRECT_BASE, UINT64_C(64) << 40},
-    {"vmalloc", "vmalloc_base", RS_STACKS_BASE, UINT64_C(32) << 40},
+    {"vmalloc area", "vmalloc_base", RS_STACKS_BASE, UINT64_C(32) << 40},
     {"vmemmap", "vmemmap_base", 0xffffea0000000000, UINT64_C(1) << 40},
     {"LDT", NULL, 0xffff880000000000, UINT64_C(1) << 39},
     {"cpu_entry_area", NULL, 0xfffffe0000000000, UINT64_C(1) << 39},

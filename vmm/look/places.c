@@ -168,14 +168,38 @@ static void add_of_processor(struct places *places, const char *name, uint64_t v
 	add_fixed(places, name, va, len, &entry, false);
 }
 
-static void add_boundary(struct places *places, struct look *look)
-{
-	struct boundary *boundary = malloc(sizeof(*boundary));
+struct seeking {
+	struct places *places;
+	const struct boundary *boundary;
+	uint64_t pa; /* of a page */
+};
 
-	/* Without memory there are fewer names. */
-	if (!boundary)
-		return;
-	boundary_read(boundary, look->moment);
+static bool add_if_same(void *ctx, const struct pt_run *run)
+{
+	const struct seeking *seeking = ctx;
+	const uint64_t offset = seeking->pa - run->pa;
+
+	if (offset < run->len)
+		add_between(seeking->places, "TSS, other address", run->va + offset, PAGE_SIZE);
+	return true;
+}
+
+/* Kernels that keep the TSS read-only write it somewhere else: entry code that spills a register
+ * there has that page in the user root, too.  The place that TR gives has its name already. */
+static void add_tss_again(struct places *places, struct look *look, uint64_t va)
+{
+	struct seeking seeking = {.places = places};
+	struct pt_walk walk;
+
+	look_begin_scan(look);
+	pt_walk(&look->pt[LOOK_USER], va, &walk);
+	seeking.pa = walk.pa;
+	if (walk.mapped)
+		pt_each(&look->pt[LOOK_USER], UINT64_C(1) << 63, UINT64_MAX, add_if_same, &seeking);
+}
+
+static void add_boundary(struct places *places, struct look *look, const struct boundary *boundary)
+{
 	for (unsigned i = 0; i < BOUNDARY_TABLES; i++) {
 		const struct boundary_range *table = &boundary->table[i];
 
@@ -194,24 +218,55 @@ static void add_boundary(struct places *places, struct look *look)
 			add_of_processor(places, boundary_stack_name(i),
 			                 ((top - 1) | (PAGE_SIZE - 1)) + 1 - stack.len, stack.len);
 	}
-	free(boundary);
+	if (look->two_roots && boundary->table[BOUNDARY_TSS].len)
+		add_tss_again(places, look, boundary->table[BOUNDARY_TSS].va);
+}
+
+static void add_linux(struct places *places, struct look *look)
+{
+	struct linux_range list[LINUX_RANGES];
+	const unsigned count = linux_layout(list, look);
+
+	for (unsigned i = 0; i < count; i++)
+		add_between(places, list[i].name, list[i].va, list[i].len);
+}
+
+static bool add_if_entered(void *ctx, const struct pt_run *run)
+{
+	const struct seeking *seeking = ctx;
+
+	if (run->rights & PT_EXEC && boundary_entries(seeking->boundary, run->va, run->len))
+		add_between(seeking->places, "entry text", run->va, run->len);
+	return true;
+}
+
+/* What of the user root's text has no better name. */
+static void add_entry_text(struct places *places, struct look *look,
+                           const struct boundary *boundary)
+{
+	struct seeking seeking = {.places = places, .boundary = boundary};
+
+	look_begin_scan(look);
+	pt_each(&look->pt[LOOK_USER], UINT64_C(1) << 63, UINT64_MAX, add_if_entered, &seeking);
 }
 
 void places_make(struct places *places, struct look *look)
 {
-	struct linux_range list[LINUX_RANGES];
-	unsigned count;
+	struct boundary *boundary = look->moment->noted ? NULL : malloc(sizeof(*boundary));
 
 	places->count = 0;
 	places->foreign = look->moment->foreign;
 	if (!look->moment->foreign)
 		add_layout(places, look->moment);
-	if (look->moment->noted)
+	/* Without memory there are fewer names. */
+	if (!boundary)
 		return;
-	add_boundary(places, look);
-	count = linux_layout(list, look);
-	for (unsigned i = 0; i < count; i++)
-		add_between(places, list[i].name, list[i].va, list[i].len);
+	boundary_read(boundary, look->moment);
+	add_boundary(places, look, boundary);
+	add_linux(places, look);
+	if (look->two_roots)
+		add_entry_text(places, look, boundary);
+	free(boundary);
 }
 
 const struct place *places_find(const struct places *places, uint64_t va, uint64_t *end)

@@ -111,20 +111,6 @@ void ask_way_in(struct asking *asking)
 	}
 }
 
-/* Entries, each address once, in [va, va + len). */
-static unsigned entries_in(const struct entries *entries, uint64_t va, uint64_t len)
-{
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < ENTRIES_MAX; i++) {
-		const struct entry *entry = &entries->list[i];
-
-		count += entry->there && entry->va - va < len &&
-		         entries_find(entries, entry->va) == (int)i;
-	}
-	return count;
-}
-
 /* A stretch of text, of one run or of several that follow each other, is complete. */
 static void judge_text(struct asking *asking)
 {
@@ -135,7 +121,7 @@ static void judge_text(struct asking *asking)
 	if (!asking->stretch)
 		return;
 	units_bytes(size, asking->stretch);
-	count = entries_in(&asking->boundary->entries, va, asking->stretch);
+	count = boundary_entries(asking->boundary, va, asking->stretch);
 	if (count)
 		rule_remark(asking, "0x%016" PRIx64 ": %s of text with %u entr%s", va, size, count,
 		            count == 1 ? "y" : "ies");
