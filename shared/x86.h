@@ -30,6 +30,7 @@
 /* CR4, 2.5 */
 #define CR4_TSD        X86_BIT(2)
 #define CR4_DE         X86_BIT(3)
+#define CR4_PSE        X86_BIT(4)
 #define CR4_PAE        X86_BIT(5)
 #define CR4_PGE        X86_BIT(7)
 #define CR4_OSFXSR     X86_BIT(9)

@@ -25,6 +25,7 @@ int main(void)
 	srunner_add_suite(runner, html_suite());
 	srunner_add_suite(runner, look_suite());
 	srunner_add_suite(runner, look_any_suite());
+	srunner_add_suite(runner, look_legacy_suite());
 	srunner_add_suite(runner, core_suite());
 	srunner_add_suite(runner, gdb_suite());
 	srunner_add_suite(runner, inspect_suite());

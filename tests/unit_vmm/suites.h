@@ -20,6 +20,7 @@ Suite *attempts_suite(void);
 Suite *html_suite(void);
 Suite *look_suite(void);
 Suite *look_any_suite(void);
+Suite *look_legacy_suite(void);
 Suite *core_suite(void);
 Suite *torture_suite(void);
 Suite *visible_suite(void);

@@ -108,6 +108,9 @@ static const char *not_asked(const struct scene *scene, enum binds binds)
 {
 	const struct look *look = scene->look;
 
+	if (look->legacy)
+		return look->legacy == LEGACY_OFF ? "paging is off"
+		                                  : "the tables are not long mode's";
 	switch (binds) {
 	case BINDS_ALL:
 		return NULL;
@@ -250,9 +253,10 @@ void audit_print(FILE *out, const struct look *look, const struct audit *audit, 
 	        AUDIT_RULES - audit->kept - audit->broken);
 	if (look->roots_from && !look->moment->noted)
 		fprintf(out, "  two roots: %s\n", look->roots_from);
-	fprintf(out, "  the root of ring 3 maps %s of the kernel half%s\n",
-	        units_bytes(size, audit->kernel_half),
-	        look->two_roots ? "" : ": it is ring 0's too");
+	if (!look->legacy)
+		fprintf(out, "  the root of ring 3 maps %s of the kernel half%s\n",
+		        units_bytes(size, audit->kernel_half),
+		        look->two_roots ? "" : ": it is ring 0's too");
 	for (unsigned i = 0; i < AUDIT_RULES; i++) {
 		others += is_of_others(look, i);
 		if (!is_of_others(look, i))

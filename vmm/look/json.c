@@ -15,9 +15,10 @@ json_t *look_json_head(const struct look *look, const char *kind)
 {
 	json_t *user = look->two_roots ? look_json_hex(look->cr3[LOOK_USER]) : json_null();
 
-	return json_pack("{s:s, s:s, s:i, s:o, s:{s:o, s:o, s:s?}}", "look", kind, "when",
+	return json_pack("{s:s, s:s, s:i, s:o, s:s, s:{s:o, s:o, s:s?}}", "look", kind, "when",
 	                 look->moment->when, "cpu", (int)look->moment->cpu, "cr3",
-	                 look_json_hex(look->moment->sregs.cr3), "roots", "kernel",
+	                 look_json_hex(look->moment->sregs.cr3), "paging",
+	                 look->legacy ? legacy_name(look->legacy) : "long mode", "roots", "kernel",
 	                 look_json_hex(look->cr3[LOOK_KERNEL]), "user", user, "from",
 	                 look->roots_from);
 }

@@ -30,7 +30,7 @@ static uint64_t *table_at(void *ctx, uint64_t frame)
 		return NULL;
 	}
 	tables->left--;
-	return memory_at(tables->moment->memory, frame, PAGE_SIZE);
+	return legacy_table(&tables->legacy, frame);
 }
 
 static struct view view_of(const struct look_moment *moment)
@@ -61,8 +61,10 @@ struct pt look_tree(struct look *look, uint64_t cr3)
 {
 	/* Only looked at: neither alloc nor free is ever called. */
 	const struct pt_memory memory = {.ctx = &look->tables, .at = table_at};
+	const struct legacy *legacy = &look->tables.legacy;
 
-	return pt_attach(view_of(look->moment).pt.geo, memory, cr3 & CR3_FRAME);
+	return pt_attach(legacy_geometry(legacy, view_of(look->moment).pt.geo), memory,
+	                 legacy_root(legacy, cr3));
 }
 
 static bool in_ram(const struct look_moment *moment, uint64_t cr3)
@@ -111,7 +113,7 @@ static void find_pair(struct look *look)
 	static const char by_seen[] = "CR3 was seen with both";
 	static const char by_place[] = "they lie side by side, as Linux has them";
 
-	if (!(moment->sregs.cr0 & CR0_PG) || !(moment->sregs.efer & EFER_LMA))
+	if (look->legacy)
 		return;
 	if (seen && (take_pair(look, seen, cr3, by_seen) || take_pair(look, cr3, seen, by_seen)))
 		return;
@@ -157,6 +159,8 @@ void look_init(struct look *look, const struct look_moment *moment)
 	snprintf(look->when, sizeof(look->when), moment->cpus > 1 ? "%s, CPU %u" : "%s",
 	         moment->when, moment->cpu);
 	look_begin_scan(look);
+	legacy_init(&look->tables.legacy, moment->memory, &moment->sregs);
+	look->legacy = look->tables.legacy.mode;
 	look->cr3[LOOK_KERNEL] = moment->sregs.cr3;
 	if (believable(look)) {
 		look->cr3[LOOK_KERNEL] = moment->kernel_cr3 & ~CR3_NOFLUSH;
@@ -191,7 +195,7 @@ struct look_kvm look_ask_kvm(const struct look *look, const struct pt *pt, uint6
 	const struct pt_access read = look_access(look, PT_READ, 0);
 	struct look_kvm kvm = {0};
 
-	if (!moment->translate || pt->root != (moment->sregs.cr3 & CR3_FRAME))
+	if (!moment->translate || pt->root != legacy_root(&look->tables.legacy, moment->sregs.cr3))
 		return kvm;
 	kvm.asked = true;
 	kvm.mapped = moment->translate(moment->translate_ctx, va, &kvm.pa);

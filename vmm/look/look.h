@@ -11,6 +11,9 @@
  *
  * Pure: registers and guest memory come in as values.  All of memory is hostile: tables that lead
  * outside RAM, lead to themselves, or are made so that going through them would take hours.
+ *
+ * Tables of 32-bit protected mode, and none at all, are looked at as well (legacy.h); --audit has
+ * rules for long mode's only.
  */
 #ifndef VMM_LOOK_LOOK_H
 #define VMM_LOOK_LOOK_H
@@ -25,6 +28,7 @@
 #include "shared/pt.h"
 #include "vmm/base/memory.h"
 #include "vmm/base/state.h"
+#include "vmm/look/legacy.h"
 #include "vmm/look/symbols.h"
 
 /* What is known about the machine and the moment.  All pointers stay the caller's and must live as
@@ -77,6 +81,7 @@ struct look {
 	char when[64];            /* for headings: with several CPUs it says which */
 	struct pt pt[LOOK_ROOTS]; /* [LOOK_USER] only with two_roots */
 	uint64_t cr3[LOOK_ROOTS]; /* the whole values, PCID included */
+	enum legacy_mode legacy;  /* the tables are not long mode's: only walked and mapped */
 	bool two_roots;           /* KPTI: the current process has a root for each ring */
 	/* How it is known: the guest said so, CR3 was seen with both, or the second one lies beside
 	 * CR3's, where Linux has it.  NULL with one root. */
@@ -90,6 +95,7 @@ struct look {
 		bool exceeded;  /* ... and they were not enough */
 		bool vast;      /* that is known: a small part of them is enough from now on */
 		bool gave_up;   /* it is time to end */
+		struct legacy legacy;
 	} tables;
 };
 

@@ -192,8 +192,11 @@ static void print_head(FILE *out, const struct look *look, const struct style *s
 	for (unsigned i = 0; i < LOOK_ROOTS; i++) {
 		if (i == LOOK_KERNEL || look->two_roots)
 			fprintf(out, "  %s root 0x%" PRIx64,
-			        look_root_name(look, (enum look_root)i), look->pt[i].root);
+			        look_root_name(look, (enum look_root)i),
+			        legacy_address(&look->tables.legacy, look->cr3[i]));
 	}
+	if (look->legacy)
+		fprintf(out, "  paging %s", legacy_name(look->legacy));
 	fprintf(out, "\n  %-35s %10s  ", "addresses", "size");
 	if (look->two_roots)
 		fprintf(out, "%-6s  %-6s  %-12s  ", "kernel", "user", "mapped by");
@@ -258,6 +261,10 @@ static void print_sum(FILE *out, const struct look *look, const struct map *mapp
 			if (mapping->rows[i].mapped[root])
 				bytes[root][mapping->rows[i].va >> 63] += mapping->rows[i].len;
 		}
+	}
+	if (look->legacy) {
+		fprintf(out, "  %s in all\n", units_bytes(user_half, bytes[LOOK_KERNEL][0]));
+		return;
 	}
 	for (unsigned root = 0; root < (look->two_roots ? LOOK_ROOTS : 1u); root++)
 		fprintf(out, "  the %s root maps %s of the user half, %s of the kernel half\n",

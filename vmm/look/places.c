@@ -256,6 +256,7 @@ void places_make(struct places *places, struct look *look)
 
 	places->count = 0;
 	places->foreign = look->moment->foreign;
+	places->legacy = look->legacy;
 	if (!look->moment->foreign)
 		add_layout(places, look->moment);
 	/* Without memory there are fewer names. */
@@ -298,6 +299,8 @@ const char *places_name(const struct places *places, uint64_t va)
 
 	if (place)
 		return place->name;
+	if (places->legacy)
+		return "memory";
 	if (va < RS_USER_END)
 		return "user memory";
 	return va >= RS_ENTRY_BASE && !places->foreign ? "entry area" : "kernel memory";

@@ -34,6 +34,7 @@ enum { PLACES_MAX = RS_MAX_SEGMENTS + 8 + LAYOUT_PARTS * RS_MAX_CPUS + 64 };
 struct places {
 	struct place list[PLACES_MAX]; /* sorted by address, not overlapping */
 	size_t count;
+	bool legacy;  /* addresses have 32 bits, and no half is anybody's */
 	bool foreign; /* the moment was: shared/abi.h says nothing of what has no place */
 };
 

@@ -189,18 +189,28 @@ static void print_steps(FILE *out, const struct pt_walk *walk)
 	}
 }
 
+/* An address without a page. */
+static const char *address_name(const struct places *places, uint64_t va,
+                                const struct pt_walk *walk)
+{
+	if (places->legacy && va >> 32)
+		return "longer than 32 bits";
+	return walk->steps || walk->corrupt ? places_name(places, va) : "not canonical";
+}
+
 static void print_page(FILE *out, const struct places *places, uint64_t va,
                        const struct pt_walk *walk)
 {
 	char rights[8], size[UNITS_SIZE];
 
-	if (walk->mapped)
+	if (walk->mapped && !walk->page_size)
+		fprintf(out, "  physical 0x%" PRIx64 ": paging is off\n", walk->pa);
+	else if (walk->mapped)
 		fprintf(out, "  physical 0x%" PRIx64 " in a page of %s, %s, %s\n", walk->pa,
 		        units_bytes(size, walk->page_size), pt_rights_text(rights, walk->rights),
 		        places_name(places, va));
 	else
-		fprintf(out, "  not mapped; the address is %s\n",
-		        walk->steps || walk->corrupt ? places_name(places, va) : "not canonical");
+		fprintf(out, "  not mapped; the address is %s\n", address_name(places, va, walk));
 }
 
 static void print_kvm(FILE *out, const struct look_kvm *kvm, const struct style *style)
@@ -241,18 +251,22 @@ static void print_way(FILE *out, const struct look *look, const struct places *p
 
 	fprintf(out, "\n%s0x%016" PRIx64 "%s%s through the %s %s: CR3 0x%" PRIx64, style->head, va,
 	        symbols_text(look->moment->symbols, va, name, sizeof(name)), style->end, way->name,
-	        look->when, way->cr3 & CR3_FRAME);
+	        look->when, legacy_address(&look->tables.legacy, way->cr3));
+	if (look->legacy)
+		fprintf(out, ", paging %s", legacy_name(look->legacy));
 	if (look->moment->sregs.cr4 & CR4_PCIDE)
 		fprintf(out, ", PCID %" PRIu64, way->cr3 & CR3_PCID_MASK);
 	fputc('\n', out);
 	pt_walk(&way->pt, va, &walk);
+	legacy_walk(&look->tables.legacy, way->cr3, va, &walk);
 	kvm = look_ask_kvm(look, &way->pt, va, walk.mapped, walk.pa, walk.rights);
 	print_steps(out, &walk);
 	if (walk.corrupt && !walk.steps)
 		fputs("  the top-level table lies outside RAM\n", out);
 	print_page(out, places, va, &walk);
 	print_kvm(out, &kvm, style);
-	print_verdicts(out, look, way, va, style);
+	if (!look->legacy || !(va >> 32))
+		print_verdicts(out, look, way, va, style);
 }
 
 /* The processor state that the verdicts rest on. */
@@ -355,6 +369,7 @@ static bool write_way(FILE *out, const struct look *look, const struct places *p
 	struct pt_walk walk;
 
 	pt_walk(&way->pt, va, &walk);
+	legacy_walk(&look->tables.legacy, way->cr3, va, &walk);
 	kvm = look_ask_kvm(look, &way->pt, va, walk.mapped, walk.pa, walk.rights);
 	symbols_text(look->moment->symbols, va, name, sizeof(name));
 	more = json_pack(
@@ -362,9 +377,10 @@ static bool write_way(FILE *out, const struct look *look, const struct places *p
 	    look_json_hex(va), "symbol", name + (*name == ' '), "place", places_name(places, va),
 	    "through", way->name, "through_cr3", look_json_hex(way->cr3), "mapped", walk.mapped,
 	    "physical", walk.mapped ? look_json_hex(walk.pa) : json_null(), "page_size",
-	    walk.mapped ? json_integer((json_int_t)walk.page_size) : json_null(), "rights",
-	    walk.mapped ? pt_rights_text(rights, walk.rights) : NULL, "steps", json_of_steps(&walk),
-	    "kvm", json_of_kvm(&kvm), "accesses", json_of_accesses(look, way, va));
+	    walk.mapped && walk.page_size ? json_integer((json_int_t)walk.page_size) : json_null(),
+	    "rights", walk.mapped ? pt_rights_text(rights, walk.rights) : NULL, "steps",
+	    json_of_steps(&walk), "kvm", json_of_kvm(&kvm), "accesses",
+	    json_of_accesses(look, way, va));
 	if (!json || !more || json_object_update(json, more) < 0) {
 		json_decref(json);
 		json = NULL;
