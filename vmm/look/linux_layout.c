@@ -40,11 +40,9 @@ _Static_assert(sizeof(by_symbols) / sizeof(by_symbols[0]) +
 
 static uint64_t address_of(const struct symbols *symbols, const char *name)
 {
-	for (size_t i = 0; i < symbols->count; i++) {
-		if (!strcmp(symbols->list[i].name, name))
-			return symbols->list[i].address;
-	}
-	return 0;
+	const struct symbol *symbol = symbols_lookup(symbols, name);
+
+	return symbol ? symbol->address : 0;
 }
 
 static uint64_t value_of(struct look *look, const char *name)
