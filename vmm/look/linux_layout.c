@@ -29,7 +29,8 @@ static const struct {
     {"LDT", NULL, 0xffff880000000000, UINT64_C(1) << 39},
     {"cpu_entry_area", NULL, 0xfffffe0000000000, UINT64_C(1) << 39},
     {"espfix stacks", NULL, 0xffffff0000000000, UINT64_C(1) << 39},
-    {"modules", NULL, 0xffffffffa0000000, 0x5f000000},
+    /* With KASLR, whether it is used or not: the image has the GiB before it. */
+    {"modules", NULL, 0xffffffffc0000000, 0x3f000000},
     {"fixmap", NULL, 0xffffffffff000000, 0x600000},
     {"vsyscall", NULL, 0xffffffffff600000, PAGE_SIZE},
 };
