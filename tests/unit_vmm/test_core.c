@@ -93,7 +93,7 @@ START_TEST(what_was_written_is_read)
 	ck_assert_uint_eq(back.boot_root, m->boot.kernel.root);
 	ck_assert_uint_eq(back.free_start, m->moment.free_start);
 	ck_assert_uint_eq(back.geometry.maxphyaddr, 46);
-	ck_assert(back.noted && !back.stale);
+	ck_assert(back.noted && !back.stale && !back.foreign);
 	ck_assert_str_eq(back.when, "now");
 	ck_assert_str_eq(core.machine.guest, "dir/g.elf");
 	ck_assert_uint_eq(core.machine.end_reason, END_PANIC);

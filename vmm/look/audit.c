@@ -108,7 +108,7 @@ static const char *not_asked(const struct scene *scene, enum binds binds)
 {
 	const struct look *look = scene->look;
 
-	if (look->legacy)
+	if (look->legacy && binds != BINDS_LIVE)
 		return look->legacy == LEGACY_OFF ? "paging is off"
 		                                  : "the tables are not long mode's";
 	switch (binds) {

@@ -29,7 +29,8 @@ static const struct {
     {"LDT", NULL, 0xffff880000000000, UINT64_C(1) << 39},
     {"cpu_entry_area", NULL, 0xfffffe0000000000, UINT64_C(1) << 39},
     {"espfix stacks", NULL, 0xffffff0000000000, UINT64_C(1) << 39},
-    {"modules", NULL, 0xffffffffa0000000, 0x5f000000},
+    /* With KASLR, whether it is used or not: the image has the GiB before it. */
+    {"modules", NULL, 0xffffffffc0000000, 0x3f000000},
     {"fixmap", NULL, 0xffffffffff000000, 0x600000},
     {"vsyscall", NULL, 0xffffffffff600000, PAGE_SIZE},
 };
@@ -40,11 +41,9 @@ _Static_assert(sizeof(by_symbols) / sizeof(by_symbols[0]) +
 
 static uint64_t address_of(const struct symbols *symbols, const char *name)
 {
-	for (size_t i = 0; i < symbols->count; i++) {
-		if (!strcmp(symbols->list[i].name, name))
-			return symbols->list[i].address;
-	}
-	return 0;
+	const struct symbol *symbol = symbols_lookup(symbols, name);
+
+	return symbol ? symbol->address : 0;
 }
 
 static uint64_t value_of(struct look *look, const char *name)

@@ -224,6 +224,12 @@ static size_t repeats(const struct map *mapping, size_t at)
 	return count;
 }
 
+/* "kernel memory" is the same in plural. */
+static bool ends_in_y(const char *name)
+{
+	return name[0] && name[strlen(name) - 1] == 'y';
+}
+
 /* One line for `count` rows that repeat. */
 static void print_rows(FILE *out, const struct look *look, const struct map_row *row, size_t count,
                        const struct style *style)
@@ -247,7 +253,7 @@ static void print_rows(FILE *out, const struct look *look, const struct map_row 
 		        rights_of(row, LOOK_USER, user), color, mark, style->end);
 	else
 		fprintf(out, "%-6s  ", rights_of(row, LOOK_KERNEL, kernel));
-	fprintf(out, "%s%s\n", row->name, count > 1 ? "s" : "");
+	fprintf(out, "%s%s\n", row->name, count > 1 && !ends_in_y(row->name) ? "s" : "");
 }
 
 /* Pages that each root maps, which is what KPTI is about. */

@@ -36,6 +36,7 @@
 #define CORE_FLAG_NOTED     (1u << 0) /* the guest has a Ringscope note */
 #define CORE_FLAG_GIB_PAGES (1u << 1) /* the CPU has pages of 1 GiB */
 #define CORE_FLAG_STALE     (1u << 2) /* the registers are of an earlier moment than RAM */
+#define CORE_FLAG_FOREIGN   (1u << 3) /* nothing of shared/abi.h's address space is there */
 
 struct core_machine {
 	uint32_t version; /* CORE_VERSION or CORE_VERSION_FLAT */

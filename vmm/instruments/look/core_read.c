@@ -414,6 +414,7 @@ struct look_moment core_moment(const struct core *core, const struct symbols *sy
 	        },
 	    .stale = machine->flags & CORE_FLAG_STALE,
 	    .noted = machine->flags & CORE_FLAG_NOTED,
+	    .foreign = machine->flags & CORE_FLAG_FOREIGN,
 	    .cpus = machine->cpus,
 	    .boot_root = machine->boot_root,
 	    .free_start = machine->free_start,

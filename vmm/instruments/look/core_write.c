@@ -223,7 +223,8 @@ static void add_machine(struct notes *notes, const struct core_contents *content
 	    .user_cr3 = moment->user_cr3,
 	    .flags = (moment->noted ? CORE_FLAG_NOTED : 0) |
 	             (moment->geometry.gib_pages ? CORE_FLAG_GIB_PAGES : 0) |
-	             (moment->stale ? CORE_FLAG_STALE : 0),
+	             (moment->stale ? CORE_FLAG_STALE : 0) |
+	             (moment->foreign ? CORE_FLAG_FOREIGN : 0),
 	    .maxphyaddr = moment->geometry.maxphyaddr,
 	    .cpus = moment->cpus,
 	    .end_reason = outcome->reason,

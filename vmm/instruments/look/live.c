@@ -67,6 +67,7 @@ static void take_moment(struct look_moment *moment, struct look_live *live, cons
 	struct machine *machine = live->machine;
 	/* Whatever these say; look_init decides whether to believe it.  Read once. */
 	const volatile struct rs_call *call = machine->boot.call[cpu->number];
+	const bool foreign = !machine->boot.page;
 
 	*moment = (struct look_moment){
 	    .memory = &machine->memory,
@@ -75,12 +76,13 @@ static void take_moment(struct look_moment *moment, struct look_live *live, cons
 	    .sregs = state->sregs,
 	    .geometry = machine->boot.kernel.geo,
 	    .noted = machine->image.noted,
+	    .foreign = foreign,
 	    .cpus = machine->boot.cpus,
 	    .boot_root = machine->boot.kernel.root,
 	    .free_start = machine->boot.next_frame,
 	    .kernel_cr3 = machine->image.noted ? call->kernel_cr3 : 0,
 	    .user_cr3 = machine->image.noted ? call->user_cr3 : 0,
-	    .features = machine->kvm.host.features,
+	    .features = foreign ? machine->kvm.host.cpuid_features : machine->kvm.host.features,
 	    .features_known = true,
 	    .msrs_known = state->msrs_known,
 	    .symbols = &live->symbols,
