@@ -3,8 +3,8 @@
  * of memory, the command line, the initial RAM disk, and flat descriptors with an identity map.
  *
  *	0x00000000  RAM
- *	0x00007000    parameters, command line, GDT, page tables of the first instruction
- *	0x00010000    what the protocol hands over (64 KiB)
+ *	0x00020000    parameters, command line, GDT, page tables of the first instruction
+ *	0x00030000    what the protocol hands over (64 KiB)
  *	0x0009fc00  reserved
  *	0x000e0000  ACPI tables
  *	0x00100000  RAM: the kernel, at its own address; the RAM disk, as high as it goes
@@ -25,12 +25,12 @@
 #include "vmm/kvm/host.h"
 
 enum {
-	PC_PARAMS = 0x7000,     /* Linux's struct boot_params: a page */
-	PC_COMMAND = 0x8000,    /* the command line ... */
+	PC_PARAMS = 0x20000,    /* Linux's struct boot_params: a page */
+	PC_COMMAND = 0x21000,   /* the command line ... */
 	PC_COMMAND_SIZE = 4096, /* ... its final 0 counted */
-	PC_GDT = 0x9000,        /* 4 descriptors */
-	PC_TABLES = 0xa000,     /* PML4, PDPT, 4 page directories: 4 GiB of it */
-	PC_HANDED = 0x10000,    /* Multiboot information, PVH's start info */
+	PC_GDT = 0x22000,       /* 4 descriptors */
+	PC_TABLES = 0x23000,    /* PML4, PDPT, 4 page directories: 4 GiB of it */
+	PC_HANDED = 0x30000,    /* Multiboot information, PVH's start info */
 	PC_HANDED_SIZE = 0x10000,
 	PC_LOW_END = 0x9fc00, /* of the RAM that is free below 1 MiB */
 	PC_HIGH = 0x100000,
@@ -73,6 +73,6 @@ void pc_put_descriptors(const struct memory *memory, bool bits32);
 /* What all protocols' build begins with: boot->memory, cpus, the host's geometry,
  * and ACPI's tables. */
 void pc_boot_begin(struct boot *boot, const struct memory *memory, const struct host *host,
-              const struct plan *plan);
+                   const struct plan *plan);
 
 #endif
