@@ -94,6 +94,12 @@ $(BUILD)/host/%.S.o: %.S | $(BUILD)/packages
 
 $(BUILD)/host/vmm/instruments/report/report_style.S.o: vmm/instruments/report/page.css # by .incbin
 
+# The first process of `vmm linux`, in vmm by .incbin.
+$(BUILD)/linux-init: guest/linux/init.c | $(BUILD)/packages
+	$(call guest,$(USER_CFLAGS),-s -z noexecstack)
+$(BUILD)/host/vmm/cli/linux_init.S.o: ASFLAGS += -DLINUX_INIT='"$(BUILD)/linux-init"'
+$(BUILD)/host/vmm/cli/linux_init.S.o: $(BUILD)/linux-init
+
 # Asked once for a build folder.
 $(BUILD)/packages: tools/install-deps
 	$(call missing,build)
@@ -245,7 +251,7 @@ run: ## install what is missing, build, and run ./vmm guest.elf (without a /dev/
 	@cd $(BUILD) && ./vmm --box auto guest.elf
 
 # What goes where below PREFIX.
-INSTALLED = $(BUILD)/vmm:bin/ tools/kvmbox:bin/ \
+INSTALLED = $(BUILD)/vmm:bin/ tools/kvmbox:bin/ tools/get-kernel:bin/ \
 	$(foreach file,$(BUILD)/guest.elf guest/examples/plain.ld tools/install-deps \
 		$(shell find vmm -name '*.schema.json'),$(file):lib/ringscope/) \
 	$(foreach file,$(shell find tools/kvmbox.d -type f ! -name '*.pyc'),$(file):$(dir $(file:tools/%=lib/ringscope/%))) \

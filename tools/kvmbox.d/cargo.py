@@ -6,7 +6,7 @@ import stat
 import subprocess
 import time
 
-from store import run
+from debian import run
 from trouble import Trouble, EXIT_BOX, EXIT_USAGE
 
 # Of the project's folders, what no test and no person reads inside a box.

@@ -23,7 +23,8 @@ import tempfile
 import tty
 
 from amd import end_with_parent, panicked
-from store import Janitor, archive_folder, must
+from debian import must
+from store import Janitor, archive_folder
 from trouble import Trouble, EXIT_BOX, last_words
 
 CPU = "corei7_skylake_x"

@@ -13,7 +13,8 @@ import amd
 import options as words
 from cargo import Cargo
 from newfile import NewFile
-from store import DPKG_STATUS, Store, run, stamp
+from debian import run
+from store import DPKG_STATUS, Store, stamp
 from trouble import EXIT_BOX, EXIT_PIPE, EXIT_TIMEOUT, Say, Trouble
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)

@@ -15,10 +15,9 @@ import shutil
 import subprocess
 import tempfile
 
+from debian import fetch, must, newest_kernel, run, unpack_kernel
 from trouble import Trouble, EXIT_BOX
 
-# Debian's name for its newest kernel of this kind; it depends on the package with the files.
-KERNEL_PACKAGE = "linux-image-cloud-amd64"
 # In the order of loading; what a box does not need does no harm.
 AMD_MODULES = ("virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk virtio_console "
                "squashfs overlay").split()
@@ -47,11 +46,6 @@ pivot_root setsid""".split()
 DPKG_STATUS = "/var/lib/dpkg/status"
 
 FORM = 4  # goes up when the contents of entries change their form
-
-
-def run(command, **more):
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
-                          stdin=subprocess.DEVNULL, check=False, **more)
 
 
 def stamp(path):
@@ -85,15 +79,16 @@ def key_of(*parts):
 
 
 class Store:
-    def __init__(self, folder, parts, say):
-        self.folder, self.parts, self.say = folder, parts, say
+    def __init__(self, folder, parts, say, option="KVMBOX_CACHE=FOLDER", thorough=False):
+        """option: how a user names another folder. thorough: a file's size and time are not believed."""
+        self.folder, self.parts, self.say, self.thorough = folder, parts, say, thorough
         self.locks, self.told = [], set()
         try:
             os.makedirs(folder, exist_ok=True)
             self.sweep()
         except OSError as error:
             raise Trouble(EXIT_BOX, f"cannot keep anything in {folder}: {error.strerror}; "
-                          "KVMBOX_CACHE=FOLDER names another one") from None
+                          f"{option} names another one") from None
 
     def sweep(self):
         """What was being made when its maker was killed goes; so does what an older kvmbox has kept."""
@@ -135,15 +130,15 @@ class Store:
         try:
             files = json.load(manifest)["files"]
             found = {name: os.stat(f"{path}/{name}") for name in files}
-            touched = [name for name, was in files.items() if found[name].st_mtime_ns != was["time"]]
+            touched = [name for name, was in files.items() if self.thorough or found[name].st_mtime_ns != was["time"]]
             # Times from before the files are read: what is written meanwhile has another one.
             now = [files, [(name, found[name].st_size, found[name].st_mtime_ns) for name in files]]
-            believed = self.known(os.path.basename(path) + "/touched", now)
+            believed = not self.thorough and self.known(os.path.basename(path) + "/touched", now)
             for name, was in files.items():
                 if found[name].st_size != was["size"] or (
                         name in touched and not believed and sha256(f"{path}/{name}") != was["sha256"]):
                     return self.damaged(path, f"{path}/{name} is damaged")
-            if touched and not believed:
+            if touched and not believed and not self.thorough:
                 self.know(os.path.basename(path) + "/touched", now)
         except FileNotFoundError as error:
             return self.damaged(path, f"{error.filename} is gone")
@@ -214,8 +209,9 @@ class Store:
     def make_kernel(self, folder):
         self.say.note(f"fetching a kernel, once ({self.folder})")
         with tempfile.TemporaryDirectory(prefix=f"new.{os.getpid()}.", dir=self.folder) as package, Janitor(package):
-            fetch_kernel(package)
-            unpack_kernel(package, folder)
+            fetch(package, newest_kernel, "linux-image-cloud-amd64; it is in Debian's main archive")
+            unpack_kernel(package, f"{folder}/vmlinux")
+            must(["objcopy", "-O", "binary", f"{folder}/vmlinux", f"{folder}/vmlinux.raw"])
             for name in AMD_MODULES + KVM_MODULES:
                 found = glob.glob(f"{glob.escape(package)}/lib/modules/**/{name}.ko", recursive=True)
                 if not found:
@@ -304,13 +300,6 @@ class Janitor:
         os.waitpid(self.child, 0)
 
 
-def must(command, **more):
-    done = run(command, **more)
-    if done.returncode:
-        raise Trouble(EXIT_BOX, f"{command[0]} failed", done.stderr[-2000:])
-    return done.stdout
-
-
 def archive_folder(folder, archive, follow=False):
     """FOLDER as an archive that the kernel unpacks (cpio, newc)."""
     follow = ["-L"] if follow else []
@@ -321,66 +310,6 @@ def archive_folder(folder, archive, follow=False):
         find.stdout.close()
         if find.wait() or status:
             raise Trouble(EXIT_BOX, f"cannot make {archive}: find or cpio failed")
-
-
-# ---- Debian's kernel -----------------------------------------------------------------------------------------
-
-
-def kernel_package():
-    for line in run(["apt-cache", "depends", "--important", KERNEL_PACKAGE]).stdout.splitlines():
-        if line.strip().startswith("Depends:"):
-            return line.split()[-1]
-    return ""
-
-
-def refresh_package_lists():
-    if os.geteuid() == 0:
-        run(["apt-get", "-q", "update"])
-    elif shutil.which("sudo"):
-        run(["sudo", "-n", "apt-get", "-q", "update"])
-
-
-def fetch_kernel(folder):
-    """Leaves boot/ and lib/modules/ of the kernel package in the folder."""
-    if not shutil.which("apt-cache"):
-        raise Trouble(EXIT_BOX, "no apt-cache here: the boxes take their kernel from a Debian archive")
-    package = kernel_package()
-    for again in (False, True):
-        if again or not package:
-            refresh_package_lists()  # there are none yet, or they name a version that is gone
-            package = kernel_package()
-        if not package:
-            raise Trouble(EXIT_BOX, f"apt-cache knows no {KERNEL_PACKAGE}; it is in Debian's main archive")
-        done = run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package], cwd=folder)
-        if done.returncode == 0:
-            break
-    else:
-        raise Trouble(EXIT_BOX, f"cannot download {package} (needed once, then kept): no network?", done.stderr[-2000:])
-    must(["dpkg", "-x", *glob.glob(glob.escape(folder) + "/*.deb"), folder])
-
-
-def unpack_kernel(package, folder):
-    """Takes the ELF file out of the bzImage. Its header says where the packed kernel lies (Linux,
-    Documentation/arch/x86/boot.rst: setup_sects, payload_offset and payload_length)."""
-    images = glob.glob(glob.escape(package) + "/boot/vmlinuz-*")
-    if len(images) != 1:
-        raise Trouble(EXIT_BOX, "the kernel package holds no boot/vmlinuz-*")
-    with open(images[0], "rb") as file:
-        image = file.read()
-
-    def number_at(offset, size):
-        return int.from_bytes(image[offset:offset + size], "little")
-
-    begin = (number_at(0x1F1, 1) + 1) * 512 + number_at(0x248, 4)
-    packed = image[begin:begin + number_at(0x24C, 4)]
-    unpackers = {0x2102: "lz4", 0x2202: "lz4", 0x8B1F: "gzip", 0x37FD: "xz", 0xB528: "zstd"}
-    unpack = unpackers.get(int.from_bytes(packed[:2], "little"))
-    if not unpack:
-        raise Trouble(EXIT_BOX, f"{images[0]}: packed in an unknown way")
-    # The payload ends with its unpacked size, which the unpackers take for rubbish and complain.
-    with open(folder + "/vmlinux", "wb") as out:
-        subprocess.run([unpack, "-dc"], input=packed, stdout=out, stderr=subprocess.DEVNULL, check=False)
-    must(["objcopy", "-O", "binary", folder + "/vmlinux", folder + "/vmlinux.raw"])
 
 
 # ---- Debian's userland -----------------------------------------------------------------------------------------

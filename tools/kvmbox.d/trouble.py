@@ -1,11 +1,11 @@
-"""What kvmbox says, and how it ends when something cannot be done."""
+"""What kvmbox and get-kernel say, and how they end when something cannot be done."""
 import sys
 
 EXIT_USAGE, EXIT_TIMEOUT, EXIT_BOX, EXIT_PIPE = 2, 124, 125, 141
 
 
 class Trouble(Exception):
-    """Ends kvmbox with this status and message; details (of a log, say) stand behind the message."""
+    """Ends the program with this status and message; details (of a log, say) stand behind the message."""
 
     def __init__(self, status, text, details=""):
         super().__init__(text)
@@ -25,13 +25,13 @@ def last_words(**said):
 class Say:
     """Messages on standard error, and one line of progress that changes, on a terminal only."""
 
-    def __init__(self):
-        self.quiet, self.shown = False, False
+    def __init__(self, name="kvmbox"):
+        self.name, self.quiet, self.shown = name, False, False
 
     def line(self, text):
         self.clear()
         try:
-            sys.stderr.write(f"kvmbox: {text}\n")
+            sys.stderr.write(f"{self.name}: {text}\n")
             sys.stderr.flush()
         except OSError:
             pass  # nobody listens: nothing to do about it
@@ -43,7 +43,7 @@ class Say:
 
     def progress(self, text):
         if not self.quiet and sys.stderr.isatty():
-            sys.stderr.write(f"\r\033[Kkvmbox: {text}")
+            sys.stderr.write(f"\r\033[K{self.name}: {text}")
             sys.stderr.flush()
             self.shown = True
 

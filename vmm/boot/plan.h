@@ -31,8 +31,11 @@ struct plan {
 	const char *guest;                    /* its file; the caller's, as all pointers here */
 	const struct boot_protocol *protocol; /* --boot; NULL: what the file bears the sign of */
 	const char *append;                   /* more of the kernel's command line; NULL: nothing */
-	const char *initrd;  /* a file: the initial RAM disk, or first module; NULL: none */
-	const char *symbols; /* a file with the guest's symbols; NULL: its own */
+	const char *symbols;                  /* a file with the guest's symbols; NULL: its own */
+	const char *initrd; /* a file: the initial RAM disk, or first module; NULL: none */
+	/* A PC's serial line takes no input but a terminal's until OUT1 and RTS say that the guest
+	 * is ready for it, and at its end a Ctrl-D, which Linux takes for the end. */
+	bool holds_input;
 	const char *program; /* the guest's first argument; NULL: none but those of argv */
 	int argc;            /* of argv: the guest's other arguments */
 	char *const *argv;   /* may be NULL with argc 0 */

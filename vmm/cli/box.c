@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "vmm/base/message.h"
+#include "vmm/boot/linux.h"
 #include "vmm/boot/protocol.h"
 #include "vmm/cli/command_line.h"
 #include "vmm/cli/outputs.h"
@@ -141,13 +142,15 @@ static bool add_file(struct words *words, const struct options_file *file)
 	return true;
 }
 
-/* What is wrong with a guest need not wait for a box to come up. */
-static bool check_guest(const struct options *options)
+/* What is wrong with a guest need not wait for a box to come up.  *exact: when this
+ * machine has other work the AMD box, whose time goes on meanwhile, now and then gives a guest an
+ * interrupt where IF is clear, and Linux then waits for ever for a lock that it holds. */
+static bool check_guest(const struct options *options, bool *exact)
 {
 	struct image image = IMAGE_CLOSED;
-	bool good = options->probe || options->inspect_core ||
-	            boot_open(&image, &options->plan);
+	bool good = options->probe || options->inspect_core || boot_open(&image, &options->plan);
 
+	*exact = good && image.head && linux_is(&image);
 	image_close(&image);
 	return good;
 }
@@ -193,6 +196,27 @@ static bool may_read_input(enum box_choice box)
 	return box != BOX_INTEL && (!isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) == getpgrp());
 }
 
+/* What the user typed; of a guest "linux" what it stands for. */
+static void add_words(struct words *words, const struct options *options)
+{
+	const struct linux_guest *guest = &options->linux_guest;
+
+	for (char **word = options->command + 1; *word; word++) {
+		if (guest->wanted && word == options->command + options->guest_at)
+			break;
+		add(words, "%s", *word);
+	}
+	if (!guest->wanted)
+		return;
+	add(words, "linux:%s", guest->kernel);
+	if (guest->program)
+		add(words, "--");
+	if (guest->program)
+		add(words, "%s", guest->program);
+	for (int i = 1; i < guest->argc; i++)
+		add(words, "%s", guest->argv[i]);
+}
+
 /* The whole of kvmbox's command line but its name.  False after a message. */
 static bool add_run(struct words *words, struct options *options)
 {
@@ -218,24 +242,28 @@ static bool add_run(struct words *words, struct options *options)
 	add(words, "%s", options->box == BOX_INTEL ? "intel" : "amd");
 	add(words, "--");
 	add(words, "%s", program);
-	for (char **word = options->command + 1; *word; word++)
-		add(words, "%s", *word);
+	add_words(words, options);
 	return !words->failed || message_error("no memory for the box's command line");
 }
 
 static int run_kvmbox(struct words *words, struct options *options)
 {
 	char kvmbox[PATH_MAX];
+	bool exact;
 
 	if (options->gdb.address && !check_gdb(options->gdb.address, options->box))
 		return STATUS_USAGE;
-	if (!place_kvmbox(kvmbox)) {
+	if (!place_tool(kvmbox, "kvmbox")) {
 		message_error("--box: there is no kvmbox beside this program or in PATH: 'make "
 		              "install' puts both into place, and tools/ of the source has it");
 		return STATUS_VMM_FAILED;
 	}
 	add(words, "%s", kvmbox);
-	if (!check_guest(options) || !add_run(words, options) || !check_outputs(options))
+	if (!check_guest(options, &exact))
+		return STATUS_VMM_FAILED;
+	if (exact && options->box != BOX_INTEL && options->plan.cpus == 1)
+		add(words, "--exact");
+	if (!add_run(words, options) || !check_outputs(options))
 		return STATUS_VMM_FAILED;
 	signal(SIGPIPE, SIG_DFL); /* ignored signals stay so in what is started */
 	fflush(NULL);
@@ -298,7 +326,7 @@ char *box_advice(const void *ctx)
 
 	if (!out)
 		return NULL;
-	if (!options->command || !place_kvmbox(kvmbox)) {
+	if (!options->command || !place_tool(kvmbox, "kvmbox")) {
 		fputs("; or get Ringscope's kvmbox, which runs this where there is no KVM", out);
 	} else {
 		fputs("; or run it in an emulated machine that has one: ", out);

@@ -12,6 +12,7 @@
 #include "vmm/base/message.h"
 #include "vmm/boot/protocol.h"
 #include "vmm/cli/instruments.h"
+#include "vmm/cli/linux_guest.h"
 #include "vmm/cli/place.h"
 
 struct option_row {
@@ -253,8 +254,8 @@ static bool say_help(const struct option_row *row, const char *word, void *to);
 
 /* In the order of --help. */
 static const struct option_row rows[] = {
-    {"mem", "SIZE", "guest RAM, with K, M or G (default 64M, 1M to 64G)", TO(plan.mem),
-     SIZE(PLAN_MEM_MIN, PLAN_MEM_MAX, PAGE_SIZE)},
+    {"mem", "SIZE", "guest RAM, with K, M or G (default 64M, for the guest linux 256M; 1M to 64G)",
+     TO(plan.mem), SIZE(PLAN_MEM_MIN, PLAN_MEM_MAX, PAGE_SIZE)},
     {"pti", "auto|on|off", "kernel page-table isolation; auto: where the CPU needs it", take_choice,
      TO(plan.pti)},
     {"no-pcid", NULL, "do not use PCIDs even where the CPU has them", take_flag, TO(plan.no_pcid)},
@@ -410,6 +411,9 @@ size_t options_files(struct options *options, struct options_file files[OPTIONS_
 	if (options->plan.guest)
 		files[count++] =
 		    (struct options_file){.path = options->plan.guest, .use = FILE_READ};
+	if (options->linux_guest.program)
+		files[count++] =
+		    (struct options_file){.path = options->linux_guest.program, .use = FILE_READ};
 	for (int i = 0; i < ROWS; i++) {
 		void *to = (char *)options + rows[i].to;
 		struct options_file file = {
@@ -433,16 +437,26 @@ static enum options_result wrong(void)
 	return OPTIONS_WRONG;
 }
 
-/* The guest's file and what is behind "--". */
-static bool take_guest(struct plan *plan, int argc, char **argv)
+static bool is_short(const struct plan *plan)
 {
+	size_t size = strlen(plan->guest) + 1;
+
+	for (unsigned i = 0; plan_argument(plan, i); i++)
+		size += strlen(plan_argument(plan, i)) + 1;
+	return size <= RS_CMDLINE_SIZE ||
+	       message_error("the guest's name and arguments take %zu bytes: %d are possible", size,
+	                     RS_CMDLINE_SIZE);
+}
+
+/* The guest's file and what is behind "--". */
+static bool take_guest(struct options *options, int argc, char **argv)
+{
+	struct plan *plan = &options->plan;
+
 	if (argc == 0)
 		return message_error("no guest: give an ELF file, as in 'vmm guest.elf'");
 	if (!*argv[0])
 		return message_error("the guest's file name is empty");
-	plan->guest = argv[0];
-	if (!strchr(argv[0], '/') && access(argv[0], F_OK) < 0)
-		plan->guest = place_guest(argv[0]);
 	if (argc > 1 && strcmp(argv[1], "--") != 0) {
 		if (argv[1][0] == '-')
 			return message_error(
@@ -452,18 +466,15 @@ static bool take_guest(struct plan *plan, int argc, char **argv)
 		return message_error("'%s' after %s: guest arguments come after '--'", argv[1],
 		                     argv[0]);
 	}
+	options->guest_at = optind;
 	plan->argc = argc > 1 ? argc - 2 : 0;
 	plan->argv = argv + (argc > 1 ? 2 : 1);
-
-	size_t size = strlen(plan->guest) + 1;
-
-	for (unsigned i = 0; plan_argument(plan, i); i++)
-		size += strlen(plan_argument(plan, i)) + 1;
-	if (size > RS_CMDLINE_SIZE)
-		return message_error(
-		    "the guest's name and arguments take %zu bytes: %d are possible", size,
-		    RS_CMDLINE_SIZE);
-	return true;
+	if (linux_guest_is(argv[0]))
+		return linux_guest_take(options, argv[0], plan->argc, argv + (argc > 1 ? 2 : 1));
+	plan->guest = argv[0];
+	if (!strchr(argv[0], '/') && access(argv[0], F_OK) < 0)
+		plan->guest = place_guest(argv[0]);
+	return is_short(plan);
 }
 
 /* What says when or where something is to be done wants something that does it. */
@@ -531,8 +542,7 @@ static int take_options(struct options *options, int argc, char **argv)
 
 enum options_result options_parse(struct options *options, int argc, char **argv)
 {
-	*options = (struct options){.plan.mem = PLAN_MEM_DEFAULT,
-	                            .plan.cpus = 1,
+	*options = (struct options){.plan.cpus = 1,
 	                            .trace.limit = TRACE_LIMIT_DEFAULT,
 	                            .report.trace = &options->trace.figures,
 	                            .command = argv};
@@ -546,8 +556,11 @@ enum options_result options_parse(struct options *options, int argc, char **argv
 	if (!check(options) || !instruments_check(options))
 		return wrong();
 	if (!options->probe && !(options->inspect_core && optind == argc) &&
-	    !take_guest(&options->plan, argc - optind, argv + optind))
+	    !take_guest(options, argc - optind, argv + optind))
 		return wrong();
+	if (!options->plan.mem)
+		options->plan.mem =
+		    options->linux_guest.wanted ? LINUX_GUEST_MEM : PLAN_MEM_DEFAULT;
 	if (options->manner.quiet && !options->report.stats_given &&
 	    !options->report.stats_file.path)
 		options->report.stats = STATS_NONE;

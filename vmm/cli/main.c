@@ -16,6 +16,7 @@
 #include "vmm/cli/box.h"
 #include "vmm/cli/command_line.h"
 #include "vmm/cli/instruments.h"
+#include "vmm/cli/linux_guest.h"
 #include "vmm/cli/outputs.h"
 #include "vmm/instruments/death/diagnose.h"
 #include "vmm/instruments/look/inspect_core.h"
@@ -251,8 +252,12 @@ int main(int argc, char **argv)
 		break;
 	}
 	options.plan.no_kvm = (struct kvm_advice){box_advice, &options};
+	if (options.linux_guest.wanted && !linux_guest_check(&options))
+		return STATUS_VMM_FAILED;
 	if (options.box != BOX_HERE && box_is_wanted(&options))
 		return box_run(&options);
+	if (options.linux_guest.wanted && !linux_guest_prepare(&options))
+		return STATUS_VMM_FAILED;
 	if (options.probe || options.inspect_core)
 		status = do_without(&options);
 	else
@@ -270,6 +275,7 @@ int main(int argc, char **argv)
 	stop_mask(&mask);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	instruments_free(&options);
+	linux_guest_free(&options);
 	machine_destroy(&machine);
 	return status;
 }

@@ -16,6 +16,19 @@
 
 enum box_choice { BOX_HERE, BOX_AMD, BOX_INTEL, BOX_AUTO };
 
+/* The guest "linux" (vmm/cli/linux_guest.h). */
+struct linux_guest {
+	bool wanted;
+	char *kernel;        /* its file, which is plan.guest; owned */
+	const char *program; /* the file; NULL: none, --initrd brings all */
+	char *shell;         /* that is the program if none is named; owned */
+	int argc;            /* of argv, the program's words, its name first */
+	char *const *argv;
+	bool interactive; /* input comes from a terminal */
+	int initrd;       /* a memfd; 0: none yet */
+	char *initrd_path, *append; /* the plan's; owned */
+};
+
 struct options {
 	struct plan plan;
 	struct manner manner;
@@ -34,6 +47,8 @@ struct options {
 
 	enum box_choice box; /* where to run all this */
 	char **command;      /* argv without --box, to be run again; NULL: there was no argv */
+	int guest_at;        /* the guest's place in it */
+	struct linux_guest linux_guest;
 };
 
 #endif

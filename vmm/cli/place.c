@@ -55,17 +55,18 @@ static bool is_in_path(char path[PATH_MAX], const char *name)
 	return false;
 }
 
-bool place_kvmbox(char path[PATH_MAX])
+bool place_tool(char path[PATH_MAX], const char *name)
 {
 	/* A build folder lies in the tree, or one level deeper (build/asan). */
-	static const char *const beside[] = {"../tools/kvmbox", "../../tools/kvmbox",
-	                                     "../bin/kvmbox", "kvmbox"};
+	static const char *const beside[] = {"../tools/", "../../tools/", "../bin/", ""};
+	char inside[64];
 
 	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
-		if (is_beside(path, beside[i], X_OK))
+		snprintf(inside, sizeof(inside), "%s%s", beside[i], name);
+		if (is_beside(path, inside, X_OK))
 			return true;
 	}
-	return is_in_path(path, "kvmbox");
+	return is_in_path(path, name);
 }
 
 bool place_is_command(const char *name)

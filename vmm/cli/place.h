@@ -9,9 +9,9 @@
 /* The program's own file.  False after a message. */
 bool place_program(char path[PATH_MAX]);
 
-/* The boxes' tool: that of the tree that the program was built in, then the one installed beside
- * it, then the first in PATH.  False, without a message, when there is none. */
-bool place_kvmbox(char path[PATH_MAX]);
+/* A tool ("kvmbox", "get-kernel"): that of the tree that the program was built in, then the one
+ * installed beside it, then the first in PATH.  False, without a message, when there is none. */
+bool place_tool(char path[PATH_MAX], const char *name);
 
 /* Whether a shell that is given `name` as a command would run this program. */
 bool place_is_command(const char *name);

@@ -89,6 +89,17 @@ static void take_terminal(struct pc_host *host, uint8_t *bytes, size_t *count)
 	*count = kept;
 }
 
+/* A Ctrl-D in a line makes Linux's terminals give it to who reads, without an end. */
+static void end_input(struct pc_host *host)
+{
+	static const uint8_t ends[] = {'D' & 0x1f, 'D' & 0x1f};
+	const size_t count = host->in_line ? 2 : 1;
+
+	host->input_over = true;
+	if (host->machine->plan->holds_input && !host->raw && uart_room(host->uart) >= count)
+		uart_receive(host->uart, ends, count);
+}
+
 static void take_input(struct pc_host *host)
 {
 	uint8_t bytes[BATCH];
@@ -101,9 +112,10 @@ static void take_input(struct pc_host *host)
 	if (got < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (got <= 0) {
-		host->input_over = true;
+		end_input(host);
 		return;
 	}
+	host->in_line = bytes[got - 1] != '\n';
 
 	size_t count = (size_t)got;
 
@@ -116,10 +128,12 @@ static void take_input(struct pc_host *host)
 /* Who does not ask is told nothing: what stands in a file or pipe may be meant for others. */
 static bool wants_input(const struct pc_host *host)
 {
-	enum { RECEIVE = 1 };
+	enum { RECEIVE = 1, RTS = 2, OUT1 = 4, END = 2 };
+	const uint8_t ready = host->machine->plan->holds_input ? RTS | OUT1 : 0;
 
-	return !host->input_over && uart_room(host->uart) > 0 &&
-	       (host->raw || host->uart->ier & RECEIVE);
+	if (host->input_over || uart_room(host->uart) < END)
+		return false;
+	return host->raw || (host->uart->ier & RECEIVE && (host->uart->mcr & ready) == ready);
 }
 
 /* ---- The thread ---------------------------------------------------------------------------- */

@@ -39,6 +39,7 @@ struct pc_host {
 	bool ending;    /* ... and to end */
 	bool unwritten; /* the console holds bytes that are not out */
 	bool input_over;
+	bool in_line;          /* the last byte that was read did not end a line */
 	bool escaped;          /* the last byte of the terminal was the escape */
 	bool raw;              /* the terminal was changed: */
 	struct termios before; /* ... from this */
