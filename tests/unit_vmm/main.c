@@ -40,6 +40,7 @@ int main(void)
 	srunner_add_suite(runner, stop_suite());
 	srunner_add_suite(runner, run_suite());
 	srunner_add_suite(runner, step_suite());
+	srunner_add_suite(runner, roots_suite());
 	srunner_add_suite(runner, entries_suite());
 	srunner_add_suite(runner, kvm_suite());
 	srunner_add_suite(runner, options_suite());

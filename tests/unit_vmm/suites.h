@@ -33,6 +33,7 @@ Suite *loader_suite(void);
 Suite *stop_suite(void);
 Suite *run_suite(void);
 Suite *step_suite(void);
+Suite *roots_suite(void);
 Suite *entries_suite(void);
 Suite *kvm_suite(void);
 Suite *options_suite(void);

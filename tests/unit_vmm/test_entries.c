@@ -318,6 +318,24 @@ START_TEST(points_of_a_shared_handler)
 }
 END_TEST
 
+/* Linux makes a CLAC of what its handlers begin with, over the plant. */
+START_TEST(a_patched_entry)
+{
+	ck_assert(engine_attach(&engine, &live->machine));
+	engine_add_entry(&engine, 14);
+	ck_assert_int_eq(engine_add_point(&engine, FAKE_CODE(3)), ENGINE_OK);
+	memcpy(fake_cpu_at(live, STUB(14)), "\x0f\x01\xca", 3);
+	memcpy(fake_cpu_at(live, STUB(VECTOR_BP)), "\x0f\x01\xca", 3);
+	ck_assert(engine_look_at_entries(&engine));
+	ck_assert_uint_eq(byte_at(STUB(14)), OPCODE_OUT);
+	ck_assert_uint_eq(byte_at(STUB(VECTOR_BP)), OPCODE_OUT);
+	engine_remove_entry(&engine, 14);
+	ck_assert_int_eq(engine_remove_point(&engine, FAKE_CODE(3)), ENGINE_OK);
+	ck_assert_uint_eq(byte_at(STUB(14)), 0x0f);
+	ck_assert_uint_eq(byte_at(STUB(VECTOR_BP)), 0x0f);
+}
+END_TEST
+
 /* An entry whose address is mapped nowhere stops nobody from stepping. */
 START_TEST(an_entry_that_is_not_mapped)
 {
@@ -355,6 +373,7 @@ Suite *entries_suite(void)
 	tcase_add_test(follows, points_come_with_the_entry);
 	tcase_add_test(follows, the_hook_follows);
 	tcase_add_test(follows, points_of_a_shared_handler);
+	tcase_add_test(follows, a_patched_entry);
 	tcase_add_test(follows, an_entry_that_is_not_mapped);
 	suite_add_tcase(suite, follows);
 	return suite;

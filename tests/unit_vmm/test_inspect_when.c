@@ -150,13 +150,15 @@ END_TEST
 
 START_TEST(stacks)
 {
-	ck_assert_str_eq(anatomy_stack_name(0x7ffffffef000), "user");
-	ck_assert_str_eq(anatomy_stack_name(0xffffc90000004000), "kernel");
-	ck_assert_str_eq(anatomy_stack_name(0xffffffffd0005000), "entry");
-	ck_assert_str_eq(anatomy_stack_name(0xffffffffd0004000), "?");
-	ck_assert_str_eq(anatomy_stack_name(0xffffffffd0008000), "IST1");
-	ck_assert_str_eq(anatomy_stack_name(0xffffffffd000e000), "IST3");
-	ck_assert_str_eq(anatomy_stack_name(0), "?");
+	const struct anatomy_stacks ours = {.ours = true};
+
+	ck_assert_str_eq(anatomy_stack_name(&ours, 0x7ffffffef000), "user");
+	ck_assert_str_eq(anatomy_stack_name(&ours, 0xffffc90000004000), "kernel");
+	ck_assert_str_eq(anatomy_stack_name(&ours, 0xffffffffd0005000), "entry");
+	ck_assert_str_eq(anatomy_stack_name(&ours, 0xffffffffd0004000), "?");
+	ck_assert_str_eq(anatomy_stack_name(&ours, 0xffffffffd0008000), "IST1");
+	ck_assert_str_eq(anatomy_stack_name(&ours, 0xffffffffd000e000), "IST3");
+	ck_assert_str_eq(anatomy_stack_name(&ours, 0), "?");
 
 	/* Ring 3's at the entry, a CR3 value without and with PCID, the kernel's; and back. */
 	static struct anatomy_row rows[] = {
@@ -171,10 +173,49 @@ START_TEST(stacks)
 	};
 	static const char *const names[] = {"user",   "user", "none", "none",
 	                                    "kernel", "user", "none", "user"};
-	const struct anatomy anatomy = {.rows = rows, .count = 8};
+	const struct anatomy anatomy = {.stacks = ours, .rows = rows, .count = 8};
 
 	for (size_t i = 0; i < anatomy.count; i++)
 		ck_assert_str_eq(anatomy_row_stack(&anatomy, &rows[i]), names[i]);
+}
+END_TEST
+
+/* Of a kernel that is not ours, such as Linux with KPTI: RSP, CR3, and what is shown. */
+static const struct {
+	uint8_t cpl;
+	uint64_t rsp, cr3;
+	const char *name;
+} foreign[] = {
+    {3, 0x7ffffffef000, 0x5497804, "user"},
+    {0, 0x7ffffffef000, 0x5497804, "user"},
+    {0, 0x5497804, 0x5497804, "none"},          /* CR3 as it was read ... */
+    {0, 0x8000000005496004, 0x5497804, "none"}, /* ... and as it is about to be written */
+    {0, 0x8000000005496004, 0x5496004, "none"},
+    {0, 0xfffffe0000003000, 0x5497804, "RSP0"}, /* the top */
+    {0, 0xfffffe0000002001, 0x5496004, "RSP0"},
+    {0, 0xfffffe0000002000, 0x5496004, "kernel"}, /* the page below */
+    {0, 0xffffc90000013f58, 0x5496004, "kernel"},
+    {0, 0xfffffe000000a000, 0x5496004, "IST2"},
+    {0, 0xfffffe0000008001, 0x5496004, "IST2"},
+    {0, 0xfffffe0000008000, 0x5496004, "kernel"},
+    {0, 0x123456, 0x5496004, "none"},
+    {0, 0x7ffffffee000, 0x5497804, "user"},
+    {3, 0x7ffffffee000, 0x5497804, "user"},
+};
+
+START_TEST(stacks_of_another_kernel)
+{
+	enum { COUNT = sizeof(foreign) / sizeof(foreign[0]) };
+	static struct anatomy_row rows[COUNT];
+	struct anatomy anatomy = {.rows = rows, .count = COUNT};
+
+	anatomy.stacks.rsp0 = 0xfffffe0000003000;
+	anatomy.stacks.ist[1] = 0xfffffe000000a000;
+	for (size_t i = 0; i < COUNT; i++)
+		rows[i] = (struct anatomy_row){
+		    .cpl = foreign[i].cpl, .rsp = foreign[i].rsp, .cr3 = foreign[i].cr3};
+	for (size_t i = 0; i < COUNT; i++)
+		ck_assert_str_eq(anatomy_row_stack(&anatomy, &rows[i]), foreign[i].name);
 }
 END_TEST
 
@@ -238,6 +279,7 @@ Suite *inspect_suite(void)
 	tcase_add_test(tests, segments_as_json);
 	tcase_add_test(tests, forms);
 	tcase_add_test(tests, stacks);
+	tcase_add_test(tests, stacks_of_another_kernel);
 	tcase_add_test(tests, anatomies);
 	suite_add_tcase(suite, tests);
 	return suite;

@@ -10,7 +10,7 @@
 #include "tests/unit_vmm/suites.h"
 #include "vmm/look/audit.h"
 #include "vmm/look/map.h"
-#include "vmm/look/user_root.h"
+#include "vmm/look/roots.h"
 
 static struct look_machine *m;
 static struct look look;
@@ -64,8 +64,8 @@ START_TEST(roots_side_by_side)
 	ck_assert(look.two_roots);
 	ck_assert_uint_eq(look.pt[LOOK_KERNEL].root, m->kernel.root);
 	ck_assert_uint_eq(look.cr3[LOOK_USER], m->user.root | 0x801);
-	ck_assert(user_root_is(&m->user));
-	ck_assert(!user_root_is(&m->kernel));
+	ck_assert_int_eq(roots_kind(&m->user), ROOT_USER);
+	ck_assert_int_eq(roots_kind(&m->kernel), ROOT_KERNEL);
 }
 END_TEST
 

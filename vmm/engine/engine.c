@@ -1,12 +1,12 @@
 /* The debugger's engine: the guest's state while it is stopped, and the points planted in it. */
 #include "vmm/engine/engine.h"
 
-#include <elf.h>
 #include <string.h>
 
 #include "shared/desc.h"
 #include "vmm/base/message.h"
 #include "vmm/engine/internal.h"
+#include "vmm/look/roots.h"
 
 /* ---- Registers ----------------------------------------------------------------------------- */
 
@@ -179,27 +179,20 @@ uint64_t engine_entry_va(const struct engine *engine, unsigned entry)
 	return entry < ENTRIES_MAX ? engine->entries.list[entry].va : 0;
 }
 
-/* An address of the kernel's text outside the entry area; 0: the guest has none there. */
-static uint64_t kernel_text(const struct image *image)
+bool engine_is_user_root(struct engine *engine)
 {
-	for (unsigned i = 0; i < image->count; i++) {
-		const struct segment *segment = &image->segments[i];
+	const uint64_t cr3 = engine->state.sregs.cr3;
+	struct engine_root *slot = &engine->roots[engine->root_count % ENGINE_ROOTS];
+	struct view view;
 
-		if (segment->flags & PF_X && segment->va >= RS_IMAGE_BASE &&
-		    segment->va < RS_ENTRY_BASE)
-			return segment->va;
+	for (unsigned i = 0; i < ENGINE_ROOTS && i < engine->root_count; i++) {
+		if (engine->roots[i].cr3 == cr3)
+			return engine->roots[i].user;
 	}
-	return 0;
-}
-
-bool engine_is_user_root(const struct engine *engine)
-{
-	struct pt tree = engine->machine->boot.kernel;
-	struct pt_walk walk;
-
-	tree.root = engine->state.sregs.cr3 & CR3_FRAME;
-	pt_walk(&tree, kernel_text(&engine->machine->image), &walk);
-	return !walk.mapped;
+	view = engine_view(engine);
+	*slot = (struct engine_root){cr3, view.paging && roots_kind(&view.pt) == ROOT_USER};
+	engine->root_count++;
+	return slot->user;
 }
 
 bool engine_frame(const struct engine *engine, unsigned vector, struct engine_frame *frame)

@@ -54,6 +54,7 @@ enum {
 	ENGINE_POINTS_MAX = 2048, /* addresses planted at a time */
 	ENGINE_WATCHES_MAX = 16,
 	ENGINE_WATCH_SIZE = 64, /* bytes of one watchpoint */
+	ENGINE_ROOTS = 4,       /* values of CR3 whose kind is remembered */
 };
 
 /* One byte of guest RAM with another one in its place. */
@@ -122,6 +123,12 @@ struct engine {
 	uint64_t entry_points[ENTRIES_MAX]; /* where those are, each once */
 	size_t entry_point_count;
 	bool entry_points_lack; /* one could not be planted */
+
+	struct engine_root {
+		uint64_t cr3;
+		bool user;
+	} roots[ENGINE_ROOTS]; /* what is known of them ... */
+	unsigned root_count;   /* ... since the guest ran freely, so many, the newest last */
 
 	struct entries entries; /* of the CPU selected, as they were last read */
 	const struct cpu *entries_cpu;
@@ -203,9 +210,9 @@ struct engine_frame {
 	uint64_t rip, cs, rflags, rsp, ss;
 };
 bool engine_frame(const struct engine *engine, unsigned vector, struct engine_frame *frame);
-/* Whether CR3 is a root as KPTI gives it to ring 3: of the kernel's text it maps the entry area
- * alone. */
-bool engine_is_user_root(const struct engine *engine);
+/* Whether CR3 is a root as KPTI gives it to ring 3 (vmm/look/roots.h).  Found out once for each CR3
+ * until the guest runs freely again. */
+bool engine_is_user_root(struct engine *engine);
 /* Makes engine->state.regs and engine->state.sregs those of the frame: an entry is taken back.
  * False: its selectors are none of the GDT's. */
 bool engine_rewind(struct engine *engine, const struct engine_frame *frame);

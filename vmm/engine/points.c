@@ -208,6 +208,16 @@ static void place_entry_points(struct engine *engine)
 	}
 }
 
+/* A kernel may patch its text when it knows the CPU, at an entry too: Linux makes a CLAC of what its
+ * handlers begin with.  What it wrote there is the instruction then. */
+static void plant_again(const struct engine *engine, uint64_t va)
+{
+	struct engine_point *point = engine_find_point(engine, va);
+
+	if (point && *point->plant.at != point->plant.planted)
+		engine_plant(&point->plant, va, point->plant.at, point->plant.planted);
+}
+
 bool engine_look_at_entries(struct engine *engine)
 {
 	struct view view;
@@ -228,6 +238,10 @@ bool engine_look_at_entries(struct engine *engine)
 		place_hook(engine);
 	if (changed || engine->entry_points_lack)
 		place_entry_points(engine);
+	for (size_t i = 0; i < engine->entry_point_count; i++)
+		plant_again(engine, engine->entry_points[i]);
+	if (engine->hook)
+		plant_again(engine, engine->hook);
 	return true;
 }
 

@@ -291,6 +291,7 @@ static struct engine_stop run_to_entry(struct engine *engine)
 	engine->mode = ENGINE_MODE_STEP3;
 	engine->own_tf = true;
 	engine->msrs_due = true;
+	engine->root_count = 0;
 	engine_fence_up(engine);
 	engine_clock_on(engine);
 	alive = engine_set_stepping(engine, false) && engine_forget(engine) &&
@@ -386,6 +387,7 @@ static struct engine_stop run_freely(struct engine *engine)
 	if (!engine_set_stepping(engine, false) || !engine_forget(engine))
 		return stop_because(ENGINE_FAILED);
 	engine->msrs_due = true;
+	engine->root_count = 0;
 	engine_clock_on(engine);
 	alive = engine_run_to_event(engine);
 	engine_clock_off(engine);

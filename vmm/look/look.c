@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "shared/x86.h"
-#include "vmm/look/user_root.h"
+#include "vmm/look/roots.h"
 #include "vmm/look/view.h"
 
 static bool gives_up(struct look_tables *tables)
@@ -72,6 +72,15 @@ static bool in_ram(const struct look_moment *moment, uint64_t cr3)
 	return memory_at(moment->memory, cr3 & CR3_FRAME, PAGE_SIZE) != NULL;
 }
 
+static enum root_kind kind_of(struct look *look, uint64_t cr3)
+{
+	const struct pt tree = look_tree(look, cr3);
+	const enum root_kind kind = roots_kind(&tree);
+
+	look_begin_scan(look);
+	return kind;
+}
+
 /* Whether the guest's words can be true; sets look->distrust when they were given and cannot. */
 static bool believable(struct look *look)
 {
@@ -82,6 +91,8 @@ static bool believable(struct look *look)
 		return false;
 	if (!in_ram(moment, moment->kernel_cr3) || !in_ram(moment, moment->user_cr3))
 		look->distrust = "a root that the guest names lies outside RAM";
+	else if (kind_of(look, moment->kernel_cr3) == ROOT_USER)
+		look->distrust = "on the root that the guest names for its kernel none could run";
 	else if (!moment->stale && (moment->kernel_cr3 & CR3_FRAME) != current &&
 	         (moment->user_cr3 & CR3_FRAME) != current)
 		look->distrust = "CR3 holds neither of the roots that the guest names";
@@ -96,7 +107,7 @@ static bool take_pair(struct look *look, uint64_t kernel, uint64_t user, const c
 	if (!in_ram(moment, kernel) || !in_ram(moment, user))
 		return false;
 	look_begin_scan(look);
-	if (!user_root_pairs(&of_kernel, &of_user, moment->sregs.idt.base))
+	if (!roots_pair(&of_kernel, &of_user, moment->sregs.idt.base))
 		return false;
 	look->cr3[LOOK_KERNEL] = kernel & ~CR3_NOFLUSH;
 	look->cr3[LOOK_USER] = user & ~CR3_NOFLUSH;

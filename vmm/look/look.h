@@ -99,10 +99,11 @@ struct look {
 	} tables;
 };
 
-/* Decides which roots there are.  What the guest says about them counts only when both lie in RAM
- * and one of them is in CR3 now (unless the registers are stale); else CR3's is the only root.
+/* Decides which roots there are.  What the guest says about them counts only when both lie in RAM,
+ * a kernel could run on the kernel's (roots.h), and one of them is in CR3 now (unless the registers
+ * are stale); else CR3's is the only root.
  * Of a guest that says nothing, because it has no note, two roots are those that pair by
- * user_root.h's rule: CR3's and the one seen before, or CR3's and its neighbour, as Linux keeps
+ * roots_pair's rule: CR3's and the one seen before, or CR3's and its neighbour, as Linux keeps
  * them: the kernel's at a multiple of 8 KiB, the user's behind it.
  * *look must not move afterwards. */
 void look_init(struct look *look, const struct look_moment *moment);

@@ -1,5 +1,7 @@
 #include "vmm/run/machine.h"
 
+#include <linux/kvm_para.h>
+
 #include <errno.h>
 #include <string.h>
 
@@ -40,6 +42,10 @@ static void choose_cpuid(struct kvm *kvm, const struct plan *plan)
 	}
 	if (!plan->la57)
 		cpuid_clear(kvm->cpuid, 0x7, CPUID_ECX, LA57_BIT);
+	/* It has a version number that changes at every KVM_RUN: who reads it one instruction at a
+	 * time never sees the same number twice. */
+	if (plan->stepped)
+		cpuid_clear(kvm->cpuid, KVM_CPUID_FEATURES, CPUID_EAX, KVM_FEATURE_STEAL_TIME);
 }
 
 #define MUCH_RAM (UINT64_C(4) << 30)

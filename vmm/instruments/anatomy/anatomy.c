@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/desc.h"
 #include "vmm/base/message.h"
 #include "vmm/instruments/anatomy/anatomy_find.h"
 #include "vmm/instruments/anatomy/anatomy_rows.h"
 #include "vmm/instruments/anatomy/anatomy_words.h"
+#include "vmm/instruments/names.h"
 #include "vmm/run/run.h"
 
 enum { TRIES_MAX = 1000, ORDINARY_TRIES = 8 };
@@ -27,6 +29,7 @@ struct follower {
 	struct engine_code *code;
 	struct anatomy anatomy;
 	size_t room; /* rows allocated */
+	bool named;  /* the symbols are those of a kernel that runs */
 };
 
 static bool add_row(struct follower *f, struct engine_instruction *insn)
@@ -89,6 +92,7 @@ static void tell(struct follower *f, const struct engine_instruction *insn,
 	    .insn = insn,
 	    .regs = regs,
 	    .sregs = sregs,
+	    .stacks = &f->anatomy.stacks,
 	    .was_user_root = row->user_root,
 	    .is_user_root = engine_is_user_root(&f->engine),
 	    .exited = f->engine.event == ENGINE_EVENT_EXIT,
@@ -136,6 +140,19 @@ static bool add_interrupted_row(struct follower *f)
 	return true;
 }
 
+/* What the TSS says of stacks, for the names in the table. */
+static void read_stacks(struct follower *f)
+{
+	struct anatomy_stacks *stacks = &f->anatomy.stacks;
+	struct desc_tss tss = {0};
+
+	engine_read(&f->engine, f->engine.state.sregs.tr.base, &tss, sizeof(tss));
+	stacks->ours = f->finder.ours;
+	stacks->rsp0 = desc_tss_rsp(&tss, 0);
+	for (unsigned i = 1; i <= 7; i++)
+		stacks->ist[i - 1] = desc_tss_ist(&tss, i);
+}
+
 enum followed { FOLLOWED, FOLLOWED_ANOTHER, FOLLOW_FAILED };
 
 /* From the last instruction of ring 3 to the first one after the return. */
@@ -144,8 +161,12 @@ static enum followed follow(struct follower *f)
 	struct engine *engine = &f->engine;
 	struct engine_instruction insn;
 
+	read_stacks(f);
 	if (f->finder.crossing.trigger == BY_INTERRUPT) {
 		if (!add_interrupted_row(f) || !add_row(f, &insn))
+			return FOLLOW_FAILED;
+	} else if (engine_cpl(engine) != 3) {
+		if (!add_row(f, &insn))
 			return FOLLOW_FAILED;
 	} else {
 		if (!add_row(f, &insn) || !follow_step(f, &insn))
@@ -187,6 +208,16 @@ static bool is_ordinary(const struct follower *f)
 	       anatomy->rows[anatomy->count - 2].kind == CODE_SYSRET;
 }
 
+/* Of a kernel that tells of its names, and where it is, only when it runs. */
+static void learn_names(struct follower *f)
+{
+	if (f->finder.ours || f->named)
+		return;
+	f->named = true;
+	symbols_free(&f->symbols);
+	f->symbols = names_read(f->machine, f->engine.cpu);
+}
+
 /* True: the rows are those of the crossing. */
 static bool find_and_follow(struct follower *f)
 {
@@ -195,6 +226,7 @@ static bool find_and_follow(struct follower *f)
 
 		if (!finder_next(&f->finder))
 			return false;
+		learn_names(f);
 		followed = follow(f);
 		if (followed == FOLLOW_FAILED)
 			return false;
@@ -212,6 +244,17 @@ static bool find_and_follow(struct follower *f)
 /* ---- All
  * ---------------------------------------------------------------------------------------------- */
 
+/* Ring 3's first instruction may have been on a page that it is the kernel's to map. */
+static void read_first_again(struct anatomy *anatomy)
+{
+	struct anatomy_row *first = anatomy->rows, *last = first + anatomy->count - 1;
+
+	if (first->size || first->rip != last->rip)
+		return;
+	first->size = last->size;
+	memcpy(first->bytes, last->bytes, sizeof(first->bytes));
+}
+
 static void set_titles(struct follower *f)
 {
 	const struct anatomy *anatomy = &f->anatomy;
@@ -227,8 +270,7 @@ static void set_titles(struct follower *f)
 		snprintf(number, sizeof(number), " (vector %u)", f->finder.vector);
 		break;
 	default:
-		snprintf(number, sizeof(number), " (system call %" PRIu64 ")",
-		         f->finder.crossing.number);
+		snprintf(number, sizeof(number), " (system call %" PRIu64 ")", f->finder.number);
 		break;
 	}
 	f->anatomy.name = f->finder.crossing.name;
@@ -254,6 +296,7 @@ static bool write_anatomy(struct follower *f)
 
 	console_flush(&f->machine->console);
 	set_titles(f);
+	read_first_again(&f->anatomy);
 	if (f->manner->json)
 		anatomy_print_json(out, &f->anatomy, &words);
 	else
@@ -271,9 +314,11 @@ static bool follow_and_write(struct follower *f)
 		return true;
 	}
 	if (machine->outcome.reason == END_EXITED || machine->outcome.reason == END_HALTED)
-		message_error("--anatomy %s: the guest ended without such a crossing with KPTI "
-		              "%s%s",
-		              f->crossing, machine->pti_mode == RS_PTI_OFF ? "off" : "on",
+		message_error("--anatomy %s: the guest ended without such a crossing%s%s",
+		              f->crossing,
+		              !f->finder.ours                   ? ""
+		              : machine->pti_mode == RS_PTI_OFF ? " with KPTI off"
+		                                                : " with KPTI on",
 		              finder_excuse(&f->finder, excuse, sizeof(excuse)));
 	return false;
 }
@@ -283,9 +328,6 @@ static bool follow_one(struct follower *f)
 	struct machine *machine = f->machine;
 	bool done;
 
-	if (!machine->image.noted)
-		return message_error(
-		    "--anatomy: a guest without the Ringscope note has no crossings");
 	if (!engine_attach(&f->engine, machine))
 		return false;
 	done = finder_begin(&f->finder) && follow_and_write(f);
@@ -297,7 +339,7 @@ static bool prepare_and_follow(struct follower *f)
 	bool done;
 
 	f->code = engine_code_open();
-	f->symbols = symbols_read(f->machine->image.path);
+	f->symbols = names_read(f->machine, &f->machine->cpus[0]);
 	f->lines = lines_read(f->machine->image.path);
 	f->finder = (struct finder){.engine = &f->engine, .symbols = &f->symbols, .code = f->code};
 	done = f->code && crossing_parse(f->crossing, &f->finder.crossing) && follow_one(f);
@@ -320,7 +362,7 @@ static bool check(void *mine, struct plan *plan)
 	struct crossing crossing;
 	char list[160];
 
-	(void)plan;
+	plan->stepped = true;
 	return crossing_parse(what, &crossing) ||
 	       message_error("--anatomy '%s': must be %s", what, crossing_list(list, sizeof(list)));
 }

@@ -11,15 +11,16 @@
 
 enum { NOT_REFUSED = 256 };
 
+/* Numbers are Linux's, which our guest's kernel has too. */
 static const struct crossing crossings[] = {
-    {"syscall", "SYSCALL", 39, BY_SYSCALL, true, false, "tour"},
-    {"int80", "INT 0x80", 20, BY_INT80, true, false, "tour"},
-    {"sysenter", "SYSENTER", 39, BY_SYSENTER, true, false, "crossings"},
-    {"callgate", "a call gate", 39, BY_CALL_GATE, true, false, "crossings"},
-    {"pagefault", "a page fault", 0, BY_FAULT, false, false, "tour"},
-    {"irq", "an interrupt", 0, BY_INTERRUPT, false, false, "processes"},
-    {"fork", "fork by SYSCALL", 57, BY_SYSCALL, false, false, "tour"},
-    {"context-switch", "a context switch by SYSCALL", 24, BY_SYSCALL, false, true, "tour"},
+    {"syscall", "SYSCALL", 39, BY_SYSCALL, true, false, false, "tour"},
+    {"int80", "INT 0x80", 20, BY_INT80, true, false, false, "tour"},
+    {"sysenter", "SYSENTER", 39, BY_SYSENTER, true, false, false, "crossings"},
+    {"callgate", "a call gate", 39, BY_CALL_GATE, true, false, false, "crossings"},
+    {"pagefault", "a page fault", 0, BY_FAULT, false, false, false, "tour"},
+    {"irq", "an interrupt", 0, BY_INTERRUPT, false, false, false, "processes"},
+    {"fork", "fork by SYSCALL", 57, BY_SYSCALL, false, false, false, "tour"},
+    {"context-switch", "a context switch by SYSCALL", 24, BY_SYSCALL, false, false, true, "tour"},
 };
 enum { CROSSINGS = sizeof(crossings) / sizeof(crossings[0]) };
 
@@ -38,6 +39,7 @@ bool crossing_parse(const char *what, struct crossing *to)
 			return true;
 		if (!to->any_number || what[length + 1] < '0' || what[length + 1] > '9')
 			return false;
+		to->asked = true;
 		to->number = strtoull(what + length + 1, &end, 0);
 		return !*end;
 	}
@@ -85,16 +87,14 @@ static void add_instructions(struct finder *finder, enum engine_code_kind kind)
  * completes. */
 static void add_places(struct finder *finder)
 {
-	const bool completes = finder->engine->machine->image.noted;
-
 	switch (finder->crossing.trigger) {
 	case BY_SYSCALL:
 		finder->entries[ENGINE_ENTRY_SYSCALL] = true;
-		finder->entries[VECTOR_PF] = completes;
+		finder->entries[VECTOR_PF] = finder->ours;
 		return;
 	case BY_INT80:
 		finder->entries[0x80] = true;
-		finder->entries[VECTOR_UD] = completes;
+		finder->entries[VECTOR_UD] = finder->ours;
 		return;
 	case BY_FAULT:
 		finder->entries[VECTOR_PF] = true;
@@ -103,7 +103,10 @@ static void add_places(struct finder *finder)
 		memset(finder->entries + 32, true, 256 - 32);
 		return;
 	case BY_SYSENTER:
-		add_instructions(finder, CODE_SYSENTER);
+		if (finder->ours)
+			add_instructions(finder, CODE_SYSENTER);
+		else
+			finder->entries[ENGINE_ENTRY_SYSENTER] = true;
 		return;
 	case BY_CALL_GATE:
 		add_instructions(finder, CODE_FAR_CALL);
@@ -111,27 +114,39 @@ static void add_places(struct finder *finder)
 	}
 }
 
-static bool finds_instructions(const struct finder *finder)
-{
-	return finder->crossing.trigger == BY_SYSENTER || finder->crossing.trigger == BY_CALL_GATE;
-}
-
-bool finder_begin(struct finder *finder)
+/* What cannot be found on this machine or in this guest.  False after a message. */
+static bool is_possible(const struct finder *finder)
 {
 	const struct machine *machine = finder->engine->machine;
+	const enum crossing_trigger trigger = finder->crossing.trigger;
 
-	finder->refused = NOT_REFUSED;
-	if (finder->crossing.trigger == BY_SYSENTER && machine->kvm.host.features & RS_FEATURE_AMD)
+	if (trigger == BY_SYSENTER && machine->kvm.host.features & RS_FEATURE_AMD)
 		return message_error("--anatomy sysenter: this CPU is AMD's, which has no SYSENTER "
 		                     "in long mode; the Intel box has one: --box intel");
-	if (finder->crossing.trigger == BY_INTERRUPT && !machine->kvm.host.apic_khz)
+	if (trigger == BY_INTERRUPT && finder->ours && !machine->kvm.host.apic_khz)
 		return message_error("--anatomy irq: there are no interrupts: %s",
 		                     machine->plan->no_apic
 		                         ? "--no-apic takes the local APICs away"
 		                         : "the guest does not ask for local APICs, or this KVM "
 		                           "has none");
+	if (trigger == BY_CALL_GATE && !finder->ours)
+		return message_error("--anatomy callgate: where the far CALLs of this guest's "
+		                     "programs are is not known; of guest.elf it is");
+	return true;
+}
+
+bool finder_begin(struct finder *finder)
+{
+	finder->ours = finder->engine->machine->image.noted;
+	finder->refused = NOT_REFUSED;
+	if (!is_possible(finder))
+		return false;
 	add_places(finder);
-	return !finds_instructions(finder) || finder->place_count ||
+	for (unsigned entry = 0; entry < ENTRIES_MAX; entry++) {
+		if (finder->entries[entry])
+			return true;
+	}
+	return finder->place_count ||
 	       message_error("--anatomy %s: no ring 3 program of the guest has such an instruction",
 	                     finder->crossing.name);
 }
@@ -153,6 +168,12 @@ static bool plant(struct finder *finder, bool on)
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
+static bool is_wanted_number(const struct finder *finder, uint64_t number)
+{
+	return (!finder->ours && finder->crossing.any_number && !finder->crossing.asked) ||
+	       number == finder->crossing.number;
+}
+
 static bool is_wanted_entry(const struct finder *finder, const struct engine_arrival *entry)
 {
 	const struct kvm_regs *regs = &finder->engine->state.regs;
@@ -162,15 +183,17 @@ static bool is_wanted_entry(const struct finder *finder, const struct engine_arr
 		return false;
 	switch (finder->crossing.trigger) {
 	case BY_SYSCALL:
-		return entry->kind == ENTRY_SYSCALL && regs->rax == finder->crossing.number;
+		return entry->kind == ENTRY_SYSCALL && is_wanted_number(finder, regs->rax);
 	case BY_INT80:
 		return by_vector && entry->vector == 0x80 &&
-		       (uint32_t)regs->rax == finder->crossing.number;
+		       is_wanted_number(finder, (uint32_t)regs->rax);
 	case BY_FAULT:
 		return by_vector && entry->vector == VECTOR_PF && !entry->quirk;
 	case BY_INTERRUPT: /* not INT n, which is found before the RIP that was pushed */
 		return by_vector && !entry->quirk && entry->rip == entry->frame.rip;
 	case BY_SYSENTER:
+		return entry->kind == ENTRY_SYSENTER &&
+		       is_wanted_number(finder, (uint32_t)regs->rax);
 	case BY_CALL_GATE:
 		break;
 	}
@@ -183,8 +206,10 @@ static bool stops_here(struct finder *finder)
 	struct engine *engine = finder->engine;
 	const struct engine_arrival entry = engine_arrival(engine);
 
-	/* The guest may try every mode; the one to show is the one it was started in. */
-	if (engine_is_user_root(engine) != (engine->machine->pti_mode != RS_PTI_OFF))
+	finder->number = engine->state.regs.rax;
+	/* Our guest may try every mode; the one to show is the one it was started in. */
+	if (finder->ours &&
+	    engine_is_user_root(engine) != (engine->machine->pti_mode != RS_PTI_OFF))
 		return false;
 	if (engine_cpl(engine) == 3)
 		return engine->state.sregs.cs.l &&
@@ -193,7 +218,8 @@ static bool stops_here(struct finder *finder)
 		return false;
 	finder->quirk = entry.quirk;
 	finder->vector = entry.arrived;
-	return finder->crossing.trigger == BY_INTERRUPT || engine_take_back(engine, entry.rip);
+	return finder->crossing.trigger == BY_INTERRUPT || entry.kind == ENTRY_SYSENTER ||
+	       engine_take_back(engine, entry.rip);
 }
 
 bool finder_next(struct finder *finder)
@@ -235,7 +261,9 @@ const char *finder_excuse(const struct finder *finder, char *buf, size_t size)
 	if (finder->refused != NOT_REFUSED)
 		snprintf(buf, size, "; %s was tried and ended as %s (%s)", instruction,
 		         vector_name(finder->refused), vector_text(finder->refused));
-	else
+	else if (finder->ours)
 		snprintf(buf, size, "; guest.elf has one in: -- %s", finder->crossing.program);
+	else
+		*buf = '\0';
 	return buf;
 }

@@ -17,7 +17,8 @@ struct crossing {
 	const char *title; /* behind it comes the number */
 	uint64_t number;   /* of the system call */
 	enum crossing_trigger trigger;
-	bool any_number;     /* "=NUMBER" may ask for another */
+	bool any_number;     /* "=NUMBER" may ask for another ... */
+	bool asked;          /* ... and did; else a kernel that is not ours is waited for any */
 	bool switches;       /* only one that returns to another process counts */
 	const char *program; /* of guest.elf that makes it */
 };
@@ -39,9 +40,11 @@ struct finder {
 	bool entries[ENTRIES_MAX];
 	uint64_t places[FINDER_PLACES];
 	size_t place_count;
+	bool ours; /* the guest keeps to shared/abi.h, so its programs and system calls are known */
 	/* Of the crossing found: */
 	bool quirk;      /* this KVM does not enter ring 0 as the manuals say */
 	unsigned vector; /* BY_INTERRUPT: whose stub the guest has come to */
+	uint64_t number; /* of the system call */
 	/* The last one that was tried and not made ended at this vector; 256: there was none. */
 	unsigned refused;
 };
@@ -52,7 +55,9 @@ bool finder_begin(struct finder *finder);
 /*
  * Runs the guest until it is about to make the crossing: it is then at the last instruction of ring
  * 3, with nothing planted; an interrupt, which no instruction makes, has come, and the guest is at
- * its stub.  False: the run is over, or a message was given and machine->outcome says so.
+ * its stub; a SYSENTER, of which nothing tells where it was, of a kernel that is not ours has been
+ * made, and the guest is at the entry.  False: the run is over, or a message was given and
+ * machine->outcome says so.
  */
 bool finder_next(struct finder *finder);
 /* After the first step from there: whether it is the crossing, and not a fault on the way. */

@@ -15,12 +15,17 @@ enum {
 	NOTE_INDENT = 8,
 	FOLD_FROM = 300, /* rows: a longer crossing shows C code as a sum */
 	FUNCTIONS_SHOWN = 8,
+	ENTRY_ROWS = 32,
+	IST_ROOM = 2 * PAGE_SIZE, /* below an IST's top, of a kernel that is not ours */
 };
 
 /* ---- Names -------------------------------------------------------------------------------------
  */
 
-const char *anatomy_stack_name(uint64_t rsp)
+static const char *const ist_names[] = {"IST1", "IST2", "IST3", "IST4", "IST5", "IST6", "IST7"};
+
+/* Of our guest, by the address space of shared/abi.h. */
+static const char *stack_of_ours(uint64_t rsp)
 {
 	static const char *const names[] = {
 	    [LAYOUT_STACK_NONE] = "?",
@@ -39,12 +44,46 @@ const char *anatomy_stack_name(uint64_t rsp)
 	return rsp - 1 < RS_USER_END ? "user" : names[layout_stack_of(rsp)];
 }
 
+const char *anatomy_stack_name(const struct anatomy_stacks *stacks, uint64_t rsp)
+{
+	const uint64_t at = rsp - 1; /* a stack's top is its own, and the byte above it is not */
+
+	if (stacks->ours)
+		return stack_of_ours(rsp);
+	/* Before the halves: there are kernels in the lower one. */
+	for (unsigned i = 0; i < 7; i++) {
+		if (stacks->ist[i] && stacks->ist[i] - rsp < IST_ROOM)
+			return ist_names[i];
+	}
+	if (stacks->rsp0 && stacks->rsp0 - rsp < PAGE_SIZE)
+		return "RSP0";
+	return at >> 63 ? "kernel" : "user";
+}
+
+/* In ring 0 of a kernel that is not ours. */
+static const char *foreign_stack(const struct anatomy *anatomy, const struct anatomy_row *row)
+{
+	const struct anatomy_row *last = &anatomy->rows[anatomy->count - 1];
+	const bool is_user =
+	    row->rsp == anatomy->rows->rsp || (last->cpl == 3 && row->rsp == last->rsp);
+	const char *name = anatomy_stack_name(&anatomy->stacks, row->rsp);
+
+	/* Linux has a value of CR3 there for a while: either root's, which lie side by side. */
+	if (!((row->rsp ^ row->cr3) & CR3_FRAME & ~(uint64_t)PAGE_SIZE) || *name == 'u')
+		return is_user ? "user" : "none";
+	return name;
+}
+
 const char *anatomy_row_stack(const struct anatomy *anatomy, const struct anatomy_row *row)
 {
 	const struct anatomy_row *first = anatomy->rows, *last = first + anatomy->count - 1;
 
+	if (!anatomy->stacks.ours && row->cpl != 3)
+		return foreign_stack(anatomy, row);
+	if (row->cpl == 3 && !anatomy->stacks.ours)
+		return "user";
 	if (row->cpl == 3 || row->rsp >= RS_DIRECT_BASE)
-		return anatomy_stack_name(row->rsp);
+		return anatomy_stack_name(&anatomy->stacks, row->rsp);
 	/* In ring 0 an address of the user half is a stack where it is the one that ring 3 had, or
 	 * will have. */
 	if (row->rsp == first->rsp || (last->cpl == 3 && row->rsp == last->rsp))
@@ -52,9 +91,15 @@ const char *anatomy_row_stack(const struct anatomy *anatomy, const struct anatom
 	return "none";
 }
 
-static bool is_entry_text(uint64_t rip)
+/* Our guest's is known by its place; of another kernel what runs on ring 3's root is, and some rows
+ * at either end. */
+static bool is_entry_text(const struct anatomy *anatomy, const struct anatomy_row *row)
 {
-	return rip >= RS_ENTRY_BASE;
+	const size_t i = (size_t)(row - anatomy->rows);
+
+	if (anatomy->stacks.ours)
+		return row->rip >= RS_ENTRY_BASE;
+	return row->user_root || i < ENTRY_ROWS || i + ENTRY_ROWS >= anatomy->count;
 }
 
 static const char *root_name(const struct anatomy_row *row)
@@ -215,9 +260,10 @@ static void print_fold(struct printer *p, struct fold *fold)
 
 	if (!fold->rows)
 		return;
-	used = (size_t)snprintf(
-	    text, sizeof(text), "%" PRIu64 " instruction%s of C in %zu function%s:", fold->rows,
-	    units_s(fold->rows), fold->function_count, units_s(fold->function_count));
+	used = (size_t)snprintf(text, sizeof(text),
+	                        "%" PRIu64 " instruction%s%s in %zu function%s:", fold->rows,
+	                        units_s(fold->rows), p->anatomy->stacks.ours ? " of C" : "",
+	                        fold->function_count, units_s(fold->function_count));
 	for (size_t n = 0; n < FUNCTIONS_SHOWN; n++) {
 		size_t best = 0;
 
@@ -243,7 +289,7 @@ static void print_fold(struct printer *p, struct fold *fold)
 /* In a long crossing: C code, but for what the processor itself has something to say about. */
 static bool is_folded(const struct anatomy *anatomy, const struct anatomy_row *row)
 {
-	return anatomy->count > FOLD_FROM && row->cpl == 0 && !is_entry_text(row->rip) &&
+	return anatomy->count > FOLD_FROM && row->cpl == 0 && !is_entry_text(anatomy, row) &&
 	       !row->hardware;
 }
 

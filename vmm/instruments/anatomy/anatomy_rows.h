@@ -25,20 +25,28 @@ struct anatomy_row {
 	char *hardware; /* what the processor did between this instruction and the next; owned */
 };
 
+/* What the names of stacks come from: our guest's layout; else the TSS. */
+struct anatomy_stacks {
+	bool ours;
+	uint64_t rsp0, ist[7];
+};
+
 struct anatomy {
 	const char *name;         /* "SYSCALL", "INT 0x80", ... */
 	char title[160];          /* which one, in words */
 	char machine[160];        /* KPTI mode, and what is odd here */
 	struct anatomy_row *rows; /* the last one is the first instruction after the return */
 	size_t count;
+	struct anatomy_stacks stacks;
 	bool cut; /* there were more than ANATOMY_ROWS_MAX */
 	uint64_t exits;
 	uint64_t
 	    pushed; /* words that the processor itself pushed and popped at entries and returns */
 };
 
-/* What the columns show: whose stack an address is on ... */
-const char *anatomy_stack_name(uint64_t rsp);
+/* What the columns show: whose stack an address is on.  Of a kernel that is not ours: "user", the
+ * stack of an IST, the page below RSP0, or "kernel" ... */
+const char *anatomy_stack_name(const struct anatomy_stacks *stacks, uint64_t rsp);
 /* ... and what RSP holds at a row of *anatomy.  Entry code uses it for other things, such as a
  * value of CR3: then "none". */
 const char *anatomy_row_stack(const struct anatomy *anatomy, const struct anatomy_row *row);

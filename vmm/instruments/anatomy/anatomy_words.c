@@ -45,14 +45,14 @@ static void tell_sysenter(FILE *out, const struct anatomy_moment *m)
 	        "Nothing is saved: that RCX is the user's RSP 0x%llx and RDX where to return, "
 	        "0x%llx, is what both sides have agreed on. GS and CR3 stay the user's.",
 	        engine->state.sregs.cs.selector, engine->state.sregs.ss.selector,
-	        engine->state.regs.rsp, anatomy_stack_name(engine->state.regs.rsp),
+	        engine->state.regs.rsp, anatomy_stack_name(m->stacks, engine->state.regs.rsp),
 	        engine->state.regs.rcx, engine->state.regs.rdx);
 }
 
 /* The selector of the call gate that leads here, with what it says; 0: none does. */
 static unsigned find_call_gate(const struct engine *engine, struct desc_gate *gate)
 {
-	for (unsigned i = 1; i + 1 < RS_GDT_ENTRIES; i++) {
+	for (unsigned i = 1; i * 8 + 15 <= engine->state.sregs.gdt.limit; i++) {
 		uint64_t words[2] = {0};
 
 		engine_read(engine, engine->state.sregs.gdt.base + i * 8, words, sizeof(words));
@@ -85,8 +85,8 @@ static void tell_call_gate(FILE *out, const struct anatomy_moment *m, uint64_t *
 	        " (%s); pushed: SS %02" PRIx64 ", RSP 0x%" PRIx64 ", CS %02" PRIx64
 	        ", RIP 0x%" PRIx64 ". RFLAGS stay as they are, IF too: no interrupt is kept away. "
 	        "GS and CR3 stay the user's.",
-	        desc_tss_rsp(&tss, 0), anatomy_stack_name(desc_tss_rsp(&tss, 0)), frame[3],
-	        frame[2], frame[1], frame[0]);
+	        desc_tss_rsp(&tss, 0), anatomy_stack_name(m->stacks, desc_tss_rsp(&tss, 0)),
+	        frame[3], frame[2], frame[1], frame[0]);
 	*moved += 4;
 }
 
@@ -111,7 +111,8 @@ static void tell_gate(FILE *out, const struct anatomy_moment *m, const struct en
 		        desc_tss_ist(&tss, gate.ist));
 	else if (entry->from_user)
 		fprintf(out, "RSP0 of the TSS gives the stack 0x%" PRIx64 " (%s); ",
-		        desc_tss_rsp(&tss, 0), anatomy_stack_name(desc_tss_rsp(&tss, 0)));
+		        desc_tss_rsp(&tss, 0),
+		        anatomy_stack_name(m->stacks, desc_tss_rsp(&tss, 0)));
 	else
 		fputs("The stack stays, aligned to 16 bytes; ", out);
 	fprintf(out,
@@ -120,9 +121,10 @@ static void tell_gate(FILE *out, const struct anatomy_moment *m, const struct en
 	        frame->ss, frame->rsp, frame->rflags, frame->cs, frame->rip);
 	if (has_error)
 		fprintf(out, ", error code 0x%" PRIx64, frame->error);
-	fprintf(out, ". %s%s%sGS and CR3 stay%s.",
-	        gate.type == DESC_TRAP_GATE ? "IF stays; " : "IF is cleared; ",
-	        entry->from_user ? "CPL 3 to 0, CS = 08, SS = 0; " : "",
+	fprintf(out, ". %s", gate.type == DESC_TRAP_GATE ? "IF stays; " : "IF is cleared; ");
+	if (entry->from_user)
+		fprintf(out, "CPL 3 to 0, CS = %02x, SS = 0; ", gate.selector);
+	fprintf(out, "%sGS and CR3 stay%s.",
 	        entry->arrived == VECTOR_PF ? "CR2 = the address; " : "",
 	        entry->from_user ? " the user's" : "");
 	*moved += has_error ? 6 : 5;

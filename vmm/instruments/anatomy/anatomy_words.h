@@ -7,6 +7,7 @@
 
 #include "vmm/engine/code.h"
 #include "vmm/engine/engine.h"
+#include "vmm/instruments/anatomy/anatomy_rows.h"
 #include "vmm/look/symbols.h"
 
 /* One instruction has run, or has ended at an entry of ring 0. */
@@ -15,6 +16,7 @@ struct anatomy_moment {
 	const struct engine_instruction *insn; /* the one that ran ... */
 	const struct kvm_regs *regs;           /* ... and the state before it */
 	const struct kvm_sregs *sregs;
+	const struct anatomy_stacks *stacks;
 	bool was_user_root, is_user_root;
 	bool exited; /* it was an exit to the VMM */
 };

@@ -404,7 +404,7 @@ static bool wanted(const void *mine)
 
 static bool check(void *mine, struct plan *plan)
 {
-	(void)plan;
+	plan->stepped = true;
 	return gdb_check_address(((const struct gdb_request *)mine)->address);
 }
 

@@ -10,6 +10,7 @@
 #include "vmm/base/units.h"
 #include "vmm/engine/arrival.h"
 #include "vmm/instruments/inspect/inspect_when.h"
+#include "vmm/instruments/names.h"
 #include "vmm/run/run.h"
 
 enum { MAX_OFFSET = 1 << 20 }; /* behind a symbol that is decoded from its start */
@@ -60,6 +61,7 @@ struct inspection {
 	uint64_t matches; /* stops that were asked for, shown or not */
 	uint64_t shown;
 	bool failed, done;
+	bool named; /* the symbols are those of a kernel that runs */
 	struct {
 		bool shown;
 		struct inspect_state state;
@@ -179,6 +181,20 @@ static bool plant_all(struct inspection *in)
 /* ---- Stops -------------------------------------------------------------------------------------
  */
 
+/* Of a kernel that tells of its names, and where it is, only when it runs: from its first system
+ * calls on. */
+static void learn_names(struct inspection *in)
+{
+	const struct machine *machine = in->machine;
+
+	if (in->named || !machine->image.protocol->is_pc ||
+	    !engine_entry_va(&in->engine, ENGINE_ENTRY_SYSCALL))
+		return;
+	in->named = true;
+	symbols_free(&in->symbols);
+	in->symbols = names_read(machine, in->engine.cpu);
+}
+
 /* One stop that was asked for: shown, unless first or every=N say otherwise. */
 static void show(struct inspection *in, const char *kind, const char *why)
 {
@@ -188,6 +204,7 @@ static void show(struct inspection *in, const char *kind, const char *why)
 
 	if (in->done || in->matches++ % in->when.every)
 		return;
+	learn_names(in);
 	console_flush(&in->machine->console);
 	if (!inspect_take(&in->engine, in->code, &in->symbols, &state)) {
 		in->lost = true;
@@ -414,7 +431,7 @@ static bool check(void *mine, struct plan *plan)
 	struct inspect_when when;
 	char problem[320];
 
-	(void)plan;
+	plan->stepped = true;
 	return inspect_when_parse(&when, ((const struct inspect_request *)mine)->when, problem,
 	                          sizeof(problem)) ||
 	       message_error("--inspect: %s", problem);
@@ -433,7 +450,7 @@ static bool drive(void *mine, struct machine *machine, struct manner *manner)
 	in->manner = manner;
 	in->words = ((const struct inspect_request *)mine)->when;
 	in->out = manner->file.stream ? manner->file.stream : stderr;
-	in->symbols = symbols_read(machine->image.path);
+	in->symbols = names_read(machine, &machine->cpus[0]);
 	in->code = engine_code_open();
 	good = inspect(in) && !in->lost;
 	engine_code_close(in->code);

@@ -4,14 +4,15 @@
 
 #include "vmm/base/message.h"
 #include "vmm/instruments/report/report_html.h"
+#include "vmm/look/roots.h"
 
-/* What the kernel root and a user root of the same process have in common: the entry area's first
- * page of words.  A root that a guest freed since, or invented, does not have it. */
-static bool is_user_root(const struct pt *kernel, const struct pt *user)
+/* Ring 3's root, and of the same kernel: they have the entry area's first page of words in common.
+ * One that a guest freed since, or invented, does not have it. */
+static bool is_user_root_of(const struct pt *kernel, const struct pt *user)
 {
 	struct pt_walk ours, theirs;
 
-	if (user->root == kernel->root || user->root == 0)
+	if (roots_kind(user) != ROOT_USER)
 		return false;
 	pt_walk(kernel, RS_ENTRY_CPU(0), &ours);
 	pt_walk(user, RS_ENTRY_CPU(0), &theirs);
@@ -25,7 +26,7 @@ static const char *find_user_root(const struct machine *machine, const struct pt
 {
 	for (unsigned cpu = 0; cpu < machine->boot.cpus; cpu++) {
 		*user = pt_attach(kernel->geo, kernel->mem, machine->boot.call[cpu]->user_cr3);
-		if (is_user_root(kernel, user))
+		if (is_user_root_of(kernel, user))
 			return "in force at the end";
 	}
 	for (unsigned i = 0; i < machine->boot.cpus * RS_MARKS; i++) {
@@ -34,7 +35,7 @@ static const char *find_user_root(const struct machine *machine, const struct pt
 		if (!mark->count || mark->cpl != 3)
 			continue;
 		*user = pt_attach(kernel->geo, kernel->mem, mark->cr3);
-		if (is_user_root(kernel, user))
+		if (is_user_root_of(kernel, user))
 			return "that ring 3 ran on at its last mark, KPTI being off at the end";
 	}
 	return NULL;

@@ -57,7 +57,7 @@ static bool comes_from_ring3(const struct torture *t)
 }
 
 /* Whose stack RSP is: after SYSCALL still ring 3's, and again before SYSRET. */
-static enum torture_stack stack_here(const struct torture *t, const struct torture_path *path)
+static enum torture_stack stack_here(struct torture *t, const struct torture_path *path)
 {
 	const int entry = engine_entry(&t->engine, t->engine.state.regs.rip);
 
@@ -66,10 +66,10 @@ static enum torture_stack stack_here(const struct torture *t, const struct tortu
 	return torture_path_stack(path, t->engine.state.regs.rsp);
 }
 
-static struct torture_step step_here(const struct torture *t, const struct torture_path *path,
+static struct torture_step step_here(struct torture *t, const struct torture_path *path,
                                      uint32_t insn)
 {
-	const struct engine *engine = &t->engine;
+	struct engine *engine = &t->engine;
 	const struct torture_step *last = path->count ? &path->list[path->count - 1] : NULL;
 
 	return (struct torture_step){
