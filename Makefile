@@ -153,7 +153,7 @@ HOST_TESTS := $(addprefix $(TESTS)/,unit unit_vmm unit_space unit_space_broken t
 BENCH_GUESTS := $(foreach guest,exit hello trips,$(BUILD)/bench_$(guest).elf $(BUILD)/bench_$(guest)_pvh.elf)
 BENCH_TOOLS := $(addprefix $(BUILD)/bench_,run floor linux pt)
 
-tests: all $(HOST_TESTS) $(KVM_TESTS) $(TEST_GUESTS) $(MUTANTS) $(BENCH_TOOLS) $(BENCH_GUESTS) ## build everything that make test runs
+tests: all $(HOST_TESTS) $(KVM_TESTS) $(TEST_GUESTS) $(MUTANTS) $(BENCH_TOOLS) $(BENCH_GUESTS) $(TESTS)/crossings ## build everything that make test runs
 
 $(TESTS)/unit: $(call objects,host,$(call sources,tests/unit)) $(SHARED_OBJECTS)
 # Over a KVM of its own: tests/unit_vmm/fake_kvm.h.
@@ -176,6 +176,11 @@ $(BUILD)/space/broken.o: guest/space.c $(BUILD)/space/guest/space.c.o
 $(TESTS)/arrival: WRAP := -Wl,--wrap=engine_takes_exit
 $(KVM_TESTS): $(TESTS)/%: $(BUILD)/host/tests/kvm/%.c.o $(BUILD)/host/tests/kvm/common/kvm_suite.c.o $(VMM_PARTS)
 	$(call program,$(LINK) $(WRAP),$(CHECK_LIBS) $(VMM_LIBS))
+
+# A program for Linux, static: it is the only one there.
+$(TESTS)/crossings: tests/kernels/crossings.c
+	$(call say,CC,$<)
+	@$(CC) $(HOST_CFLAGS) -static -o $@ $<
 
 $(TESTS)/%.elf: tests/guests/%.c guest/examples/plain.ld
 	$(call guest,$(GUEST_CFLAGS),-T guest/examples/plain.ld)

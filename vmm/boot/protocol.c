@@ -147,14 +147,19 @@ static bool unpack(struct image *image, uint64_t most)
 
 static bool refuse(const struct image *image)
 {
-	char looked[600];
+	enum { BYTES = 8 };
+	char looked[600], bytes[3 * BYTES + 1] = "";
 	size_t used = 0;
+
+	for (size_t i = 0; i < BYTES && i < image->head_size; i++)
+		sprintf(bytes + 3 * i, " %02x", image->head[i]);
 
 	for (size_t i = 0; i < ARRAY_SIZE(protocols) && used < sizeof(looked); i++)
 		used += (size_t)snprintf(looked + used, sizeof(looked) - used, "%s%s (%s)",
 		                         i ? ", " : "", protocols[i]->sign, protocols[i]->name);
-	return message_error("%s: is no kernel that can be booted: it has none of %s", image->path,
-	                     looked);
+	return message_error(
+	    "%s: is no kernel that can be booted: it begins with%s, and has none of %s",
+	    image->path, bytes, looked);
 }
 
 static bool choose(struct image *image, const struct plan *plan)
