@@ -115,7 +115,8 @@ static void note_stop(struct gdb *gdb, const struct engine_stop *stop)
 		return;
 	case ENGINE_NO_RING3:
 		message_error(
-		    "gdb: ring 3 of a guest without the Ringscope note cannot be stepped");
+		    "gdb: ring 3 of a guest whose IDT has no gates for #DB and #BP cannot "
+		    "be stepped");
 		set_stop(gdb, TRAP, "");
 		return;
 	case ENGINE_STEPPED:
