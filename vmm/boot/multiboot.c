@@ -53,10 +53,11 @@ bool multiboot_take_place(struct image *image, const struct plan *plan,
 		return image_refuse(image, where,
 		                    "load_end_addr 0x%" PRIx32 " is below load_addr 0x%" PRIx32,
 		                    place->load_end, place->load);
-	if (place->bss_end && place->bss_end < place->load_end)
+	if (place->bss_end && (place->bss_end < place->load || place->bss_end < place->load_end))
 		return image_refuse(image, where,
-		                    "bss_end_addr 0x%" PRIx32 " is below load_end_addr 0x%" PRIx32,
-		                    place->bss_end, place->load_end);
+		                    "bss_end_addr 0x%" PRIx32 " is below load_%saddr 0x%" PRIx32,
+		                    place->bss_end, place->load_end ? "end_" : "",
+		                    place->load_end ? place->load_end : place->load);
 	piece.filesz = place->load_end ? (uint64_t)place->load_end - place->load
 	                               : image->file_size - piece.offset;
 	piece.memsz = piece.filesz;

@@ -44,7 +44,9 @@ enum {
 	INFO_MODULE,
 	INFO_MEMORY,
 	INFO_MAP = 6,
+	INFO_SECTIONS = 9,
 	INFO_RSDP = 15, /* of ACPI 2.0 */
+	INFO_LAST = 21, /* that the specification knows */
 };
 
 static bool claims(struct image *image)
@@ -55,15 +57,16 @@ static bool claims(struct image *image)
 
 /* ---- The header ---------------------------------------------------------------------------- */
 
-/* All that is asked for must be given, or the kernel says that it can do without. */
+/* What is asked for must be understood, and given where this machine has it, unless the kernel says
+ * that it can do without (3.1.4).  It has no disk, screen, EFI or network to tell of; it would have
+ * the file's section headers. */
 static bool check_requests(const struct image *image, const struct tag *tag, const uint8_t *bytes)
 {
 	for (uint32_t at = sizeof(*tag); at + 4 <= tag->size; at += 4) {
 		uint32_t type;
 
 		memcpy(&type, bytes + at, sizeof(type));
-		if (type <= INFO_MEMORY || type == INFO_MAP || type == INFO_RSDP ||
-		    tag->flags & OPTIONAL)
+		if ((type <= INFO_LAST && type != INFO_SECTIONS) || tag->flags & OPTIONAL)
 			continue;
 		return image_refuse(image, where,
 		                    "asks for information of type %" PRIu32
@@ -122,7 +125,11 @@ static bool take_tags(struct image *image, const struct plan *plan, bool *placed
 	memcpy(&length, head + image->header + 8, sizeof(length));
 	end = image->header + length;
 	if (length < 16 || end > image->head_size)
-		return image_refuse(image, where, "header_length is 0x%" PRIx32, length);
+		return image_refuse(
+		    image, where,
+		    "header_length is 0x%" PRIx32
+		    ": must be 0x10 or more, and end within the file's first 32 KiB",
+		    length);
 	while (at + sizeof(struct tag) <= end) {
 		struct tag tag;
 

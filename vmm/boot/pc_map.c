@@ -30,7 +30,8 @@ unsigned pc_map(const struct memory *memory, struct pc_range ranges[PC_RANGES_MA
 	ranges[count++] = (struct pc_range){0, PC_LOW_END, PC_RAM};
 	ranges[count++] = (struct pc_range){PC_LOW_END, 0xa0000 - PC_LOW_END, PC_RESERVED};
 	ranges[count++] = (struct pc_range){PC_ACPI, PC_ACPI_END - PC_ACPI, PC_ACPI_DATA};
-	ranges[count++] = (struct pc_range){PC_HIGH, memory->low_end - PC_HIGH, PC_RAM};
+	if (memory->low_end > PC_HIGH)
+		ranges[count++] = (struct pc_range){PC_HIGH, memory->low_end - PC_HIGH, PC_RAM};
 	if (memory->high_end)
 		ranges[count++] =
 		    (struct pc_range){RS_HIGH_RAM, memory->high_end - RS_HIGH_RAM, PC_RAM};

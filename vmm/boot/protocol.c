@@ -100,7 +100,7 @@ static bool copy_unpacked(const struct image *image, gzFile from, int to, uint64
 {
 	static uint8_t buffer[65536];
 	uint64_t size = 0;
-	int got, error;
+	int got, error = Z_OK;
 
 	while ((got = gzread(from, buffer, sizeof(buffer))) > 0) {
 		size += (uint64_t)got;
@@ -112,8 +112,11 @@ static bool copy_unpacked(const struct image *image, gzFile from, int to, uint64
 			return message_error("%s: cannot unpack it: %s", image->path,
 			                     strerror(errno));
 	}
-	if (got < 0)
-		return message_error("%s: is damaged: %s", image->path, gzerror(from, &error));
+	/* At an end that comes too early there are no bytes, and an error. */
+	gzerror(from, &error);
+	if (error != Z_OK && error != Z_STREAM_END)
+		return message_error("%s: is packed by gzip, and damaged or truncated: %s",
+		                     image->path, gzerror(from, &error));
 	return true;
 }
 

@@ -390,7 +390,7 @@ static const struct device rows[] = {
     PORTS("SMI command", PC_SMI, PC_SMI + 1, power),
     PORTS("firmware configuration", 0x510, 0x511, fw_cfg),
     PORTS("test device", 0xe0, 0xe4, debug),
-    PORTS("debug console", 0xe9, 0xe9, debug),
+    PORTS("debug console", DEBUG_PORT_SCRATCH_AGAIN, DEBUG_PORT_CONSOLE, debug),
     PORTS("debug exit", 0xf4, 0xf4, debug),
     PORTS("test device's lines", 0x2000, 0x2000 + PC_LINES - 1, debug),
     DEVICE("I/O APIC", BUS_MEMORY, PC_IOAPIC, PC_IOAPIC + IOAPIC_SIZE - 1, ioapic),
