@@ -442,11 +442,13 @@ START_TEST(segments_of_an_elf_file)
 	struct made *made = made_kernel(MADE_VMLINUX);
 	Elf64_Phdr second = {.p_type = PT_LOAD, .p_offset = MADE_SIZE + 77, .p_memsz = 16};
 
-	for (unsigned i = 0; i < 2; i++) {
-		second.p_paddr = MADE_LINUX_GPA + MADE_MEMORY - 1 + i;
-		made_set(made, E64(e_phnum), 3);
+	made_set(made, E64(e_phnum), 3);
+	for (unsigned i = 0; i < 4; i++) {
+		/* Before the other one and behind it, with a byte in common and without. */
+		second.p_paddr =
+		    i < 2 ? MADE_LINUX_GPA - 15 - i : MADE_LINUX_GPA + MADE_MEMORY - 3 + i;
 		memcpy(made->bytes + P64 + 2 * sizeof(second), &second, sizeof(second));
-		if (i == 0)
+		if (i % 2 == 0)
 			is_refused_for(made, "where another piece lies at 0x1000000");
 		else
 			ck_assert_msg(booted_boot(booted, made), "%s", booted->said);

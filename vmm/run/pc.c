@@ -188,6 +188,7 @@ static bool uart_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value
 	(void)cpu;
 	EACH_BYTE(i)
 	uart_write(&pc->uart, (unsigned)(at + i) & 7, (uint8_t)(value >> 8 * i));
+	pc_host_accessed(&pc->host);
 	return !pc->over;
 }
 
@@ -199,7 +200,7 @@ static uint64_t uart_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
 	(void)cpu;
 	EACH_BYTE(i)
 	value |= (uint64_t)uart_read(&pc->uart, (unsigned)(at + i) & 7) << 8 * i;
-	pc_host_wake(&pc->host); /* there may be room for more */
+	pc_host_accessed(&pc->host);
 	return value;
 }
 
