@@ -1,4 +1,5 @@
 /* Multiboot, Multiboot 2 and PVH: what a kernel finds, and headers that lie. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -103,7 +104,9 @@ START_TEST(a_module)
 	ck_assert_uint_ne(get(PC_HANDED, 4) & 1 << 3, 0);
 	ck_assert_uint_eq(get(PC_HANDED + 20, 4), 1);
 	at = get(PC_HANDED + 24, 4);
+	ck_assert_uint_eq(get(at, 4), MADE_GPA + MADE_MEMORY); /* right behind the kernel */
 	is_module(get(at, 4), get(at + 4, 4));
+	ck_assert_str_eq(text(get(at + 8, 4)), "");
 	ck_assert_uint_eq(get(at + 12, 4), 0);
 }
 END_TEST
@@ -122,7 +125,6 @@ START_TEST(much_ram)
 	ck_assert_uint_eq(get(at + 4, 8), 4 * GIB);
 	ck_assert_uint_eq(get(at + 12, 8), 5 * GIB);
 	at = get(PC_HANDED + 24, 4);
-	ck_assert_uint_eq(get(at, 4), RS_HOLE - PAGE_SIZE);
 	is_module(get(at, 4), get(at + 4, 4));
 }
 END_TEST
@@ -145,9 +147,9 @@ START_TEST(little_ram)
 	boots(made);
 	ck_assert_uint_eq(get(PC_HANDED + 8, 4), 0);
 	ck_assert_uint_eq(get(PC_HANDED + 44, 4), 3 * 24);
+	/* Below 1 MiB are ACPI's tables and what is handed over: there is no room for a module. */
 	with_module();
-	booted->plan.initrd = module;
-	boots(made); /* there is room below 1 MiB, too */
+	is_refused_for(made, "do not fit between the kernel's end, 0x100000, and 0x100000");
 }
 END_TEST
 
@@ -441,6 +443,130 @@ START_TEST(the_entry_of_an_elf_file)
 }
 END_TEST
 
+/* ---- Several modules ------------------------------------------------------------------------- */
+
+enum { FILES = 1 + PLAN_MODULES_MAX };
+
+static struct file {
+	char path[32];
+	uint8_t bytes[3 * PAGE_SIZE];
+	size_t size;
+	char words[32];
+} files[FILES];
+
+/* --initrd and so many modules, of all sizes around a page. */
+static void with_modules(unsigned count)
+{
+	for (unsigned i = 0; i <= count; i++) {
+		struct file *file = &files[i];
+
+		file->size = PAGE_SIZE * (1 + i % 2) - 1 + i % 3;
+		memset(file->bytes, (int)i + 1, file->size);
+		strcpy(file->path, made_file(file->bytes, file->size));
+		if (i == 0)
+			booted->plan.initrd = file->path;
+		else
+			booted->plan.modules[i - 1] = (struct plan_module){file->path, file->words};
+		snprintf(file->words, sizeof(file->words), i % 4 ? "module %u --quiet" : "%.0u", i);
+	}
+	booted->plan.module_count = count;
+}
+
+static void without_modules(void)
+{
+	for (unsigned i = 0; i < FILES; i++)
+		unlink(files[i].path);
+}
+
+/* The n-th as the kernel finds it: where it begins and ends, and its words. */
+static void find_module(enum made_kind kind, unsigned n, uint64_t found[3])
+{
+	uint64_t at;
+
+	switch (kind) {
+	case MADE_MULTIBOOT:
+		at = get(PC_HANDED + 24, 4) + 16 * n;
+		ck_assert_uint_lt(n, get(PC_HANDED + 20, 4));
+		for (unsigned i = 0; i < 3; i++)
+			found[i] = get(at + 4 * i, 4);
+		break;
+	case MADE_MULTIBOOT2:
+		at = find_tag(3);
+		for (; n; n--) {
+			at += (get(at + 4, 4) + 7) & ~UINT64_C(7);
+			ck_assert_uint_eq(get(at, 4), 3);
+		}
+		found[0] = get(at + 8, 4);
+		found[1] = get(at + 12, 4);
+		found[2] = at + 16;
+		ck_assert_uint_eq(get(at + 4, 4), 16 + strlen(text(at + 16)) + 1);
+		break;
+	default:
+		ck_assert_uint_lt(n, get(PC_HANDED + 12, 4));
+		at = get(PC_HANDED + 16, 8) + 32 * n;
+		found[0] = get(at, 8);
+		found[1] = found[0] + get(at + 8, 8);
+		found[2] = get(at + 16, 8);
+	}
+}
+
+static const enum made_kind with_many[] = {MADE_MULTIBOOT, MADE_MULTIBOOT2, MADE_PVH};
+
+START_TEST(all_modules_are_there)
+{
+	uint64_t behind = MADE_GPA + MADE_MEMORY, found[3];
+
+	with_modules(PLAN_MODULES_MAX);
+	boots(made_kernel(with_many[_i]));
+	for (unsigned i = 0; i < FILES; i++) {
+		find_module(with_many[_i], i, found);
+		ck_assert_uint_eq(found[0] % PAGE_SIZE, 0);
+		ck_assert_uint_ge(found[0], behind); /* in order, none upon another */
+		ck_assert_uint_eq(found[1] - found[0], files[i].size);
+		ck_assert_mem_eq(text(found[0]), files[i].bytes, files[i].size);
+		ck_assert_str_eq(text(found[2]), i ? files[i].words : "");
+		behind = found[1];
+	}
+	/* Linux's way: as high as it goes. */
+	ck_assert_uint_eq((behind + PAGE_SIZE - 1) / PAGE_SIZE == MADE_RAM / PAGE_SIZE,
+	                  with_many[_i] == MADE_PVH);
+	without_modules();
+}
+END_TEST
+
+/* A page and twice two: the third file is too many. */
+START_TEST(modules_that_do_not_fit)
+{
+	char want[80];
+
+	with_modules(2);
+	booted->plan.mem = MADE_GPA + MADE_MEMORY + 5 * PAGE_SIZE;
+	boots(made_kernel(with_many[_i]));
+	booted->plan.mem -= PAGE_SIZE;
+	snprintf(want, sizeof(want), "--module %s: its 4 KiB do not fit", files[2].path);
+	is_refused_for(made_kernel(with_many[_i]), want);
+	ck_assert_ptr_nonnull(strstr(booted->said, "with those before it: give more RAM"));
+	without_modules();
+}
+END_TEST
+
+START_TEST(words_that_are_too_long)
+{
+	static char words[PC_WORDS_SIZE];
+
+	with_modules(1);
+	memset(words, 'w', sizeof(words) - 1);
+	booted->plan.modules[0].words = words + 1; /* with the final 0s of both */
+	boots(made_kernel(with_many[_i]));
+	booted->plan.modules[0].words = words;
+	is_refused_for(made_kernel(with_many[_i]), "its words are too long: all modules' together "
+	                                           "may have 16384 bytes");
+	booted->plan.modules[0] = (struct plan_module){"/nowhere", ""};
+	is_refused_for(made_kernel(with_many[_i]), "--module /nowhere: No such file");
+	without_modules();
+}
+END_TEST
+
 /* ---- PVH ------------------------------------------------------------------------------------- */
 
 START_TEST(the_start_info)
@@ -568,6 +694,9 @@ Suite *multiboot_suite(void)
 	tcase_add_test(tests, what_is_not_there_may_be_asked_for);
 	tcase_add_test(tests, from_the_files_beginning);
 	tcase_add_test(tests, the_entry_of_an_elf_file);
+	tcase_add_loop_test(tests, all_modules_are_there, 0, 3);
+	tcase_add_loop_test(tests, modules_that_do_not_fit, 0, 3);
+	tcase_add_loop_test(tests, words_that_are_too_long, 0, 3);
 	tcase_add_loop_test(tests, the_start_info, 0, 2);
 	tcase_add_test(tests, linux_by_pvh);
 	tcase_add_loop_test(tests, notes_that_lie, 0, 10);

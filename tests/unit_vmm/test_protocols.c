@@ -187,6 +187,9 @@ START_TEST(words_only_for_who_finds_them)
 	booted->plan.append = NULL;
 	booted->plan.initrd = "/dev/null";
 	is_refused_for(made_kernel(MADE_ELF32), "--initrd: ");
+	booted->plan.module_count = 1;
+	is_refused_for(made_kernel(MADE_ELF32), "--module: ");
+	ck_assert_ptr_nonnull(strstr(booted->said, "leave it out"));
 }
 END_TEST
 

@@ -12,6 +12,7 @@
 #include "vmm/boot/image_refuse.h"
 #include "vmm/boot/pieces.h"
 #include "vmm/boot/pc_map.h"
+#include "vmm/boot/pc_modules.h"
 #include "vmm/boot/pc_start.h"
 #include "vmm/boot/protocol.h"
 
@@ -241,7 +242,8 @@ static bool build(struct boot *boot, const struct memory *memory, const struct i
 	uint8_t *params = memory_at(memory, PC_PARAMS, PAGE_SIZE);
 	const bool packed = is_bzimage(image);
 	const uint64_t command_max = packed ? field(image->head, AT_COMMAND_MAX, 4) : 0;
-	uint64_t initrd, size, top = UINT64_C(1) << 31;
+	uint64_t top = UINT64_C(1) << 31;
+	struct pc_modules modules;
 
 	if (packed && field(image->head, AT_INITRD_MAX, 4) < top)
 		top = field(image->head, AT_INITRD_MAX, 4) + 1;
@@ -249,11 +251,11 @@ static bool build(struct boot *boot, const struct memory *memory, const struct i
 	put_header(image, params);
 	put_map(memory, params);
 	if (!pc_put_command(memory, plan, linux_words(plan), command_max) ||
-	    !pc_put_initrd(memory, plan, pieces_end(image), top, &initrd, &size))
+	    !pc_put_modules(memory, plan, pieces_end(image), top, false, &modules))
 		return false;
 	set(params, AT_COMMAND, 4, PC_COMMAND);
-	set(params, AT_INITRD, 4, initrd);
-	set(params, AT_INITRD_SIZE, 4, size);
+	set(params, AT_INITRD, 4, modules.module[0].gpa);
+	set(params, AT_INITRD_SIZE, 4, modules.module[0].size);
 	set(params, AT_RSDP, 8, PC_ACPI);
 	pc_put_descriptors(memory, image->bits32);
 	boot->entry =

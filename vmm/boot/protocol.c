@@ -179,12 +179,21 @@ static bool choose(struct image *image, const struct plan *plan)
 /* What not every kernel can be given. */
 static bool check_plan(const struct image *image, const struct plan *plan)
 {
-	const char *option = plan->append ? "append" : plan->initrd ? "initrd" : NULL;
+	const struct boot_protocol *protocol = image->protocol;
+	const char *option = NULL;
 
-	if (!option || image->protocol->has_words)
+	if (plan->module_count && !protocol->has_modules)
+		option = "module";
+	else if (plan->initrd && !protocol->has_words)
+		option = "initrd";
+	else if (plan->append && !protocol->has_words)
+		option = "append";
+	if (!option)
 		return true;
-	return message_error("--%s: %s is booted by %s, which has no such thing: leave it out",
-	                     option, image->path, image->protocol->title);
+	return message_error("--%s: %s is booted by %s, which has no such thing: %s", option,
+	                     image->path, protocol->title,
+	                     protocol->has_words ? "give its RAM disk with --initrd"
+	                                         : "leave it out");
 }
 
 bool boot_open(struct image *image, const struct plan *plan)
