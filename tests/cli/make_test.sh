@@ -111,6 +111,7 @@ choices() {
 	value=$("$VMM" --help | sed -n "s/^  $1 \([^ ]*\).*/\1/p")
 	case $1,$value in
 	--program,*) echo tour check walls hostile crossings memory processes costs counts syscalls cat crash ;;
+	--boot,*) echo ringscope linux multiboot2 multiboot pvh elf elf32 ;;
 	*FILE* | *PATH*) echo FILE ;;
 	*\[*) ;;
 	*[a-z]\|[a-z]*) sed 's/|/ /g; s/=N/=/' <<< "$value" ;;

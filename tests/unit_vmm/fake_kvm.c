@@ -175,6 +175,14 @@ static int create_vcpu(uintptr_t n)
 	return fd;
 }
 
+static int set_routes(const struct kvm_irq_routing *table)
+{
+	ck_assert_uint_le(table->nr, FAKE_ROUTES);
+	memcpy(fake_kvm.routes, table->entries, table->nr * sizeof(table->entries[0]));
+	fake_kvm.route_count = table->nr;
+	return 0;
+}
+
 static int on_vm(unsigned long request, void *arg)
 {
 	switch (request) {
@@ -195,6 +203,14 @@ static int on_vm(unsigned long request, void *arg)
 	case KVM_SET_USER_MEMORY_REGION:
 		ck_assert_uint_lt(fake_kvm.slot_count, ARRAY_SIZE(fake_kvm.slots));
 		memcpy(&fake_kvm.slots[fake_kvm.slot_count++], arg, sizeof(fake_kvm.slots[0]));
+		return 0;
+	case KVM_SIGNAL_MSI:
+		memcpy(&fake_kvm.messages[fake_kvm.message_count++ % FAKE_MESSAGES], arg,
+		       sizeof(fake_kvm.messages[0]));
+		return 1;
+	case KVM_SET_GSI_ROUTING:
+		return set_routes(arg);
+	case KVM_SET_TSS_ADDR:
 		return 0;
 	case KVM_GET_MSRS: /* of the host's CPU: kept as vCPU 0's */
 		return get_msrs(&fake_kvm.vcpus[0], arg);

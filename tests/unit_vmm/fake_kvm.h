@@ -24,6 +24,8 @@ enum {
 	FAKE_MSRS = 32,
 	FAKE_CALLS = 512,
 	FAKE_CAPS = 512,
+	FAKE_MESSAGES = 32,
+	FAKE_ROUTES = 24,
 };
 
 struct fake_vcpu {
@@ -55,6 +57,11 @@ struct fake_kvm {
 	size_t call_count; /* those beyond FAKE_CALLS are counted only */
 	struct kvm_userspace_memory_region slots[4];
 	size_t slot_count;
+	/* Of KVM_SIGNAL_MSI, the last ones; and KVM_SET_GSI_ROUTING, in place of all before. */
+	struct kvm_msi messages[FAKE_MESSAGES]; /* n % FAKE_MESSAGES */
+	size_t message_count;
+	struct kvm_irq_routing_entry routes[FAKE_ROUTES];
+	size_t route_count;
 
 	/* What it is like. */
 	bool present;                       /* /dev/kvm can be opened */

@@ -54,6 +54,12 @@ int main(void)
 	srunner_add_suite(runner, pic_suite());
 	srunner_add_suite(runner, pit_suite());
 	srunner_add_suite(runner, debug_ports_suite());
+	srunner_add_suite(runner, protocols_suite());
+	srunner_add_suite(runner, acpi_suite());
+	srunner_add_suite(runner, boot_linux_suite());
+	srunner_add_suite(runner, multiboot_suite());
+	srunner_add_suite(runner, pc_suite());
+	srunner_add_suite(runner, pc_host_suite());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

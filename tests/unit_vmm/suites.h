@@ -47,6 +47,12 @@ Suite *power_suite(void);
 Suite *pic_suite(void);
 Suite *pit_suite(void);
 Suite *debug_ports_suite(void);
+Suite *protocols_suite(void);
+Suite *acpi_suite(void);
+Suite *boot_linux_suite(void);
+Suite *multiboot_suite(void);
+Suite *pc_suite(void);
+Suite *pc_host_suite(void);
 
 /* Writes a small ELF file with a symbol "start" at ffffffff80008000; its path, to be unlinked. */
 const char *test_elf_file(void);

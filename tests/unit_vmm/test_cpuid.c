@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include <cpuid.h>
 
@@ -82,6 +83,75 @@ START_TEST(the_apic_id_goes_everywhere)
 }
 END_TEST
 
+/* ---- A PC's ---------------------------------------------------------------------------------- */
+
+static struct kvm_cpuid2 *pc_table(uint32_t cpus, bool deadline)
+{
+	static const struct kvm_cpuid_entry2 entries[] = {
+	    {.function = 0x1, .ebx = 0x05aa0800, .ecx = 1, .edx = 1 << 9},
+	    {.function = 0x4, .index = 0, .flags = 1, .eax = 0xfc000121},
+	    {.function = 0x4, .index = 1, .flags = 1, .eax = 0},
+	    {.function = 0x7, .ebx = 1 << 10 | 1, .ecx = 1 << 16},
+	    {.function = 0xb, .index = 0, .flags = 1, .eax = 7, .ebx = 7, .ecx = 0x777},
+	    {.function = 0xb, .index = 1, .flags = 1, .eax = 7, .ebx = 7, .ecx = 0x777},
+	    {.function = 0xb, .index = 2, .flags = 1, .eax = 7, .ebx = 7, .ecx = 0x777},
+	    {.function = 0x80000008, .eax = 0x3028, .ecx = 0x0003f0ff},
+	};
+	struct kvm_cpuid2 *table = cpuid_new(8);
+
+	ck_assert_ptr_nonnull(table);
+	memcpy(table->entries, entries, sizeof(entries));
+	cpuid_set_pc(table, cpus, deadline);
+	return table;
+}
+
+START_TEST(a_pc_has_one_package)
+{
+	const uint32_t cpus = _i ? 8 : 1;
+	struct kvm_cpuid2 *table = pc_table(cpus, _i);
+
+	/* A hypervisor is there; the CLFLUSH line and the brand stay. */
+	ck_assert_uint_eq(cpuid_value(table, 1, CPUID_ECX),
+	                  UINT32_C(1) << 31 | 1 | (_i ? 1 << 24 : 0));
+	ck_assert_uint_eq(cpuid_value(table, 1, CPUID_EBX), 0x05000800 | cpus << 16);
+	ck_assert_uint_eq(cpuid_value(table, 1, CPUID_EDX), 1 << 9 | (_i ? 1 << 28 : 0));
+	/* 4: EAX[31:26] is one less than its cores; a level without a cache stays none. */
+	ck_assert_uint_eq(cpuid_find(table, 4, 0)->eax, 0x121 | (cpus - 1) << 26);
+	ck_assert_uint_eq(cpuid_find(table, 4, 1)->eax, 0);
+	/* 0BH: a thread of a core, cores of a package, nothing. */
+	ck_assert_uint_eq(cpuid_find(table, 0xb, 0)->eax, 0);
+	ck_assert_uint_eq(cpuid_find(table, 0xb, 0)->ebx, 1);
+	ck_assert_uint_eq(cpuid_find(table, 0xb, 0)->ecx, 0x100);
+	ck_assert_uint_eq(cpuid_find(table, 0xb, 1)->eax, 3);
+	ck_assert_uint_eq(cpuid_find(table, 0xb, 1)->ebx, cpus);
+	ck_assert_uint_eq(cpuid_find(table, 0xb, 1)->ecx, 0x201);
+	ck_assert_uint_eq(cpuid_find(table, 0xb, 2)->eax, 0);
+	ck_assert_uint_eq(cpuid_find(table, 0xb, 2)->ebx, 0);
+	ck_assert_uint_eq(cpuid_find(table, 0xb, 2)->ecx, 2);
+	/* 80000008H: ECX[7:0] one less than the cores, [15:12] the bits of the APIC id for them. */
+	ck_assert_uint_eq(cpuid_value(table, 0x80000008, CPUID_ECX), 0x33000 | (cpus - 1));
+	ck_assert_uint_eq(cpuid_value(table, 0x80000008, CPUID_EAX), 0x3028);
+	free(table);
+}
+END_TEST
+
+START_TEST(a_feature_is_taken_out)
+{
+	struct kvm_cpuid2 *table = pc_table(1, true);
+
+	cpuid_clear(table, 7, CPUID_EBX, 10);
+	cpuid_clear(table, 7, CPUID_ECX, 16);
+	cpuid_clear(table, 9, CPUID_EAX, 0); /* there is none */
+	cpuid_clear(table, 4, CPUID_EAX, 8); /* of subleaf 0 alone */
+	cpuid_clear(table, 0xb, CPUID_EBX, 0);
+	ck_assert_uint_eq(cpuid_value(table, 7, CPUID_EBX), 1);
+	ck_assert_uint_eq(cpuid_value(table, 7, CPUID_ECX), 0);
+	ck_assert_uint_eq(cpuid_find(table, 4, 0)->eax, 0x21);
+	ck_assert_uint_eq(cpuid_find(table, 0xb, 1)->ebx, 1);
+	free(table);
+}
+END_TEST
+
 Suite *cpuid_suite(void)
 {
 	Suite *suite = suite_create("CPUID tables");
@@ -91,6 +161,8 @@ Suite *cpuid_suite(void)
 	tcase_add_test(tests, the_basic_table_promises_too_little_rather_than_too_much);
 	tcase_add_test(tests, entries_are_found_by_leaf_and_subleaf);
 	tcase_add_test(tests, the_apic_id_goes_everywhere);
+	tcase_add_loop_test(tests, a_pc_has_one_package, 0, 2);
+	tcase_add_test(tests, a_feature_is_taken_out);
 	suite_add_tcase(suite, tests);
 	return suite;
 }

@@ -126,6 +126,71 @@ START_TEST(times)
 }
 END_TEST
 
+/* ---- Modules ------------------------------------------------------------------------------- */
+
+/* `count` times --module with this word. */
+static enum options_result parse_modules(unsigned count, char *word)
+{
+	static char program[] = "vmm", guest[] = "g.elf", option[] = "--module";
+	char *argv[2 * PLAN_MODULES_MAX + 8] = {program};
+	int argc = 1;
+
+	for (unsigned i = 0; i < count; i++) {
+		argv[argc++] = option;
+		argv[argc++] = word;
+	}
+	argv[argc++] = guest;
+	optind = 0;
+	memset(&options, 0, sizeof(options));
+	return options_parse(&options, argc, argv);
+}
+
+START_TEST(a_module_and_its_words)
+{
+	static const struct {
+		char word[32];
+		const char *path, *words;
+	} want[] = {{"f", "f", ""},
+	            {"f a b", "f", "a b"},
+	            {"/x/y  two  blanks ", "/x/y", "two  blanks "},
+	            {"f ", "f", ""}};
+	char word[32];
+
+	strcpy(word, want[_i].word);
+	ck_assert_int_eq(parse_modules(2, word), OPTIONS_RUN);
+	ck_assert_uint_eq(options.plan.module_count, 2);
+	ck_assert_str_eq(options.plan.modules[1].path, want[_i].path);
+	ck_assert_str_eq(options.plan.modules[1].words, want[_i].words);
+	ck_assert_str_eq(word, want[_i].word); /* for a box */
+}
+END_TEST
+
+START_TEST(no_modules)
+{
+	static char nothing[] = "", blank[] = " f";
+
+	ck_assert_int_eq(parse_modules(1, nothing), OPTIONS_WRONG);
+	ck_assert_int_eq(parse_modules(1, blank), OPTIONS_WRONG);
+}
+END_TEST
+
+/* All of them are files that a box must have. */
+START_TEST(sixteen_modules)
+{
+	static char word[] = "file words";
+	struct options_file files[OPTIONS_FILES];
+
+	ck_assert_int_eq(parse_modules(PLAN_MODULES_MAX, word), OPTIONS_RUN);
+	ck_assert_uint_eq(options_files(&options, files), 1 + PLAN_MODULES_MAX);
+	for (unsigned i = 1; i <= PLAN_MODULES_MAX; i++) {
+		ck_assert_str_eq(files[i].path, "file");
+		ck_assert_str_eq(files[i].option, "module");
+		ck_assert_int_eq(files[i].use, FILE_READ);
+	}
+	ck_assert_int_eq(parse_modules(PLAN_MODULES_MAX + 1, word), OPTIONS_WRONG);
+}
+END_TEST
+
 /* ---- How it ended
  * ---------------------------------------------------------------------------------- */
 
@@ -169,6 +234,9 @@ Suite *options_suite(void)
 	tcase_add_loop_test(tests, no_numbers_of_cpus, 0, 10);
 	tcase_add_loop_test(tests, limits_of_a_trace, 0, 10);
 	tcase_add_loop_test(tests, times, 0, 10);
+	tcase_add_loop_test(tests, a_module_and_its_words, 0, 4);
+	tcase_add_test(tests, no_modules);
+	tcase_add_test(tests, sixteen_modules);
 	suite_add_tcase(suite, tests);
 
 	tests = tcase_create("outcome");

@@ -8,6 +8,7 @@
 enum {
 	AT_RSDP = 0,
 	AT_XSDT = 0x40,
+	AT_RSDT = 0x80,
 	AT_FADT = 0x100,
 	AT_FACS = 0x240,
 	AT_DSDT = 0x280,
@@ -205,6 +206,15 @@ static void build_xsdt(uint8_t *at)
 	finish(at, "XSDT", 1, sizeof(struct header) + sizeof(tables));
 }
 
+/* The same for who knows ACPI 1.0 only. */
+static void build_rsdt(uint8_t *at)
+{
+	const uint32_t tables[] = {PC_ACPI + AT_FADT, PC_ACPI + AT_MADT};
+
+	memcpy(at + sizeof(struct header), tables, sizeof(tables));
+	finish(at, "RSDT", 1, sizeof(struct header) + sizeof(tables));
+}
+
 static void build_rsdp(uint8_t *at)
 {
 	enum { REVISION_1_SIZE = 20 };
@@ -218,7 +228,10 @@ static void build_rsdp(uint8_t *at)
 		uint8_t extended_checksum, reserved[3];
 	} __attribute__((packed)) *rsdp = (struct rsdp *)at;
 
-	*rsdp = (struct rsdp){.revision = 2, .length = sizeof(*rsdp), .xsdt = PC_ACPI + AT_XSDT};
+	*rsdp = (struct rsdp){.revision = 2,
+	                      .rsdt = PC_ACPI + AT_RSDT,
+	                      .length = sizeof(*rsdp),
+	                      .xsdt = PC_ACPI + AT_XSDT};
 	memcpy(rsdp->signature, "RSD PTR ", sizeof(rsdp->signature));
 	memcpy(rsdp->oem, "RSCOPE", sizeof(rsdp->oem));
 	set_checksum(at, REVISION_1_SIZE, &rsdp->checksum);
@@ -231,6 +244,7 @@ void acpi_build(const struct memory *memory, unsigned cpus)
 
 	build_rsdp(at + AT_RSDP);
 	build_xsdt(at + AT_XSDT);
+	build_rsdt(at + AT_RSDT);
 	build_fadt(at + AT_FADT);
 	build_facs(at + AT_FACS);
 	build_dsdt(at + AT_DSDT);

@@ -485,7 +485,7 @@ bool image_claims_note(struct image *image)
 	for (unsigned i = 0; i < e.e_phnum && e.e_phentsize == sizeof(p); i++) {
 		const uint64_t at = e.e_phoff + (uint64_t)i * sizeof(p);
 
-		if (at < e.e_phoff || at + sizeof(p) > image->head_size)
+		if (at < e.e_phoff || at > image->head_size - sizeof(p))
 			break;
 		memcpy(&p, image->head + at, sizeof(p));
 		if (p.p_type == PT_NOTE && has_our_note(image, &p))

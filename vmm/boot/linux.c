@@ -12,6 +12,7 @@
 #include "vmm/boot/image_refuse.h"
 #include "vmm/boot/pieces.h"
 #include "vmm/boot/pc_map.h"
+#include "vmm/boot/pc_modules.h"
 #include "vmm/boot/pc_start.h"
 #include "vmm/boot/protocol.h"
 
@@ -33,6 +34,7 @@ enum {
 	AT_INITRD_SIZE = 0x21c,
 	AT_COMMAND = 0x228,
 	AT_INITRD_MAX = 0x22c,
+	AT_RELOCATABLE = 0x234,
 	AT_XLOAD_FLAGS = 0x236,
 	AT_COMMAND_MAX = 0x238,
 	AT_PREFERRED = 0x258,
@@ -43,8 +45,9 @@ enum {
 
 	SECTOR = 512,
 	BOOT_FLAG = 0xaa55,
-	VERSION_MIN = 0x206, /* the first with cmdline_size: Linux 2.6.22 */
-	VERSION_64 = 0x20c,  /* the first with xloadflags: Linux 3.8 */
+	VERSION_MIN = 0x206,  /* the first with cmdline_size: Linux 2.6.22 */
+	VERSION_SIZE = 0x20a, /* the first with pref_address and init_size: Linux 2.6.31 */
+	VERSION_64 = 0x20c,   /* the first with xloadflags: Linux 3.8 */
 	LOADED_HIGH = 1 << 0,
 	XLF_KERNEL_64 = 1 << 0,
 	LOADER_UNKNOWN = 0xff,
@@ -103,6 +106,8 @@ static bool check_header(const struct image *image)
 	const uint8_t *head = image->head;
 	const uint64_t version = field(head, AT_VERSION, 2);
 	const unsigned end = AT_MAGIC + head[AT_JUMP + 1];
+	const unsigned least = version >= VERSION_SIZE ? AT_INIT_SIZE + sizeof(uint32_t)
+	                                               : AT_COMMAND_MAX + sizeof(uint32_t);
 
 	if (version < VERSION_MIN)
 		return image_refuse(image, where,
@@ -114,9 +119,10 @@ static bool check_header(const struct image *image)
 		                    "loadflags is 0x%x: a zImage, which is loaded low; must be a "
 		                    "bzImage (bit 0)",
 		                    head[AT_LOAD_FLAGS]);
-	if (end <= AT_COMMAND_MAX || end > HEADER_END)
-		return image_refuse(image, where, "ends at 0x%x: must be 0x%x to 0x%x", end,
-		                    AT_COMMAND_MAX + 4, HEADER_END);
+	if (end < least || end > HEADER_END)
+		return image_refuse(image, where,
+		                    "its jump says that it ends at 0x%x: must be 0x%x to 0x%x", end,
+		                    least, HEADER_END);
 	return true;
 }
 
@@ -127,6 +133,34 @@ static bool has_entry64(const uint8_t *head)
 	       field(head, AT_XLOAD_FLAGS, 2) & XLF_KERNEL_64;
 }
 
+/* Where it is loaded, and how much RAM from there on it needs before it looks at the map. */
+static bool take_place(const struct image *image, struct piece *piece)
+{
+	const uint8_t *head = image->head;
+	const uint64_t preferred = field(head, AT_PREFERRED, 8);
+	const uint64_t init_size = field(head, AT_INIT_SIZE, 4);
+
+	piece->gpa = PC_HIGH;
+	piece->memsz = piece->filesz;
+	if (field(head, AT_VERSION, 2) < VERSION_SIZE)
+		return true;
+	if (init_size < piece->filesz)
+		return image_refuse(image, "setup header",
+		                    "init_size is 0x%" PRIx64 ": less than the 0x%" PRIx64
+		                    " bytes of the kernel",
+		                    init_size, piece->filesz);
+	piece->memsz = init_size;
+	if (head[AT_RELOCATABLE] && preferred)
+		piece->gpa = preferred;
+	else if (preferred > PC_HIGH && preferred <= UINT32_MAX) /* it moves itself there */
+		piece->memsz += preferred - PC_HIGH;
+	else if (preferred > UINT32_MAX)
+		return image_refuse(image, "setup header",
+		                    "pref_address is 0x%" PRIx64 ": must be below 4 GiB",
+		                    preferred);
+	return true;
+}
+
 static bool open_bzimage(struct image *image, const struct plan *plan)
 {
 	static const char where[] = "setup header";
@@ -134,7 +168,7 @@ static bool open_bzimage(struct image *image, const struct plan *plan)
 	const uint64_t sectors = head[AT_SETUP] ? head[AT_SETUP] : 4;
 	const uint64_t offset = (sectors + 1) * SECTOR;
 	const uint64_t size = field(head, AT_SYSSIZE, 4) * 16;
-	struct piece piece = {.offset = offset, .gpa = PC_HIGH};
+	struct piece piece = {.offset = offset};
 
 	if (!check_header(image))
 		return false;
@@ -143,17 +177,9 @@ static bool open_bzimage(struct image *image, const struct plan *plan)
 		                    "setup_sects %" PRIu64 " and syssize 0x%" PRIx64
 		                    " reach beyond the end of the file, 0x%" PRIx64 " (truncated?)",
 		                    sectors, size / 16, image->file_size);
-	piece.filesz = piece.memsz =
-	    size < image->file_size - offset ? size : image->file_size - offset;
-	if (field(head, AT_VERSION, 2) >= 0x20a) {
-		piece.gpa = field(head, AT_PREFERRED, 8);
-		piece.memsz = field(head, AT_INIT_SIZE, 4);
-	}
-	if (piece.memsz < piece.filesz)
-		return image_refuse(image, where,
-		                    "init_size is 0x%" PRIx64 ": less than the 0x%" PRIx64
-		                    " bytes of the kernel",
-		                    piece.memsz, piece.filesz);
+	piece.filesz = size < image->file_size - offset ? size : image->file_size - offset;
+	if (!take_place(image, &piece))
+		return false;
 	image->bits32 = !has_entry64(head);
 	image->entry_gpa = piece.gpa + (image->bits32 ? 0 : ENTRY_64);
 	return pieces_add(image, plan, "the kernel", piece);
@@ -216,7 +242,8 @@ static bool build(struct boot *boot, const struct memory *memory, const struct i
 	uint8_t *params = memory_at(memory, PC_PARAMS, PAGE_SIZE);
 	const bool packed = is_bzimage(image);
 	const uint64_t command_max = packed ? field(image->head, AT_COMMAND_MAX, 4) : 0;
-	uint64_t initrd, size, top = UINT64_C(1) << 31;
+	uint64_t top = UINT64_C(1) << 31;
+	struct pc_modules modules;
 
 	if (packed && field(image->head, AT_INITRD_MAX, 4) < top)
 		top = field(image->head, AT_INITRD_MAX, 4) + 1;
@@ -224,11 +251,11 @@ static bool build(struct boot *boot, const struct memory *memory, const struct i
 	put_header(image, params);
 	put_map(memory, params);
 	if (!pc_put_command(memory, plan, linux_words(plan), command_max) ||
-	    !pc_put_initrd(memory, plan, pieces_end(image), top, &initrd, &size))
+	    !pc_put_modules(memory, plan, pieces_end(image), top, false, &modules))
 		return false;
 	set(params, AT_COMMAND, 4, PC_COMMAND);
-	set(params, AT_INITRD, 4, initrd);
-	set(params, AT_INITRD_SIZE, 4, size);
+	set(params, AT_INITRD, 4, modules.module[0].gpa);
+	set(params, AT_INITRD_SIZE, 4, modules.module[0].size);
 	set(params, AT_RSDP, 8, PC_ACPI);
 	pc_put_descriptors(memory, image->bits32);
 	boot->entry =

@@ -10,6 +10,7 @@
 #include "vmm/boot/image_refuse.h"
 #include "vmm/boot/pieces.h"
 #include "vmm/boot/pc_map.h"
+#include "vmm/boot/pc_modules.h"
 #include "vmm/boot/pc_start.h"
 #include "vmm/boot/protocol.h"
 
@@ -53,10 +54,11 @@ bool multiboot_take_place(struct image *image, const struct plan *plan,
 		return image_refuse(image, where,
 		                    "load_end_addr 0x%" PRIx32 " is below load_addr 0x%" PRIx32,
 		                    place->load_end, place->load);
-	if (place->bss_end && place->bss_end < place->load_end)
+	if (place->bss_end && (place->bss_end < place->load || place->bss_end < place->load_end))
 		return image_refuse(image, where,
-		                    "bss_end_addr 0x%" PRIx32 " is below load_end_addr 0x%" PRIx32,
-		                    place->bss_end, place->load_end);
+		                    "bss_end_addr 0x%" PRIx32 " is below load_%saddr 0x%" PRIx32,
+		                    place->bss_end, place->load_end ? "end_" : "",
+		                    place->load_end ? place->load_end : place->load);
 	piece.filesz = place->load_end ? (uint64_t)place->load_end - place->load
 	                               : image->file_size - piece.offset;
 	piece.memsz = piece.filesz;
@@ -148,32 +150,38 @@ static bool build(struct boot *boot, const struct memory *memory, const struct i
 {
 	struct handed {
 		struct mb_info info;
-		struct mb_module module;
+		struct mb_module modules[PC_MODULES_MAX];
 		struct mb_range map[PC_RANGES_MAX];
 		char loader[16];
 	} *handed = memory_at(memory, PC_HANDED, sizeof(*handed));
 	struct pc_range ranges[PC_RANGES_MAX];
 	const unsigned count = pc_map(memory, ranges);
-	uint64_t gpa, size;
+	struct pc_modules modules;
 
 	pc_boot_begin(boot, memory, host, plan);
 	if (!pc_put_command(memory, plan, pc_file_name(plan), 0) ||
-	    !pc_put_initrd(memory, plan, pieces_end(image), RS_HOLE, &gpa, &size))
+	    !pc_put_modules(memory, plan, pieces_end(image), RS_HOLE, true, &modules))
 		return false;
 	handed->info = (struct mb_info){
-	    .flags =
-	        INFO_MEMORY | INFO_COMMAND | INFO_MAP | INFO_LOADER | (size ? INFO_MODULES : 0),
+	    .flags = INFO_MEMORY | INFO_COMMAND | INFO_MAP | INFO_LOADER |
+	             (modules.count ? INFO_MODULES : 0),
 	    .mem_lower = PC_LOW_END >> 10,
 	    .mem_upper = (uint32_t)((memory->low_end - PC_HIGH) >> 10),
 	    .command = PC_COMMAND,
-	    .module_count = size != 0,
-	    .modules = PC_HANDED + offsetof(struct handed, module),
+	    .module_count = modules.count,
+	    .modules = PC_HANDED + offsetof(struct handed, modules),
 	    .map_size = (uint32_t)(count * sizeof(struct mb_range)),
 	    .map = PC_HANDED + offsetof(struct handed, map),
 	    .loader = PC_HANDED + offsetof(struct handed, loader),
 	};
-	handed->module = (struct mb_module){
-	    .start = (uint32_t)gpa, .end = (uint32_t)(gpa + size), .command = PC_COMMAND};
+	for (unsigned i = 0; i < modules.count; i++) {
+		const struct pc_module *module = &modules.module[i];
+
+		handed->modules[i] =
+		    (struct mb_module){.start = (uint32_t)module->gpa,
+		                       .end = (uint32_t)(module->gpa + module->size),
+		                       .command = (uint32_t)module->words};
+	}
 	for (unsigned i = 0; i < count; i++)
 		handed->map[i] = (struct mb_range){sizeof(struct mb_range) - sizeof(uint32_t),
 		                                   ranges[i].gpa, ranges[i].size, ranges[i].type};
@@ -190,6 +198,7 @@ const struct boot_protocol multiboot_protocol = {
     .sign = "a Multiboot header in its first 8 KiB",
     .is_pc = true,
     .has_words = true,
+    .has_modules = true,
     .claims = claims,
     .open = open_multiboot,
     .load = pieces_load,

@@ -9,6 +9,7 @@
 #include "vmm/boot/multiboot.h"
 #include "vmm/boot/pieces.h"
 #include "vmm/boot/pc_map.h"
+#include "vmm/boot/pc_modules.h"
 #include "vmm/boot/pc_start.h"
 #include "vmm/boot/protocol.h"
 
@@ -44,7 +45,9 @@ enum {
 	INFO_MODULE,
 	INFO_MEMORY,
 	INFO_MAP = 6,
+	INFO_SECTIONS = 9,
 	INFO_RSDP = 15, /* of ACPI 2.0 */
+	INFO_LAST = 21, /* that the specification knows */
 };
 
 static bool claims(struct image *image)
@@ -55,15 +58,16 @@ static bool claims(struct image *image)
 
 /* ---- The header ---------------------------------------------------------------------------- */
 
-/* All that is asked for must be given, or the kernel says that it can do without. */
+/* What is asked for must be understood, and given where this machine has it, unless the kernel says
+ * that it can do without (3.1.4).  It has no disk, screen, EFI or network to tell of; it would have
+ * the file's section headers. */
 static bool check_requests(const struct image *image, const struct tag *tag, const uint8_t *bytes)
 {
 	for (uint32_t at = sizeof(*tag); at + 4 <= tag->size; at += 4) {
 		uint32_t type;
 
 		memcpy(&type, bytes + at, sizeof(type));
-		if (type <= INFO_MEMORY || type == INFO_MAP || type == INFO_RSDP ||
-		    tag->flags & OPTIONAL)
+		if ((type <= INFO_LAST && type != INFO_SECTIONS) || tag->flags & OPTIONAL)
 			continue;
 		return image_refuse(image, where,
 		                    "asks for information of type %" PRIu32
@@ -122,7 +126,11 @@ static bool take_tags(struct image *image, const struct plan *plan, bool *placed
 	memcpy(&length, head + image->header + 8, sizeof(length));
 	end = image->header + length;
 	if (length < 16 || end > image->head_size)
-		return image_refuse(image, where, "header_length is 0x%" PRIx32, length);
+		return image_refuse(
+		    image, where,
+		    "header_length is 0x%" PRIx32
+		    ": must be 0x10 or more, and end within the file's first 32 KiB",
+		    length);
 	while (at + sizeof(struct tag) <= end) {
 		struct tag tag;
 
@@ -185,6 +193,17 @@ static void add_text(uint8_t **at, uint32_t type, const char *text)
 	memcpy(add_tag(at, type, size), text, size);
 }
 
+static void add_module(uint8_t **at, const struct memory *memory, const struct pc_module *module)
+{
+	const uint32_t range[2] = {(uint32_t)module->gpa, (uint32_t)(module->gpa + module->size)};
+	const char *words = memory_at(memory, module->words, 1);
+	const uint32_t size = (uint32_t)strlen(words) + 1;
+	uint8_t *to = add_tag(at, INFO_MODULE, sizeof(range) + size);
+
+	memcpy(to, range, sizeof(range));
+	memcpy(to + sizeof(range), words, size);
+}
+
 static void add_map(uint8_t **at, const struct memory *memory)
 {
 	struct {
@@ -206,6 +225,10 @@ static void add_map(uint8_t **at, const struct memory *memory)
 	}
 }
 
+/* All tags have room: those of modules are no longer than their words and 24 bytes each. */
+_Static_assert(PC_HANDED_SIZE >= PC_COMMAND_SIZE + PC_WORDS_SIZE + 32 * PC_MODULES_MAX + 1024,
+               "see above");
+
 static bool build(struct boot *boot, const struct memory *memory, const struct image *image,
                   const struct host *host, const struct plan *plan)
 {
@@ -213,19 +236,16 @@ static bool build(struct boot *boot, const struct memory *memory, const struct i
 	uint8_t *handed = memory_at(memory, PC_HANDED, PC_HANDED_SIZE), *at = handed + 8;
 	const uint32_t lower_upper[2] = {PC_LOW_END >> 10,
 	                                 (uint32_t)((memory->low_end - PC_HIGH) >> 10)};
-	uint64_t gpa, size;
+	struct pc_modules modules;
 
 	pc_boot_begin(boot, memory, host, plan);
 	if (!pc_put_command(memory, plan, pc_file_name(plan), 0) ||
-	    !pc_put_initrd(memory, plan, pieces_end(image), RS_HOLE, &gpa, &size))
+	    !pc_put_modules(memory, plan, pieces_end(image), RS_HOLE, true, &modules))
 		return false;
 	add_text(&at, INFO_COMMAND, memory_at(memory, PC_COMMAND, PC_COMMAND_SIZE));
 	add_text(&at, INFO_LOADER, "Ringscope");
-	if (size) {
-		const uint32_t range[2] = {(uint32_t)gpa, (uint32_t)(gpa + size)};
-
-		memcpy(add_tag(&at, INFO_MODULE, sizeof(range) + 1), range, sizeof(range));
-	}
+	for (unsigned i = 0; i < modules.count; i++)
+		add_module(&at, memory, &modules.module[i]);
 	memcpy(add_tag(&at, INFO_MEMORY, sizeof(lower_upper)), lower_upper, sizeof(lower_upper));
 	add_map(&at, memory);
 	memcpy(add_tag(&at, INFO_RSDP, RSDP_SIZE), memory_at(memory, PC_ACPI, RSDP_SIZE),
@@ -244,6 +264,7 @@ const struct boot_protocol multiboot2_protocol = {
     .sign = "a Multiboot 2 header in its first 32 KiB",
     .is_pc = true,
     .has_words = true,
+    .has_modules = true,
     .claims = claims,
     .open = open_multiboot2,
     .load = pieces_load,

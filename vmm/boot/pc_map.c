@@ -1,13 +1,8 @@
 #include "vmm/boot/pc_map.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <sys/stat.h>
 
 #include "shared/desc.h"
 #include "shared/pt_entry.h"
@@ -15,7 +10,7 @@
 #include "vmm/boot/acpi.h"
 
 const struct pc_area pc_areas[] = {
-    {"boot data", PC_PARAMS, PC_HANDED + PC_HANDED_SIZE - PC_PARAMS},
+    {"boot data", PC_PARAMS, PC_WORDS + PC_WORDS_SIZE - PC_PARAMS},
     {"memory of the screen and of ROMs", 0xa0000, PC_ACPI - 0xa0000},
     {"ACPI tables", PC_ACPI, PC_ACPI_END - PC_ACPI},
     {NULL, 0, 0},
@@ -30,7 +25,8 @@ unsigned pc_map(const struct memory *memory, struct pc_range ranges[PC_RANGES_MA
 	ranges[count++] = (struct pc_range){0, PC_LOW_END, PC_RAM};
 	ranges[count++] = (struct pc_range){PC_LOW_END, 0xa0000 - PC_LOW_END, PC_RESERVED};
 	ranges[count++] = (struct pc_range){PC_ACPI, PC_ACPI_END - PC_ACPI, PC_ACPI_DATA};
-	ranges[count++] = (struct pc_range){PC_HIGH, memory->low_end - PC_HIGH, PC_RAM};
+	if (memory->low_end > PC_HIGH)
+		ranges[count++] = (struct pc_range){PC_HIGH, memory->low_end - PC_HIGH, PC_RAM};
 	if (memory->high_end)
 		ranges[count++] =
 		    (struct pc_range){RS_HIGH_RAM, memory->high_end - RS_HIGH_RAM, PC_RAM};
@@ -62,72 +58,6 @@ const char *pc_file_name(const struct plan *plan)
 	const char *slash = strrchr(plan->guest, '/');
 
 	return slash ? slash + 1 : plan->guest;
-}
-
-/* ---- The RAM disk -------------------------------------------------------------------------- */
-
-static bool refuse_initrd(const struct plan *plan, const char *why)
-{
-	return message_error("--initrd %s: %s", plan->initrd, why);
-}
-
-static bool read_initrd(const struct plan *plan, int fd, uint8_t *to, uint64_t size)
-{
-	while (size) {
-		const ssize_t got = read(fd, to, size);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return refuse_initrd(plan, strerror(errno));
-		if (got == 0)
-			return refuse_initrd(plan, "became shorter while being read");
-		to += got;
-		size -= (uint64_t)got;
-	}
-	return true;
-}
-
-static bool place_initrd(const struct memory *memory, const struct plan *plan, int fd,
-                         uint64_t bottom, uint64_t top, uint64_t *gpa, uint64_t *size)
-{
-	struct stat stat;
-
-	if (fd < 0 || fstat(fd, &stat) < 0)
-		return refuse_initrd(plan, strerror(errno));
-	if (!S_ISREG(stat.st_mode))
-		return refuse_initrd(plan, "is not a regular file");
-	if (stat.st_size == 0)
-		return refuse_initrd(plan, "is empty");
-	*size = (uint64_t)stat.st_size;
-	if (top > memory->low_end)
-		top = memory->low_end;
-	if (bottom > top || *size > top - bottom)
-		return message_error("--initrd %s: its %" PRIu64
-		                     " KiB do not fit between the kernel's end, 0x%" PRIx64
-		                     ", and 0x%" PRIx64 ", up to where it may lie: give more RAM "
-		                     "with --mem",
-		                     plan->initrd, *size >> 10, bottom, top);
-	*gpa = (top - *size) & ~(uint64_t)(PAGE_SIZE - 1);
-	if (*gpa < bottom)
-		*gpa = bottom;
-	return read_initrd(plan, fd, memory_at(memory, *gpa, *size), *size);
-}
-
-bool pc_put_initrd(const struct memory *memory, const struct plan *plan, uint64_t bottom,
-                   uint64_t top, uint64_t *gpa, uint64_t *size)
-{
-	int fd;
-	bool good;
-
-	*gpa = *size = 0;
-	if (!plan->initrd)
-		return true;
-	fd = open(plan->initrd, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	good = place_initrd(memory, plan, fd, bottom, top, gpa, size);
-	if (fd >= 0)
-		close(fd);
-	return good;
 }
 
 /* ---- Descriptors and tables ---------------------------------------------------------------- */

@@ -31,7 +31,9 @@ enum {
 	PC_GDT = 0x22000,       /* 4 descriptors */
 	PC_TABLES = 0x23000,    /* PML4, PDPT, 4 page directories: 4 GiB of it */
 	PC_HANDED = 0x30000,    /* Multiboot information, PVH's start info */
-	PC_HANDED_SIZE = 0x10000,
+	PC_HANDED_SIZE = 0xc000,
+	PC_WORDS = 0x3c000, /* the words of modules (vmm/boot/pc_modules.h) */
+	PC_WORDS_SIZE = 0x4000,
 	PC_LOW_END = 0x9fc00, /* of the RAM that is free below 1 MiB */
 	PC_HIGH = 0x100000,
 	PC_SEL_CODE = 0x10,
@@ -61,11 +63,6 @@ bool pc_put_command(const struct memory *memory, const struct plan *plan, const 
 
 /* The kernel's file without its folder: by tradition the first word of a Multiboot command line. */
 const char *pc_file_name(const struct plan *plan);
-
-/* Copies the initial RAM disk (or first module) as high below `top` and the end of low RAM as it
- * goes, above `bottom`.  *gpa, *size: 0 without one.  False after a message. */
-bool pc_put_initrd(const struct memory *memory, const struct plan *plan, uint64_t bottom,
-                   uint64_t top, uint64_t *gpa, uint64_t *size);
 
 /* The GDT, and, for long mode, the tables of an identity map of 4 GiB. */
 void pc_put_descriptors(const struct memory *memory, bool bits32);

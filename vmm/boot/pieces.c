@@ -59,7 +59,8 @@ bool pieces_add(struct image *image, const struct plan *plan, const char *what, 
 		return image_refuse(
 		    image, what, "has 0x%" PRIx64 " bytes in the file for 0x%" PRIx64 " in memory",
 		    piece.filesz, piece.memsz);
-	if (piece.offset > image->file_size || piece.filesz > image->file_size - piece.offset)
+	if (piece.filesz &&
+	    (piece.offset > image->file_size || piece.filesz > image->file_size - piece.offset))
 		return image_refuse(image, what,
 		                    "0x%" PRIx64 " bytes at offset 0x%" PRIx64
 		                    " reach beyond the end of the file, 0x%" PRIx64 " (truncated?)",
@@ -136,7 +137,11 @@ bool pieces_take_elf(struct image *image, const struct plan *plan)
 	bool good;
 
 	if (!elf)
-		return image_refuse(image, "ELF header", "cannot be read: %s", elf_errmsg(-1));
+		return image_is_elf(image, 32) || image_is_elf(image, 64)
+		           ? image_refuse(image, "ELF header", "cannot be read: %s", elf_errmsg(-1))
+		           : image_refuse(image, "ELF header",
+		                          "there is none, and nothing else says where the kernel "
+		                          "is to be loaded");
 	good = header.e_machine == EM_X86_64 || header.e_machine == EM_386 ||
 	       image_refuse(image, "ELF header",
 	                    "e_machine is %u: a kernel for another processor; must be %d (x86-64) "
@@ -153,7 +158,8 @@ bool pieces_take_elf(struct image *image, const struct plan *plan)
 
 /* ---- Notes --------------------------------------------------------------------------------- */
 
-enum { NOTES_MAX = 4096 }; /* of one segment that are looked at */
+/* That are looked at: of one segment, and of a file. */
+enum { NOTES_MAX = 4096, NOTE_SEGMENTS_MAX = 16 };
 
 /* Copies the descriptor of a note of this name, and, unless any, this type.  -1: none. */
 static int find_in(const Elf_Data *data, const char *name, bool any, uint32_t type, void *to,
@@ -189,11 +195,11 @@ static int find_note(const struct image *image, const char *name, bool any, uint
 	GElf_Ehdr header;
 	Elf *elf = open_elf(image, &header);
 	size_t count = 0;
-	int found = -1;
+	int found = -1, looked = 0;
 
 	if (!elf || elf_getphdrnum(elf, &count) < 0)
 		count = 0;
-	for (size_t i = 0; i < count && found < 0; i++) {
+	for (size_t i = 0; i < count && found < 0 && looked < NOTE_SEGMENTS_MAX; i++) {
 		GElf_Phdr p;
 		const Elf_Data *data;
 
@@ -201,6 +207,7 @@ static int find_note(const struct image *image, const char *name, bool any, uint
 			break;
 		if (p.p_type != PT_NOTE || p.p_filesz > (1 << 20))
 			continue;
+		looked++;
 		data = elf_getdata_rawchunk(elf, (int64_t)p.p_offset, p.p_filesz,
 		                            p.p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
 		if (data)

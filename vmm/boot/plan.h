@@ -20,6 +20,8 @@ enum pti_choice { PTI_AUTO, PTI_ON, PTI_OFF };
 #define PLAN_MEM_MIN     (UINT64_C(1) << 20)
 #define PLAN_MEM_MAX     (UINT64_C(64) << 30)
 
+enum { PLAN_MODULES_MAX = 16 };
+
 struct plan {
 	uint64_t mem;        /* bytes of guest RAM, whole pages, PLAN_MEM_MIN to PLAN_MEM_MAX */
 	unsigned cpus;       /* 1 to RS_MAX_CPUS: those that the guest may start */
@@ -34,6 +36,11 @@ struct plan {
 	const char *append;                   /* more of the kernel's command line; NULL: nothing */
 	const char *symbols;                  /* a file with the guest's symbols; NULL: its own */
 	const char *initrd; /* a file: the initial RAM disk, or first module; NULL: none */
+	/* Behind that one, with words for each ("": none). */
+	struct plan_module {
+		const char *path, *words;
+	} modules[PLAN_MODULES_MAX];
+	unsigned module_count;
 	/* A PC's serial line takes no input but a terminal's until OUT1 and RTS say that the guest
 	 * is ready for it, and at its end a Ctrl-D, which Linux takes for the end. */
 	bool holds_input;

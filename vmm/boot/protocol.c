@@ -100,7 +100,7 @@ static bool copy_unpacked(const struct image *image, gzFile from, int to, uint64
 {
 	static uint8_t buffer[65536];
 	uint64_t size = 0;
-	int got, error;
+	int got, error = Z_OK;
 
 	while ((got = gzread(from, buffer, sizeof(buffer))) > 0) {
 		size += (uint64_t)got;
@@ -112,8 +112,11 @@ static bool copy_unpacked(const struct image *image, gzFile from, int to, uint64
 			return message_error("%s: cannot unpack it: %s", image->path,
 			                     strerror(errno));
 	}
-	if (got < 0)
-		return message_error("%s: is damaged: %s", image->path, gzerror(from, &error));
+	/* At an end that comes too early there are no bytes, and an error. */
+	gzerror(from, &error);
+	if (error != Z_OK && error != Z_STREAM_END)
+		return message_error("%s: is packed by gzip, and damaged or truncated: %s",
+		                     image->path, gzerror(from, &error));
 	return true;
 }
 
@@ -181,12 +184,21 @@ static bool choose(struct image *image, const struct plan *plan)
 /* What not every kernel can be given. */
 static bool check_plan(const struct image *image, const struct plan *plan)
 {
-	const char *option = plan->append ? "append" : plan->initrd ? "initrd" : NULL;
+	const struct boot_protocol *protocol = image->protocol;
+	const char *option = NULL;
 
-	if (!option || image->protocol->has_words)
+	if (plan->module_count && !protocol->has_modules)
+		option = "module";
+	else if (plan->initrd && !protocol->has_words)
+		option = "initrd";
+	else if (plan->append && !protocol->has_words)
+		option = "append";
+	if (!option)
 		return true;
-	return message_error("--%s: %s is booted by %s, which has no such thing: leave it out",
-	                     option, image->path, image->protocol->title);
+	return message_error("--%s: %s is booted by %s, which has no such thing: %s", option,
+	                     image->path, protocol->title,
+	                     protocol->has_words ? "give its RAM disk with --initrd"
+	                                         : "leave it out");
 }
 
 bool boot_open(struct image *image, const struct plan *plan)

@@ -25,7 +25,8 @@ struct boot_protocol {
 	/* It expects a PC: devices (vmm/run/pc.h), an interrupt controller, and CPUs that wait for
 	 * INIT and SIPI. */
 	bool is_pc;
-	bool has_words; /* the kernel finds --append and --initrd */
+	bool has_words;   /* the kernel finds --append and --initrd */
+	bool has_modules; /* ... and every --module */
 	/* Whether the file, of which image->head is read, bears the sign.  Says nothing. */
 	bool (*claims)(struct image *image);
 	/* Checks the file and fills the image; touches no guest memory.  False after a message. */

@@ -10,6 +10,7 @@
 #include "vmm/boot/linux.h"
 #include "vmm/boot/pieces.h"
 #include "vmm/boot/pc_map.h"
+#include "vmm/boot/pc_modules.h"
 #include "vmm/boot/pc_start.h"
 #include "vmm/boot/protocol.h"
 
@@ -63,27 +64,32 @@ static bool build(struct boot *boot, const struct memory *memory, const struct i
 {
 	struct handed {
 		struct start_info info;
-		struct module initrd;
+		struct module modules[PC_MODULES_MAX];
 		struct range map[PC_RANGES_MAX];
 	} *handed = memory_at(memory, PC_HANDED, sizeof(*handed));
 	struct pc_range ranges[PC_RANGES_MAX];
 	const unsigned count = pc_map(memory, ranges);
+	struct pc_modules modules;
 
 	pc_boot_begin(boot, memory, host, plan);
 	if (!pc_put_command(memory, plan, linux_is(image) ? linux_words(plan) : "", 0) ||
-	    !pc_put_initrd(memory, plan, pieces_end(image), UINT64_C(1) << 31, &handed->initrd.gpa,
-	                   &handed->initrd.size))
+	    !pc_put_modules(memory, plan, pieces_end(image), UINT64_C(1) << 31, false, &modules))
 		return false;
 	handed->info = (struct start_info){
 	    .magic = MAGIC,
 	    .version = VERSION,
-	    .module_count = plan->initrd != NULL,
-	    .modules = PC_HANDED + offsetof(struct handed, initrd),
+	    .module_count = modules.count,
+	    .modules = PC_HANDED + offsetof(struct handed, modules),
 	    .command = PC_COMMAND,
 	    .rsdp = PC_ACPI,
 	    .map = PC_HANDED + offsetof(struct handed, map),
 	    .map_count = count,
 	};
+	for (unsigned i = 0; i < modules.count; i++) {
+		const struct pc_module *module = &modules.module[i];
+
+		handed->modules[i] = (struct module){module->gpa, module->size, module->words, 0};
+	}
 	for (unsigned i = 0; i < count; i++)
 		handed->map[i] = (struct range){ranges[i].gpa, ranges[i].size, ranges[i].type, 0};
 	pc_put_descriptors(memory, true);
@@ -97,6 +103,7 @@ const struct boot_protocol pvh_protocol = {
     .sign = "an ELF note of Xen with a PVH entry",
     .is_pc = true,
     .has_words = true,
+    .has_modules = true,
     .claims = claims,
     .open = open_pvh,
     .load = pieces_load,

@@ -217,6 +217,29 @@ static bool take_protocol(const struct option_row *row, const char *word, void *
 	                                 boot_protocol_list(list, sizeof(list)));
 }
 
+/* "FILE WORDS".  The name is a copy that lives as long as the process, as argv does: its words are
+ * to stay as they are for a box. */
+static bool take_module(const struct option_row *row, const char *word, void *to)
+{
+	struct plan *plan = to;
+	const size_t size = strcspn(word, " ");
+	char *path;
+
+	if (plan->module_count == PLAN_MODULES_MAX)
+		return message_error("--%s '%s': at most %d can be given", row->name, word,
+		                     PLAN_MODULES_MAX);
+	if (!size)
+		return message_error("--%s '%s': must be the name of a file, and its words behind "
+		                     "a blank",
+		                     row->name, word);
+	path = strndup(word, size);
+	if (!path)
+		return message_error("--%s: no memory for its name", row->name);
+	plan->modules[plan->module_count++] =
+	    (struct plan_module){path, word + size + strspn(word + size, " ")};
+	return true;
+}
+
 static bool take_walk(const struct option_row *row, const char *word, void *to)
 {
 	(void)row;
@@ -267,6 +290,9 @@ static const struct option_row rows[] = {
     {"append", "WORDS", "more words for the kernel's command line", take_word, TO(plan.append)},
     {"initrd", "FILE", "the kernel's initial RAM disk, or its first module", take_input,
      TO(plan.initrd), .use = FILE_READ},
+    {"module", "FILE",
+     "a module for a kernel booted by Multiboot or PVH; 'FILE WORDS' gives it words (repeatable)",
+     take_module, TO(plan)},
     {"symbols", "FILE",
      "names for addresses from FILE: an ELF file, a System.map, or a copy of /proc/kallsyms",
      take_input, TO(plan.symbols), .use = FILE_READ},
@@ -414,6 +440,9 @@ size_t options_files(struct options *options, struct options_file files[OPTIONS_
 	if (options->linux_guest.program)
 		files[count++] =
 		    (struct options_file){.path = options->linux_guest.program, .use = FILE_READ};
+	for (unsigned i = 0; i < options->plan.module_count; i++)
+		files[count++] = (struct options_file){
+		    .option = "module", .path = options->plan.modules[i].path, .use = FILE_READ};
 	for (int i = 0; i < ROWS; i++) {
 		void *to = (char *)options + rows[i].to;
 		struct options_file file = {

@@ -188,6 +188,7 @@ static bool uart_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value
 	(void)cpu;
 	EACH_BYTE(i)
 	uart_write(&pc->uart, (unsigned)(at + i) & 7, (uint8_t)(value >> 8 * i));
+	pc_host_accessed(&pc->host);
 	return !pc->over;
 }
 
@@ -199,7 +200,7 @@ static uint64_t uart_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
 	(void)cpu;
 	EACH_BYTE(i)
 	value |= (uint64_t)uart_read(&pc->uart, (unsigned)(at + i) & 7) << 8 * i;
-	pc_host_wake(&pc->host); /* there may be room for more */
+	pc_host_accessed(&pc->host);
 	return value;
 }
 
@@ -390,7 +391,7 @@ static const struct device rows[] = {
     PORTS("SMI command", PC_SMI, PC_SMI + 1, power),
     PORTS("firmware configuration", 0x510, 0x511, fw_cfg),
     PORTS("test device", 0xe0, 0xe4, debug),
-    PORTS("debug console", 0xe9, 0xe9, debug),
+    PORTS("debug console", DEBUG_PORT_SCRATCH_AGAIN, DEBUG_PORT_CONSOLE, debug),
     PORTS("debug exit", 0xf4, 0xf4, debug),
     PORTS("test device's lines", 0x2000, 0x2000 + PC_LINES - 1, debug),
     DEVICE("I/O APIC", BUS_MEMORY, PC_IOAPIC, PC_IOAPIC + IOAPIC_SIZE - 1, ioapic),

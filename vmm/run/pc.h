@@ -52,7 +52,6 @@ struct pc {
 	uint32_t dead;       /* bitmap: CPUs found halted with interrupts off, or not started ... */
 	unsigned dead_round; /* ... in this round of host.round */
 	unsigned dead_rounds; /* rounds in a row in which all were */
-	bool routed;          /* the I/O APIC's routes are KVM's; else it refuses them */
 	struct kvm_route routes[PC_LINES];
 	bool has_route[PC_LINES];
 

@@ -100,15 +100,33 @@ static void end_input(struct pc_host *host)
 		uart_receive(host->uart, ends, count);
 }
 
+/* As many of the keys as the serial port has room for. */
+static void give_keys(struct pc_host *host)
+{
+	size_t count = uart_room(host->uart);
+
+	if (count > host->key_count)
+		count = host->key_count;
+	if (!count)
+		return;
+	uart_receive(host->uart, host->keys, count);
+	host->key_count -= count;
+	memmove(host->keys, host->keys + count, host->key_count);
+}
+
+/* Room for bytes of standard input. */
+static size_t room(const struct pc_host *host)
+{
+	const size_t size = host->raw ? PC_KEYS - host->key_count : uart_room(host->uart);
+
+	return size < BATCH ? size : BATCH;
+}
+
 static void take_input(struct pc_host *host)
 {
 	uint8_t bytes[BATCH];
-	size_t room = uart_room(host->uart);
-	ssize_t got;
+	const ssize_t got = read(STDIN_FILENO, bytes, room(host));
 
-	if (room > sizeof(bytes))
-		room = sizeof(bytes);
-	got = read(STDIN_FILENO, bytes, room);
 	if (got < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (got <= 0) {
@@ -119,21 +137,32 @@ static void take_input(struct pc_host *host)
 
 	size_t count = (size_t)got;
 
-	if (host->raw)
-		take_terminal(host, bytes, &count);
-	if (count)
+	if (!host->raw) {
 		uart_receive(host->uart, bytes, count);
+		return;
+	}
+	take_terminal(host, bytes, &count);
+	memcpy(host->keys + host->key_count, bytes, count);
+	host->key_count += count;
+	give_keys(host);
 }
 
 /* Who does not ask is told nothing: what stands in a file or pipe may be meant for others. */
 static bool wants_input(const struct pc_host *host)
 {
-	enum { RECEIVE = 1, RTS = 2, OUT1 = 4, END = 2 };
+	enum { RECEIVE = 1, RTS = 2, OUT1 = 4, END = 2 /* bytes of end_input */ };
 	const uint8_t ready = host->machine->plan->holds_input ? RTS | OUT1 : 0;
 
-	if (host->input_over || uart_room(host->uart) < END)
+	if (host->input_over || room(host) < (host->machine->plan->holds_input ? END : 1))
 		return false;
 	return host->raw || (host->uart->ier & RECEIVE && (host->uart->mcr & ready) == ready);
+}
+
+void pc_host_accessed(struct pc_host *host)
+{
+	give_keys(host);
+	if (!host->listens && wants_input(host))
+		pc_host_wake(host);
 }
 
 /* ---- The thread ---------------------------------------------------------------------------- */
@@ -160,6 +189,15 @@ static void serve(struct pc_host *host, bool readable)
 	pit_advance(host->pit, clock_ns());
 }
 
+/* Nobody reads any more: a guest that says nothing more would never find out. */
+static void flush(struct machine *machine)
+{
+	if (console_flush(&machine->console) || machine->outcome.reason != END_RUNNING)
+		return;
+	machine_end(machine, END_VMM_FAILED);
+	stop_all();
+}
+
 static void *run_thread(void *ctx)
 {
 	struct pc_host *host = ctx;
@@ -170,9 +208,11 @@ static void *run_thread(void *ctx)
 
 	machine_lock(machine);
 	while (!host->ending) {
+		host->listens = wants_input(host);
+
 		struct pollfd fds[2] = {
 		    {.fd = host->wake, .events = POLLIN},
-		    {.fd = wants_input(host) ? STDIN_FILENO : -1, .events = POLLIN},
+		    {.fd = host->listens ? STDIN_FILENO : -1, .events = POLLIN},
 		};
 		const uint64_t due = pit_due(host->pit);
 		const struct timespec left = time_to(due < watch ? due : watch, host->unwritten);
@@ -193,7 +233,7 @@ static void *run_thread(void *ctx)
 		/* A wake-up begins the time in which more may come. */
 		if (host->unwritten && gathered) {
 			host->unwritten = false;
-			console_flush(&machine->console);
+			flush(machine);
 		}
 		gathered = host->unwritten;
 	}
@@ -231,6 +271,7 @@ bool pc_host_begin(struct pc_host *host)
 	host->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (host->wake < 0)
 		return message_error("cannot make an eventfd for the devices: %s", strerror(errno));
+	make_raw(host); /* before the thread looks at it */
 	sigfillset(&none);
 	error = pthread_attr_init(&attributes);
 	if (!error)
@@ -241,7 +282,6 @@ bool pc_host_begin(struct pc_host *host)
 	if (error)
 		return message_error("cannot start a thread for the devices: %s", strerror(error));
 	host->has_thread = true;
-	make_raw(host);
 	return true;
 }
 

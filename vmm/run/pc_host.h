@@ -18,7 +18,7 @@
 #include "vmm/devices/uart.h"
 #include "vmm/run/machine.h"
 
-enum { PC_TAIL = 4096, PC_LINE = 256 };
+enum { PC_TAIL = 4096, PC_LINE = 256, PC_KEYS = 4096 };
 
 struct pc_host {
 	struct machine *machine;
@@ -39,8 +39,13 @@ struct pc_host {
 	bool ending;    /* ... and to end */
 	bool unwritten; /* the console holds bytes that are not out */
 	bool input_over;
-	bool in_line;          /* the last byte that was read did not end a line */
-	bool escaped;          /* the last byte of the terminal was the escape */
+	bool in_line; /* the last byte that was read did not end a line */
+	bool listens; /* the thread waits for standard input, too */
+	bool escaped; /* the last byte of the terminal was the escape */
+	/* Keys for which the serial port has no room yet: the terminal is read all the same, or
+	 * Ctrl-A x would end nothing when the guest does not listen. */
+	uint8_t keys[PC_KEYS];
+	size_t key_count;
 	bool raw;              /* the terminal was changed: */
 	struct termios before; /* ... from this */
 };
@@ -59,5 +64,7 @@ bool pc_host_say(struct pc_host *host, uint8_t byte);
 size_t pc_host_tail(const struct pc_host *host, char *to, size_t size);
 /* There is something to wait for that the thread does not know of. */
 void pc_host_wake(struct pc_host *host);
+/* The guest has accessed its serial port: there may be room for more, or it listens now. */
+void pc_host_accessed(struct pc_host *host);
 
 #endif

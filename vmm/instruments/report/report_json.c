@@ -270,6 +270,20 @@ static json_t *json_of_guest(struct builder *b, const struct report_input *in)
 	return guest;
 }
 
+static json_t *json_of_modules(struct builder *b, const struct plan *plan)
+{
+	json_t *array = checked(b, json_array());
+
+	for (unsigned i = 0; i < plan->module_count; i++) {
+		json_t *json = object(b);
+
+		put_text(b, json, "file", plan->modules[i].path);
+		put_text(b, json, "words", plan->modules[i].words);
+		append(b, array, json);
+	}
+	return array;
+}
+
 static json_t *json_of_options(struct builder *b, const struct report_input *in)
 {
 	static const char *const pti[] = {
@@ -292,6 +306,8 @@ static json_t *json_of_options(struct builder *b, const struct report_input *in)
 		put_text(b, json, "append", plan->append);
 	if (plan->initrd)
 		put_text(b, json, "initrd", plan->initrd);
+	if (plan->module_count)
+		put(b, json, "modules", json_of_modules(b, plan));
 	put(b, json, "quiet", json_boolean(in->quiet));
 	return json;
 }
