@@ -54,6 +54,8 @@ int main(void)
 	srunner_add_suite(runner, pic_suite());
 	srunner_add_suite(runner, pit_suite());
 	srunner_add_suite(runner, debug_ports_suite());
+	srunner_add_suite(runner, cpio_suite());
+	srunner_add_suite(runner, linux_program_suite());
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

@@ -47,6 +47,8 @@ Suite *power_suite(void);
 Suite *pic_suite(void);
 Suite *pit_suite(void);
 Suite *debug_ports_suite(void);
+Suite *cpio_suite(void);
+Suite *linux_program_suite(void);
 
 /* Writes a small ELF file with a symbol "start" at ffffffff80008000; its path, to be unlinked. */
 const char *test_elf_file(void);

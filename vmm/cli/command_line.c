@@ -378,10 +378,13 @@ static void print_wrapped(const char *text, int at)
 static bool say_help(const struct option_row *row, const char *word, void *to)
 {
 	puts("Usage: vmm [options] GUEST.ELF [-- guest arguments]\n"
+	     "       vmm [options] linux[:VERSION|:FILE] [-- program arguments]\n"
 	     "       vmm --probe [options]\n"
 	     "       vmm --inspect-core FILE [options] [GUEST.ELF]\n"
 	     "Runs a 64-bit guest under KVM and reports how it crossed the ring 3 / ring 0 "
 	     "boundary.\n"
+	     "The guest linux is a kernel that get-kernel has fetched, and under it a static "
+	     "program, or a\nshell.\n"
 	     "\n"
 	     "Options, before GUEST.ELF:");
 	for (int i = 0; i < ROWS; i++) {
