@@ -426,7 +426,7 @@ size_t options_files(struct options *options, struct options_file files[OPTIONS_
 			file.path = *(const char **)to;
 		else if (file.use)
 			file.path = (file.out = to)->path;
-		if (file.path)
+		if (file.path && count < OPTIONS_FILES)
 			files[count++] = file;
 	}
 	return count;
