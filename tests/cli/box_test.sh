@@ -38,9 +38,9 @@ vmm --mem 32M --box=intel --pti on guest.elf -- cat --box amd 'two  words' ''
 given "--box=intel, in the middle; what is the guest's stays" --file=guest.elf $unlimited intel -- \
 	"$VMM" --mem 32M --pti on guest.elf -- cat --box amd 'two  words' ''
 is "... without standard input, which the Intel box has not" "$(grep -cx -- -i out)" 0
-vmm --box amd --box intel --program cat guest.elf -- x
-given "two of them, and --program" --file=guest.elf $unlimited intel -- \
-	"$VMM" --program cat guest.elf -- x
+vmm --box amd --box intel --prog cat guest.elf -- x
+given "two of them, and --program, shortened" --file=guest.elf $unlimited intel -- \
+	"$VMM" --prog cat guest.elf -- x
 vmm --program cat --box amd guest.elf
 given "--program without arguments" --file=guest.elf $unlimited amd -- "$VMM" --program cat guest.elf
 vmm --box amd -- guest.elf
@@ -80,7 +80,7 @@ given "--gdb with a socket" --file=guest.elf --forward=./socket $unlimited amd -
 # Every option that names a file is known as such: a new one must say what it is.
 "$VMM" --help | grep -oE '^  --[a-z-]+ (FILE|PATH)[.a-z]*' | sort > named
 is "no other option of --help names a file" "$(awk '{ print $1 }' named | tr '\n' ' ')" \
-	"--core --initrd --inspect-core --inspect-file --module --report --stats-file --trace "
+	"--core --initrd --inspect-core --inspect-file --module --report --stats-file --symbols --trace "
 
 # A terminal's background must not read from it.
 in_background='import os, pty, subprocess, sys

@@ -72,15 +72,16 @@ is "... and so does make test" "$(make -n test | sed -n 2p)" "tools/install-deps
 root=$work/root/opt/x
 install() { build "${1-install}" DESTDIR="$work/root" PREFIX=/opt/x; }
 works "make install" install
-for file in bin/vmm bin/kvmbox lib/ringscope/guest.elf lib/ringscope/install-deps include/ringscope/shared/abi.h; do
+for file in bin/vmm bin/kvmbox bin/get-kernel lib/ringscope/guest.elf lib/ringscope/install-deps include/ringscope/shared/abi.h; do
 	verdict "... puts $file below DESTDIR and PREFIX" "$([ -f "$root/$file" ] && echo 1)"
 done
 is "... and nothing outside" "$(ls "$work/root" "$work/root/opt" | tr '\n' ' ')" "$work/root: opt  $work/root/opt: x "
 is "... all parts of kvmbox" "$(cd "$root/lib/ringscope/kvmbox.d" && find . -type f ! -name "*.pyc" | sort)" \
 	"$(cd tools/kvmbox.d && find . -type f ! -name '*.pyc' | sort)"
-for file in bin/vmm bin/kvmbox lib/ringscope/install-deps; do
+for file in bin/vmm bin/kvmbox bin/get-kernel lib/ringscope/install-deps; do
 	verdict "... $file can be run" "$([ -x "$root/$file" ] && echo 1)"
 done
+has "the installed get-kernel finds its parts" "$("$root/bin/get-kernel" --help 2>&1)" "usage: get-kernel"
 is "the installed vmm runs" "$("$root/bin/vmm" --version)" "$("$VMM" --version)"
 has "the man page can be read" "$(man -l "$root/share/man/man1/vmm.1" 2> /dev/null)" "--timeout"
 has "make install with a PREFIX that is no absolute path" "$(build install PREFIX=x 2>&1)" "PREFIX 'x': must begin with /"
@@ -143,6 +144,8 @@ done
 is "bash: a size is no choice" "$(completed vmm --mem a)" ""
 is "bash: the guest is a file" "$(completed vmm --mem 64M --pti = on '')" "a guest.elf"
 is "bash: behind the guest" "$(completed vmm --quiet guest.elf '')" "--"
+is "bash: the guest linux" "$(completed vmm --quiet li)" "linux"
+is "bash: ... and its program, a file" "$(completed vmm --quiet linux -- a)" "a guest.elf"
 is "bash: behind its --" "$(completed vmm --pti on guest.elf -- c)" "check crossings costs counts cat crash"
 
 if command -v zsh > /dev/null; then

@@ -53,6 +53,8 @@ Suite *boot_linux_suite(void);
 Suite *multiboot_suite(void);
 Suite *pc_suite(void);
 Suite *pc_host_suite(void);
+Suite *cpio_suite(void);
+Suite *linux_program_suite(void);
 
 /* Writes a small ELF file with a symbol "start" at ffffffff80008000; its path, to be unlinked. */
 const char *test_elf_file(void);

@@ -37,7 +37,7 @@ def newest_kernel():
 def newest_kernel_of(version):
     """The same of a version as "6.12": the last of those that apt knows."""
     names = run(["apt-cache", "pkgnames", f"linux-image-{version}."]).stdout.split()
-    kernels = [name for name in names if re.fullmatch(r"linux-image-[0-9][^-]*(-[0-9]+)?-cloud-amd64", name)]
+    kernels = [name for name in names if re.fullmatch(rf"linux-image-{re.escape(version)}\.[0-9][^-]*(-[0-9]+)?-cloud-amd64", name)]
     return max(kernels, key=lambda name: [int(number) for number in re.findall("[0-9]+", name)], default="")
 
 

@@ -404,10 +404,13 @@ static void print_wrapped(const char *text, int at)
 static bool say_help(const struct option_row *row, const char *word, void *to)
 {
 	puts("Usage: vmm [options] GUEST.ELF [-- guest arguments]\n"
+	     "       vmm [options] linux[:VERSION|:FILE] [-- program arguments]\n"
 	     "       vmm --probe [options]\n"
 	     "       vmm --inspect-core FILE [options] [GUEST.ELF]\n"
 	     "Runs a 64-bit guest under KVM and reports how it crossed the ring 3 / ring 0 "
 	     "boundary.\n"
+	     "The guest linux is a kernel that get-kernel has fetched, and under it a static "
+	     "program, or a\nshell.\n"
 	     "\n"
 	     "Options, before GUEST.ELF:");
 	for (int i = 0; i < ROWS; i++) {
@@ -452,7 +455,7 @@ size_t options_files(struct options *options, struct options_file files[OPTIONS_
 			file.path = *(const char **)to;
 		else if (file.use)
 			file.path = (file.out = to)->path;
-		if (file.path)
+		if (file.path && count < OPTIONS_FILES)
 			files[count++] = file;
 	}
 	return count;

@@ -24,7 +24,7 @@ struct options_file {
 	enum file_use { FILE_READ = 1, FILE_WRITTEN, FILE_MAYBE_WRITTEN } use;
 	enum outfile_readers readers;
 };
-#define OPTIONS_FILES (10 + PLAN_MODULES_MAX)
+#define OPTIONS_FILES (16 + PLAN_MODULES_MAX) /* the guest, its program, modules, and rows */
 /* Those that were given.  Returns how many. */
 size_t options_files(struct options *options, struct options_file files[OPTIONS_FILES]);
 

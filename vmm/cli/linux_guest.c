@@ -21,7 +21,7 @@
 #include "vmm/cli/place.h"
 
 /* What makes it start sooner, and print nothing but what is wrong. */
-static const char words[] = "quiet loglevel=2 pci=off cryptomgr.notests";
+static const char words[] = "quiet loglevel=2 cryptomgr.notests";
 
 static const char name[] = "linux";
 /* In the order in which they are looked for when none is named. */

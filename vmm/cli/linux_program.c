@@ -94,9 +94,11 @@ static bool check_elf(const struct linux_program *program, bool helped)
 	const char *needs;
 	Elf64_Ehdr header;
 
-	if (program->bytes[EI_CLASS] != ELFCLASS64 || program->size < sizeof(header))
+	if (program->bytes[EI_CLASS] == ELFCLASS32)
 		return message_error("%s: is a 32-bit program: build it for x86-64 (gcc -m64)",
 		                     program->path);
+	if (program->bytes[EI_CLASS] != ELFCLASS64 || program->size < sizeof(header))
+		return message_error("%s: its ELF header is damaged", program->path);
 	memcpy(&header, program->bytes, sizeof(header));
 	if (header.e_machine != EM_X86_64)
 		return message_error("%s: is for another processor (ELF machine %u): build it for "

@@ -252,11 +252,13 @@ int main(int argc, char **argv)
 		break;
 	}
 	options.plan.no_kvm = (struct kvm_advice){box_advice, &options};
-	if (options.linux_guest.wanted && !linux_guest_check(&options))
+	const bool boots_linux = options.linux_guest.wanted && !options.inspect_core;
+
+	if (boots_linux && !linux_guest_check(&options))
 		return STATUS_VMM_FAILED;
 	if (options.box != BOX_HERE && box_is_wanted(&options))
 		return box_run(&options);
-	if (options.linux_guest.wanted && !linux_guest_prepare(&options))
+	if (boots_linux && !linux_guest_prepare(&options))
 		return STATUS_VMM_FAILED;
 	if (options.probe || options.inspect_core)
 		status = do_without(&options);

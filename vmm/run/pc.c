@@ -20,10 +20,9 @@ static void end(struct pc *pc, enum end_reason reason)
 /* The kernel has panicked: its last lines are what it says about it. */
 static void end_panic(struct pc *pc)
 {
-	enum { LAST_WORDS = 1500 }; /* a dozen lines or two: all of it stands above */
 	struct panic *panic = &pc->machine->panic;
 
-	panic->message_size = pc_host_tail(&pc->host, panic->message, LAST_WORDS);
+	panic->message_size = pc_host_tail(&pc->host, panic->message, sizeof(panic->message));
 	end(pc, END_PANIC);
 }
 

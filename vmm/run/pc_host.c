@@ -89,15 +89,14 @@ static void take_terminal(struct pc_host *host, uint8_t *bytes, size_t *count)
 	*count = kept;
 }
 
-/* A Ctrl-D in a line makes Linux's terminals give it to who reads, without an end. */
+/* One Ctrl-D ends an input; behind an unfinished line the first one only hands that over. */
+static const uint8_t input_end[] = {'D' & 0x1f, 'D' & 0x1f};
+
 static void end_input(struct pc_host *host)
 {
-	static const uint8_t ends[] = {'D' & 0x1f, 'D' & 0x1f};
-	const size_t count = host->in_line ? 2 : 1;
-
 	host->input_over = true;
-	if (host->machine->plan->holds_input && !host->raw && uart_room(host->uart) >= count)
-		uart_receive(host->uart, ends, count);
+	if (host->machine->plan->holds_input && !host->raw)
+		uart_receive(host->uart, input_end, host->in_line ? 2 : 1);
 }
 
 /* As many of the keys as the serial port has room for. */
@@ -150,10 +149,11 @@ static void take_input(struct pc_host *host)
 /* Who does not ask is told nothing: what stands in a file or pipe may be meant for others. */
 static bool wants_input(const struct pc_host *host)
 {
-	enum { RECEIVE = 1, RTS = 2, OUT1 = 4, END = 2 /* bytes of end_input */ };
-	const uint8_t ready = host->machine->plan->holds_input ? RTS | OUT1 : 0;
+	enum { RECEIVE = 1, RTS = 2, OUT1 = 4 };
+	const bool held = host->machine->plan->holds_input && !host->raw;
+	const uint8_t ready = held ? RTS | OUT1 : 0;
 
-	if (host->input_over || room(host) < (host->machine->plan->holds_input ? END : 1))
+	if (host->input_over || room(host) < (held ? sizeof(input_end) : 1))
 		return false;
 	return host->raw || (host->uart->ier & RECEIVE && (host->uart->mcr & ready) == ready);
 }

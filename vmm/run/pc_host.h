@@ -18,7 +18,7 @@
 #include "vmm/devices/uart.h"
 #include "vmm/run/machine.h"
 
-enum { PC_TAIL = 4096, PC_LINE = 256, PC_KEYS = 4096 };
+enum { PC_TAIL = 1536, PC_LINE = 256, PC_KEYS = 4096 };
 
 struct pc_host {
 	struct machine *machine;
