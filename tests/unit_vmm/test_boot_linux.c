@@ -407,7 +407,7 @@ static const struct {
     {0x260, 4, 0, "init_size is 0x0: less than the 0x1000 bytes of the kernel"},
     {0x260, 4, MADE_TEXT - 1, "init_size is 0xfff"},
     {0x260, 4, UINT32_MAX, "wants 0xffffffff bytes at 0x1000000, and RAM ends at 0x4000000"},
-    {0x258, 8, 1, "wants 0x200000 bytes at 0x1, where the boot data lies"},
+    {0x258, 8, 1, "wants 0x200000 bytes at 0x1, where the BIOS' data lies"},
     {0x258, 8, UINT64_MAX, "wants 0x200000 bytes at 0xffffffffffffffff"},
     {0x258, 8, MADE_RAM, "wants 0x200000 bytes at 0x4000000"},
     {0x258, 8, 0xc0000, "where the memory of the screen and of ROMs lies"},

@@ -400,16 +400,66 @@ END_TEST
 /* The last of it; a line without an end does no harm. */
 START_TEST(a_long_panic)
 {
+	enum { SAID = 3 * PC_TAIL, KEPT = 1500 };
 	const struct panic *panic = &machine->panic;
+	char tail[PC_TAIL];
 
 	say("Kernel panic - not syncing\n");
-	for (unsigned i = 0; i < 3 * PC_TAIL; i++)
-		out(0x3f8, 'a' + i % 26);
+	for (unsigned i = 0; i < SAID; i++)
+		out(0x3f8, (uint8_t)('a' + i % 26));
 	ck_assert(!reset_register());
 	ck_assert_int_eq(machine->outcome.reason, END_PANIC);
-	ck_assert_uint_eq(panic->message_size, PC_TAIL);
+	ck_assert_uint_eq(panic->message_size, KEPT);
+	for (unsigned i = 0; i < KEPT; i++)
+		ck_assert_int_eq(panic->message[i], 'a' + (char)((SAID - KEPT + i) % 26));
+	ck_assert_uint_eq(pc_host_tail(&pc->host, tail, PC_TAIL), PC_TAIL);
 	for (unsigned i = 0; i < PC_TAIL; i++)
-		ck_assert_int_eq(panic->message[i], 'a' + (char)((2 * PC_TAIL + i) % 26));
+		ck_assert_int_eq(tail[i], 'a' + (char)((SAID - PC_TAIL + i) % 26));
+}
+END_TEST
+
+/* ---- Nobody can go on ------------------------------------------------------------------------ */
+
+/* What CPU n is found doing when the thread has called it back. */
+static void is_found(unsigned number, uint32_t mp_state, bool interrupts_on)
+{
+	struct kvm_run *of = machine->cpus[number].vcpu.run;
+
+	fake_kvm.vcpus[number].mp_state.mp_state = mp_state;
+	of->exit_reason = KVM_EXIT_INTR;
+	of->if_flag = interrupts_on;
+	serve(number);
+}
+
+START_TEST(all_cpus_have_halted_for_ever)
+{
+	machine->boot.cpus = 2;
+	for (unsigned round = 1; round <= 3; round++) {
+		ck_assert_int_eq(machine->outcome.reason, END_RUNNING);
+		pc->host.round = round;
+		is_found(0, KVM_MP_STATE_HALTED, false);
+		is_found(0, KVM_MP_STATE_HALTED, false); /* twice is not both */
+		ck_assert_int_eq(machine->outcome.reason, END_RUNNING);
+		is_found(1, KVM_MP_STATE_UNINITIALIZED, false); /* never started */
+	}
+	ck_assert_int_eq(machine->outcome.reason, END_HALTED);
+	ck_assert_uint_eq(run->immediate_exit, 1);
+}
+END_TEST
+
+/* One that runs, or waits for an interrupt, begins the count anew. */
+START_TEST(one_cpu_can_go_on)
+{
+	machine->boot.cpus = 2;
+	for (unsigned round = 1; round <= 12; round++) {
+		pc->host.round = round;
+		is_found(0, KVM_MP_STATE_HALTED, false);
+		if (round % 3)
+			is_found(1, KVM_MP_STATE_HALTED, false);
+		else
+			is_found(1, _i ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_HALTED, !_i);
+	}
+	ck_assert_int_eq(machine->outcome.reason, END_RUNNING);
 }
 END_TEST
 
@@ -518,6 +568,8 @@ Suite *pc_suite(void)
 	tcase_add_test(tests, the_last_word_of_a_panic_ends_the_run);
 	tcase_add_test(tests, words_that_are_no_panic);
 	tcase_add_test(tests, a_long_panic);
+	tcase_add_test(tests, all_cpus_have_halted_for_ever);
+	tcase_add_loop_test(tests, one_cpu_can_go_on, 0, 2);
 	tcase_add_loop_test(tests, debug_exit, 0, 6);
 	tcase_add_test(tests, every_device_is_there);
 	tcase_add_test(tests, wide_accesses_are_one_to_each_port);

@@ -342,6 +342,28 @@ START_TEST(a_kernel_is_entered)
 }
 END_TEST
 
+/* What a PC's kernel finds although nothing of a BIOS is there: the end of low RAM, the serial
+ * port, and calls that fail. */
+START_TEST(real_mode_finds_a_bios)
+{
+	const uint16_t *words;
+	uint16_t low_kib;
+
+	ck_assert(booted_boot(booted, made_kernel(_i)));
+	words = memory_at(&booted->memory, 0, PC_BIOS_END);
+	ck_assert_uint_eq(words[0x400 / 2], 0x3f8);
+	ck_assert_uint_eq(words[0x40e / 2], PC_LOW_END >> 4);
+	memcpy(&low_kib, (const uint8_t *)words + 0x413, sizeof(low_kib));
+	ck_assert_uint_eq(low_kib, PC_LOW_END >> 10);
+	for (unsigned i = 0; i < 256; i++) {
+		const uint32_t at = words[2 * i] + ((uint32_t)words[2 * i + 1] << 4);
+
+		ck_assert_uint_eq(at, 0xff000);
+		ck_assert_mem_eq(memory_at(&booted->memory, at, 4), "\xf9\xca\x02", 4);
+	}
+}
+END_TEST
+
 /* A 64-bit kernel finds all below 4 GiB at its own address. */
 START_TEST(long_mode_has_an_identity_map)
 {
@@ -412,8 +434,10 @@ static const struct {
     {LOAD64(p_memsz), MADE_RAM - MADE_LINUX_GPA + 1, "give more with --mem"},
     {LOAD64(p_paddr), MADE_RAM, "program header 0: wants 0x3000 bytes at 0x4000000"},
     {LOAD64(p_paddr), UINT64_MAX, "wants 0x3000 bytes at 0xffffffffffffffff"},
+    {LOAD64(p_paddr), 0, "where the BIOS' data lies"},
+    {LOAD64(p_paddr), PC_BIOS_END - 1, "where the BIOS' data lies"},
     {LOAD64(p_paddr), PC_PARAMS, "where the boot data lies"},
-    {LOAD64(p_paddr), PC_HANDED + PC_HANDED_SIZE - 1, "where the boot data lies"},
+    {LOAD64(p_paddr), PC_WORDS + PC_WORDS_SIZE - 1, "where the boot data lies"},
     {LOAD64(p_paddr), 0x9e000, "where the memory of the screen"},
     {LOAD64(p_paddr), 0xff000, "where the ACPI tables"},
 };
@@ -531,6 +555,7 @@ Suite *protocols_suite(void)
 	tcase_add_loop_test(tests, a_gzip_bomb, 0, 2);
 	tcase_add_test(tests, nothing_is_in_a_gzip_file);
 	tcase_add_loop_test(tests, a_kernel_is_entered, 0, MADE_KINDS);
+	tcase_add_loop_test(tests, real_mode_finds_a_bios, 0, MADE_KINDS);
 	tcase_add_test(tests, long_mode_has_an_identity_map);
 	tcase_add_test(tests, other_cpus_wait);
 	tcase_add_loop_test(tests, elf_files_that_lie, 0, sizeof(elf_lies) / sizeof(elf_lies[0]));

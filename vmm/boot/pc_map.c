@@ -10,6 +10,7 @@
 #include "vmm/boot/acpi.h"
 
 const struct pc_area pc_areas[] = {
+    {"BIOS' data", 0, PC_BIOS_END},
     {"boot data", PC_PARAMS, PC_WORDS + PC_WORDS_SIZE - PC_PARAMS},
     {"memory of the screen and of ROMs", 0xa0000, PC_ACPI - 0xa0000},
     {"ACPI tables", PC_ACPI, PC_ACPI_END - PC_ACPI},

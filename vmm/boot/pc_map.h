@@ -2,7 +2,7 @@
  * The RAM of a PC as a boot loader leaves it to a kernel: where the loader's own data lie, the map
  * of memory, the command line, the initial RAM disk, and flat descriptors with an identity map.
  *
- *	0x00000000  RAM
+ *	0x00000000  RAM: real mode's vectors, the BIOS' data area
  *	0x00020000    parameters, command line, GDT, page tables of the first instruction
  *	0x00030000    what the protocol hands over (64 KiB)
  *	0x0009fc00  reserved
@@ -25,6 +25,7 @@
 #include "vmm/kvm/host.h"
 
 enum {
+	PC_BIOS_END = 0x500,    /* of vectors and the BIOS' data area */
 	PC_PARAMS = 0x20000,    /* Linux's struct boot_params: a page */
 	PC_COMMAND = 0x21000,   /* the command line ... */
 	PC_COMMAND_SIZE = 4096, /* ... its final 0 counted */
