@@ -1,5 +1,6 @@
 /* The command line's numbers at their bounds, and how a run's end is told to the shell. */
 #include <getopt.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit_vmm/suites.h"
@@ -141,6 +142,8 @@ static enum options_result parse_modules(unsigned count, char *word)
 	}
 	argv[argc++] = guest;
 	optind = 0;
+	for (unsigned i = 0; i < options.plan.module_count; i++)
+		free((char *)(uintptr_t)options.plan.modules[i].path); /* of the last parse */
 	memset(&options, 0, sizeof(options));
 	return options_parse(&options, argc, argv);
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -143,8 +144,10 @@ START_TEST(output_that_nobody_reads_ends_the_run)
 	close(ends[1]);
 	close(pipe_in(""));
 	dup2(nowhere, STDERR_FILENO);
-	stop_add(0, machine->cpus[0].vcpu.run, pthread_self());
 	ck_assert(pc_begin(pc));
+	machine_lock(machine);
+	machine->boot.cpus = 0; /* none that the watch calls back */
+	machine_unlock(machine);
 	out(0x3f8, 'x');
 	WAIT_FOR(__atomic_load_n(&machine->outcome.reason, __ATOMIC_SEQ_CST) == END_VMM_FAILED);
 	WAIT_FOR(machine->cpus[0].vcpu.run->immediate_exit == 1);
@@ -161,12 +164,13 @@ START_TEST(who_does_not_ask_is_told_nothing)
 	const int end = pipe_in(LETTERS);
 
 	ck_assert(pc_begin(pc));
-	out(0x3f8, '.'); /* the thread wakes up, and looks */
+	machine_lock(machine);
+	pc_host_wake(&pc->host); /* it looks */
+	machine_unlock(machine);
 	in(0x3fd);
 	pause_ms(60);
 	ck_assert_int_eq(unread(), 26);
 	ck_assert_uint_eq(waiting_in(), 0);
-	machine->console.used = 0;
 	close(end);
 }
 END_TEST
@@ -191,6 +195,24 @@ START_TEST(input_comes_as_there_is_room)
 	close(end);
 	WAIT_FOR(__atomic_load_n(&pc->host.input_over, __ATOMIC_SEQ_CST));
 	ck_assert_uint_eq(waiting_in(), 0);
+}
+END_TEST
+
+/* The thread is told of what it does not wait for, and of nothing else. */
+START_TEST(who_begins_to_listen_wakes_the_thread)
+{
+	uint64_t count;
+
+	close(pipe_in(""));
+	pc->host.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	in(0x3fd);
+	out(0x3fc, 8);
+	ck_assert_int_lt(read(pc->host.wake, &count, sizeof(count)), 0);
+	out(0x3f9, 1);
+	ck_assert_int_eq(read(pc->host.wake, &count, sizeof(count)), sizeof(count));
+	pc->host.listens = true;
+	in(0x3fd);
+	ck_assert_int_lt(read(pc->host.wake, &count, sizeof(count)), 0);
 }
 END_TEST
 
@@ -425,6 +447,7 @@ Suite *pc_host_suite(void)
 	tcase_add_test(tests, output_that_nobody_reads_ends_the_run);
 	tcase_add_test(tests, who_does_not_ask_is_told_nothing);
 	tcase_add_loop_test(tests, input_comes_as_there_is_room, 0, 2);
+	tcase_add_test(tests, who_begins_to_listen_wakes_the_thread);
 	tcase_add_test(tests, a_pipe_has_no_escape);
 	tcase_add_test(tests, the_thread_is_the_pits_clock);
 	tcase_add_test(tests, the_thread_ends);
