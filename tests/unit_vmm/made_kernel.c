@@ -36,7 +36,7 @@ void made_sum(struct made *to)
 
 	for (unsigned i = 0; i < last; i++)
 		sum += word(to, MADE_AT + 4 * i);
-	made_set(to, MADE_AT + 4 * last, 4, -sum);
+	made_set(to, MADE_AT + 4 * last, 4, 0 - (uint64_t)sum);
 }
 
 /* ---- Files ----------------------------------------------------------------------------------- */

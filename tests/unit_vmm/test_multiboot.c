@@ -87,7 +87,7 @@ START_TEST(the_information)
 	uint64_t at;
 
 	booted->plan.append = "root=hd0";
-	boots(made_kernel(_i));
+	boots(made_kernel((enum made_kind)_i));
 	/* Memory, command line, memory map, the loader's name; no modules. */
 	ck_assert_uint_eq(get(PC_HANDED, 4), 1 << 0 | 1 << 2 | 1 << 6 | 1 << 9);
 	ck_assert_uint_eq(get(PC_HANDED + 4, 4), 639);
@@ -178,7 +178,7 @@ END_TEST
 /* load_end_addr 0 stands for the file's end, bss_end_addr 0 for nothing behind that. */
 START_TEST(addresses_that_are_left_out)
 {
-	struct made *made = made_kernel(_i);
+	struct made *made = made_kernel((enum made_kind)_i);
 	const size_t at = _i == MADE_MULTIBOOT ? MADE_AT + 20 : MADE_AT + 48;
 
 	made_set(made, at, 4, 0);
@@ -274,7 +274,7 @@ END_TEST
 
 START_TEST(another_processor)
 {
-	struct made *made = made_kernel(_i);
+	struct made *made = made_kernel((enum made_kind)_i);
 
 	made_set(made, offsetof(Elf32_Ehdr, e_machine), 2, EM_ARM);
 	is_refused_for(made, "e_machine is 40: a kernel for another processor; must be 62 (x86-64) "
@@ -313,10 +313,10 @@ START_TEST(the_tags)
 {
 	uint64_t at;
 
-	booted->plan.append = "12345678" + _i; /* all remainders by 8 */
+	booted->plan.append = &"12345678"[_i]; /* all remainders by 8 */
 	boots(made_kernel(MADE_MULTIBOOT2));
 	at = find_tag(1);
-	ck_assert_str_eq(behind_name(at + 8), "12345678" + _i);
+	ck_assert_str_eq(behind_name(at + 8), &"12345678"[_i]);
 	ck_assert_uint_eq(get(at + 4, 4), 8 + strlen((const char *)text(at + 8)) + 1);
 	ck_assert_str_eq(text(find_tag(2) + 8), "Ringscope");
 	ck_assert_uint_eq(find_tag(3), 0);

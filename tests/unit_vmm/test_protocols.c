@@ -61,7 +61,7 @@ static const struct {
 
 START_TEST(a_file_is_taken_by_its_sign)
 {
-	const struct made *made = made_kernel(_i);
+	const struct made *made = made_kernel((enum made_kind)_i);
 	const uint8_t *ram;
 
 	ck_assert_msg(booted_boot(booted, made), "%s", booted->said);
@@ -76,7 +76,7 @@ END_TEST
 
 START_TEST(a_file_packed_by_gzip_is_what_is_in_it)
 {
-	struct made *made = made_kernel(_i);
+	struct made *made = made_kernel((enum made_kind)_i);
 
 	made->packed = true;
 	ck_assert_msg(booted_boot(booted, made), "%s", booted->said);
@@ -95,7 +95,7 @@ static struct made *make_all_signs(void)
 
 	made_set(made, MADE_AT + 0x800, 4, 0x1badb002);
 	made_set(made, MADE_AT + 0x804, 4, 0);
-	made_set(made, MADE_AT + 0x808, 4, -UINT32_C(0x1badb002));
+	made_set(made, MADE_AT + 0x808, 4, 0 - UINT64_C(0x1badb002));
 	memcpy(made->bytes + MADE_AT + 0xa00, two, sizeof(two));
 	return made;
 }
@@ -314,7 +314,7 @@ START_TEST(a_kernel_is_entered)
 	const struct kvm_sregs *sregs = &vcpu->sregs;
 	struct vcpu_state state;
 
-	ck_assert(booted_boot(booted, made_kernel(_i)));
+	ck_assert(booted_boot(booted, made_kernel((enum made_kind)_i)));
 	fake_kvm.vcpus[0].sregs.apic_base = 0xfee00900;
 	ck_assert(start(0, &state));
 	ck_assert_uint_eq(vcpu->regs.rip, kinds[_i].rip);
@@ -349,7 +349,7 @@ START_TEST(real_mode_finds_a_bios)
 	const uint16_t *words;
 	uint16_t low_kib;
 
-	ck_assert(booted_boot(booted, made_kernel(_i)));
+	ck_assert(booted_boot(booted, made_kernel((enum made_kind)_i)));
 	words = memory_at(&booted->memory, 0, PC_BIOS_END);
 	ck_assert_uint_eq(words[0x400 / 2], 0x3f8);
 	ck_assert_uint_eq(words[0x40e / 2], PC_LOW_END >> 4);
@@ -453,7 +453,7 @@ END_TEST
 
 START_TEST(a_file_is_cut)
 {
-	struct made *made = made_kernel(_i);
+	struct made *made = made_kernel((enum made_kind)_i);
 
 	for (size_t size = 1; size < MADE_SIZE; size += size < 0x100 ? 1 : 0x111) {
 		made->size = size;
@@ -513,7 +513,7 @@ START_TEST(bytes_turned_over)
 	uint64_t seed = 0x5eed + (uint64_t)_i;
 
 	for (unsigned round = 0; round < ROUNDS; round++) {
-		struct made *made = made_kernel(_i);
+		struct made *made = made_kernel((enum made_kind)_i);
 		const uint64_t count = 1 + random_next(&seed) % 4;
 
 		for (uint64_t i = 0; i < count; i++) {

@@ -29,9 +29,9 @@ struct plan {
 	bool no_pcid;        /* not even where the CPU has it */
 	bool la57;           /* 5-level paging */
 	bool no_apic;
-	bool stepped; /* an instrument may run it one instruction at a time */
-	uint64_t timeout_ns;                  /* 0: none */
-	const char *guest;                    /* its file; the caller's, as all pointers here */
+	bool stepped;        /* an instrument may run it one instruction at a time */
+	uint64_t timeout_ns; /* 0: none */
+	const char *guest;   /* its file; the caller's, as all pointers here */
 	const struct boot_protocol *protocol; /* --boot; NULL: what the file bears the sign of */
 	const char *append;                   /* more of the kernel's command line; NULL: nothing */
 	const char *symbols;                  /* a file with the guest's symbols; NULL: its own */
