@@ -305,9 +305,10 @@ static bool write_initrd(struct options *options, const struct linux_program *pr
 	}
 	good = (!options->plan.initrd || copy_initrd(out, options->plan.initrd)) &&
 	       write_archive(out, guest, program);
-	if (fclose(out) != 0 && good)
-		return no_memory();
-	return good;
+
+	const bool failed = ferror(out);
+
+	return (fclose(out) == 0 && !failed) || !good ? good : no_memory();
 }
 
 static bool make_initrd(struct options *options)
