@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define LINUX_START "/ringscope/start"
+#define LINUX_START "ringscope/start" /* in the top folder */
 
 enum {
 	LINUX_START_MAGIC = 0x31737352, /* "Rss1" */

@@ -111,7 +111,7 @@ static struct order order;
 
 static size_t read_file(void)
 {
-	const long fd = CALL(open, LINUX_START, O_RDONLY, 0);
+	const long fd = CALL(open, "/" LINUX_START, O_RDONLY, 0);
 	size_t size = 0;
 	long got;
 

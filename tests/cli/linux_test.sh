@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The guest "linux": get-kernel over an archive of this test's own, what vmm refuses, and, in the AMD box, programs
-# under the real kernel, which is fetched once and kept where the boxes are.
+# under the real kernel, which is fetched once and kept in the build folder.
 # shellcheck source=tests/cli/common.sh
 . "$(dirname "$0")/common.sh" || exit 125
 get_kernel=$top/tools/get-kernel
@@ -259,8 +259,10 @@ rm linux
 
 # ---- Under the real kernel -----------------------------------------------------------------------------------
 
-export XDG_CACHE_HOME=${KVMBOX_CACHE:-$BUILD/kvmbox}/linux
-unset -f get
+# Where tests/run has it for other suites.
+export XDG_CACHE_HOME=$work/real
+mkdir -p "$BUILD/kernels" real
+ln -s "$BUILD/kernels" real/ringscope
 if ! "$get_kernel" > out 2> err; then
 	skip "programs under Debian's kernel" "it is fetched once, and could not be: $(head -n 1 err)"
 	finish

@@ -5,6 +5,7 @@
 
 #include "tests/unit_vmm/suites.h"
 #include "vmm/cli/command_line.h"
+#include "vmm/cli/linux_guest.h"
 #include "vmm/instruments/trace/trace.h"
 #include "vmm/run/outcome.h"
 
@@ -41,6 +42,30 @@ START_TEST(sizes_of_ram)
 	ck_assert_int_eq(parse("--mem", want[_i].word), OPTIONS_RUN);
 	ck_assert_uint_eq(options.plan.mem, want[_i].size);
 	ck_assert_str_eq(options.plan.guest, "g.elf");
+}
+END_TEST
+
+/* Of a guest for which --mem does not say it. */
+START_TEST(ram_by_default)
+{
+	static const struct {
+		char *guest;
+		uint64_t size;
+	} want[] = {{"g.elf", 64 << 20},
+	            {"linux", 256 << 20},
+	            {"linux:6.12", 256 << 20},
+	            {"linuxes", 64 << 20}};
+
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		char *argv[] = {"vmm", want[i].guest, "--", "./program", NULL};
+
+		optind = 0;
+		memset(&options, 0, sizeof(options));
+		ck_assert_int_eq(options_parse(&options, 4, argv), OPTIONS_RUN);
+		ck_assert_uint_eq(options.plan.mem, want[i].size);
+		ck_assert(options.linux_guest.wanted == (want[i].size == 256 << 20));
+		linux_guest_free(&options);
+	}
 }
 END_TEST
 
@@ -232,6 +257,7 @@ Suite *options_suite(void)
 	TCase *tests = tcase_create("options");
 
 	tcase_add_loop_test(tests, sizes_of_ram, 0, 8);
+	tcase_add_test(tests, ram_by_default);
 	tcase_add_loop_test(tests, no_sizes_of_ram, 0, 17);
 	tcase_add_test(tests, numbers_of_cpus);
 	tcase_add_loop_test(tests, no_numbers_of_cpus, 0, 10);

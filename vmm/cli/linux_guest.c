@@ -21,7 +21,7 @@
 #include "vmm/cli/place.h"
 
 /* What makes it start sooner, and print nothing but what is wrong. */
-static const char words[] = "quiet loglevel=2 cryptomgr.notests";
+static const char kernel_words[] = "quiet loglevel=2 cryptomgr.notests";
 
 static const char name[] = "linux";
 /* In the order in which they are looked for when none is named. */
@@ -201,7 +201,7 @@ static void put_word(FILE *out, const char *word)
 /* The file LINUX_START; to be freed; NULL after a message. */
 static char *make_start(const struct linux_guest *guest, const char *inside, size_t *size)
 {
-	const char *const *environ = environment(guest);
+	const char *const *variables = environment(guest);
 	struct linux_start start = {.magic = LINUX_START_MAGIC, .argc = (uint32_t)guest->argc};
 	struct winsize window;
 	char *bytes = NULL;
@@ -217,14 +217,14 @@ static char *make_start(const struct linux_guest *guest, const char *inside, siz
 		start.rows = window.ws_row;
 		start.columns = window.ws_col;
 	}
-	while (environ[start.envc])
+	while (variables[start.envc])
 		start.envc++;
 	fwrite(&start, sizeof(start), 1, out);
 	put_word(out, inside);
 	for (int i = 0; i < guest->argc; i++)
 		put_word(out, guest->argv[i]);
 	for (uint32_t i = 0; i < start.envc; i++)
-		put_word(out, environ[i]);
+		put_word(out, variables[i]);
 	if (fclose(out) != 0) {
 		free(bytes);
 		no_memory();
@@ -245,7 +245,6 @@ static bool write_archive(FILE *out, const struct linux_guest *guest,
                           const struct linux_program *program)
 {
 	static const char *const folders[] = {"bin", "dev", "proc", "sys", "tmp", "ringscope"};
-	const size_t init_size = (size_t)(linux_init_end - linux_init);
 	const char *slash = strrchr(program->path, '/');
 	struct cpio cpio = {.out = out};
 	char *inside, *start;
@@ -258,8 +257,8 @@ static bool write_archive(FILE *out, const struct linux_guest *guest,
 		for (size_t i = 0; i < COUNT(folders); i++)
 			cpio_folder(&cpio, folders[i]);
 		cpio_device(&cpio, "dev/console", 0600, 1, 3);
-		cpio_file(&cpio, "init", 0755, linux_init, init_size);
-		cpio_file(&cpio, LINUX_START + 1, 0644, start, start_size);
+		cpio_file(&cpio, "init", 0755, linux_init, linux_init_size);
+		cpio_file(&cpio, LINUX_START, 0644, start, start_size);
 		cpio_file(&cpio, inside + 1, 0755, program->bytes, program->size);
 		cpio_end(&cpio);
 	}
@@ -306,9 +305,10 @@ static bool write_initrd(struct options *options, const struct linux_program *pr
 	}
 	good = (!options->plan.initrd || copy_initrd(out, options->plan.initrd)) &&
 	       write_archive(out, guest, program);
-	if (fclose(out) != 0 && good)
-		return no_memory();
-	return good;
+
+	const bool failed = ferror(out);
+
+	return (fclose(out) == 0 && !failed) || !good ? good : no_memory();
 }
 
 static bool make_initrd(struct options *options)
@@ -339,8 +339,8 @@ bool linux_guest_prepare(struct options *options)
 	struct linux_guest *guest = &options->linux_guest;
 	const char *append = options->plan.append;
 
-	if (asprintf(&guest->append, "%s%s%s", words, append ? " " : "", append ? append : "") <
-	    0) {
+	if (asprintf(&guest->append, "%s%s%s", kernel_words, append ? " " : "",
+	             append ? append : "") < 0) {
 		guest->append = NULL;
 		return no_memory();
 	}

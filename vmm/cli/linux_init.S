@@ -1,7 +1,10 @@
 	.section .rodata
-	.globl	linux_init, linux_init_end
+	.globl	linux_init, linux_init_size
 linux_init:
 	.incbin	LINUX_INIT
 linux_init_end:
+	.balign	8
+linux_init_size:
+	.quad	linux_init_end - linux_init
 
 	.section .note.GNU-stack, "", @progbits

@@ -2,6 +2,9 @@
 #ifndef VMM_CLI_LINUX_INIT_H
 #define VMM_CLI_LINUX_INIT_H
 
-extern const char linux_init[], linux_init_end[];
+#include <stddef.h>
+
+extern const char linux_init[];
+extern const size_t linux_init_size; /* bytes */
 
 #endif
