@@ -322,7 +322,7 @@ static void end(void)
 /* ---- Calls ----------------------------------------------------------------------------------- */
 
 struct call {
-	enum { MMAP_FIXED, MMAP_NOREPLACE, MUNMAP, MPROTECT, COPY, CALLS } kind;
+	enum call_kind { MMAP_FIXED, MMAP_NOREPLACE, MUNMAP, MPROTECT, COPY, CALLS } kind;
 	unsigned first, pages;
 	uint32_t prot;
 };
@@ -414,7 +414,7 @@ static void write_values(void)
 
 static struct call any_call(void)
 {
-	struct call call = {.kind = (int)below(CALLS), .prot = (uint32_t)below(8)};
+	struct call call = {.kind = (enum call_kind)below(CALLS), .prot = (uint32_t)below(8)};
 
 	/* So that what matters is common: little ranges, and rights taken away. */
 	call.pages = 1 + (unsigned)(below(2) ? below(4) : below(PAGES));
