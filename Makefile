@@ -177,11 +177,6 @@ $(TESTS)/arrival: WRAP := -Wl,--wrap=engine_takes_exit
 $(KVM_TESTS): $(TESTS)/%: $(BUILD)/host/tests/kvm/%.c.o $(BUILD)/host/tests/kvm/common/kvm_suite.c.o $(VMM_PARTS)
 	$(call program,$(LINK) $(WRAP),$(CHECK_LIBS) $(VMM_LIBS))
 
-# A program for Linux, static: it is the only one there.
-$(TESTS)/crossings: tests/kernels/crossings.c
-	$(call say,CC,$<)
-	@$(CC) $(HOST_CFLAGS) -static -o $@ $<
-
 $(TESTS)/%.elf: tests/guests/%.c guest/examples/plain.ld
 	$(call guest,$(GUEST_CFLAGS),-T guest/examples/plain.ld)
 # With the Ringscope note: in the kernel half, as guest.elf is.
@@ -229,7 +224,8 @@ $(BUILD)/bench_floor: tests/bench/floor.c tests/bench/guests.S
 $(BUILD)/bench_linux: tests/bench/linux.c
 $(BUILD)/bench_run: $(BUILD)/host/tests/bench/bench.c.o
 $(BUILD)/bench_pt: $(BUILD)/host/tests/bench/pt.c.o $(SHARED_OBJECTS)
-$(BENCH_TOOLS):
+$(TESTS)/crossings: tests/kernels/crossings.c
+$(BENCH_TOOLS) $(TESTS)/crossings:
 	$(call program,$(LINK),-ljansson)
 
 # The guests share a file and differ in where they start; once more for QEMU's firmware (PVH).
@@ -280,9 +276,9 @@ compdb: ## write compile_commands.json
 	@$(MAKE) --no-print-directory -Bnk all tests 2>/dev/null | tools/compdb > compile_commands.json
 	@echo "compile_commands.json"
 
-clean: ## remove build/, but not what the boxes have downloaded
+clean: ## remove build/, but not what boxes and tests have downloaded
 	@rm -f compile_commands.json
-	@if [ -d $(BUILD) ]; then find $(BUILD) -depth -mindepth 1 ! -path '$(BUILD)/kvmbox*' -delete && rmdir --ignore-fail-on-non-empty $(BUILD); fi
+	@if [ -d $(BUILD) ]; then find $(BUILD) -depth -mindepth 1 ! -path '$(BUILD)/kvmbox*' ! -path '$(BUILD)/kernels*' -delete && rmdir --ignore-fail-on-non-empty $(BUILD); fi
 distclean: clean ## remove build/ with all downloads
 	@rm -rf $(BUILD)
 

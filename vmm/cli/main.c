@@ -278,6 +278,6 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	instruments_free(&options);
 	linux_guest_free(&options);
-	machine_destroy(&machine);
+	run_destroy(&machine);
 	return status;
 }

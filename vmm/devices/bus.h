@@ -12,7 +12,7 @@
  *	bus_add(&machine->bus, &engine_console);
  *
  * All that a device is told comes from the guest, which may access any byte of it, with any size,
- *in any order.  It is called with the machine's lock held.
+ * in any order.  It is called with the machine's lock held.
  */
 #ifndef VMM_DEVICES_BUS_H
 #define VMM_DEVICES_BUS_H

@@ -2,10 +2,11 @@
  * Symbols out of a file that the user names (--symbols FILE), whatever it is called; its content
  * says what it is:
  *
- *     an ELF file              its symbol table; a Linux without one (stripped, not compressed):
- * its kallsyms tables (kallsyms.h) System.map, nm(1)        lines of ADDRESS TYPE NAME, in
- * hexadecimal; types A and a are absolute a copy of /proc/kallsyms the same, with "[module]" behind
- * some, which is left out
+ * - an ELF file: its symbol table, or, of a Linux that has none (stripped, not compressed), its
+ *   kallsyms tables (kallsyms.h);
+ * - a System.map, or what nm(1) prints: lines of ADDRESS TYPE NAME, in hexadecimal, of which types
+ * A and a are absolute;
+ * - a copy of /proc/kallsyms: the same, with "[module]" behind some, which is left out.
  *
  * The file is hostile: a line has at most 1,023 bytes, a table 2^20 symbols, an ELF file that is
  * searched for kallsyms tables 512 MiB.  Addresses are those of the file: where

@@ -3,7 +3,7 @@
  * puts an observer into the machine's list before the run (machine_observe), and is told.
  *
  * All are called with the machine's lock held, by the thread of the CPU that they are about, and
- *the one that came last into the list is the first.  What is NULL is not asked.  A machine without
+ * the one that came last into the list is the first.  What is NULL is not asked.  A machine without
  * observers pays one test of a pointer a run and none an exit.
  *
  * Usage:

@@ -186,3 +186,11 @@ void run_end(struct machine *machine)
 	else
 		machine_end(machine, END_VMM_FAILED);
 }
+
+void run_destroy(struct machine *machine)
+{
+	if (machine->pc)
+		pc_destroy(machine->pc);
+	machine->pc = NULL;
+	machine_destroy(machine);
+}

@@ -15,8 +15,11 @@ void run_cpus(struct machine *machine);
 /* Ends the run for the stop request that there is (vmm/base/stop.h).  Always false, as machine_end.
  */
 bool run_end_stopped(struct machine *machine);
-/* Makes a machine with the devices that its guest's boot protocol promises.  As machine_create. */
+/* Makes a machine with the devices that its guest's boot protocol promises.  False after a message;
+ * run_destroy is due in both cases. */
 bool run_create(struct machine *machine, const struct plan *plan);
+/* After run_end, if that was due. */
+void run_destroy(struct machine *machine);
 
 /* Before run_cpus is called for the first time, by itself or by what steps and stops the guest.
  * False after a message; run_end is due in both cases. */
