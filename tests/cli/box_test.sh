@@ -80,7 +80,7 @@ given "--gdb with a socket" --file=guest.elf --forward=./socket $unlimited amd -
 # Every option that names a file is known as such: a new one must say what it is.
 "$VMM" --help | grep -oE '^  --[a-z-]+ (FILE|PATH)[.a-z]*' | sort > named
 is "no other option of --help names a file" "$(awk '{ print $1 }' named | tr '\n' ' ')" \
-	"--core --initrd --inspect-core --inspect-file --module --report --stats-file --symbols --trace "
+	"--calls --core --initrd --inspect-core --inspect-file --module --report --stats-file --symbols --trace "
 
 # A terminal's background must not read from it.
 in_background='import os, pty, subprocess, sys

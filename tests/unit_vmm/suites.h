@@ -53,6 +53,7 @@ Suite *boot_linux_suite(void);
 Suite *multiboot_suite(void);
 Suite *pc_suite(void);
 Suite *pc_host_suite(void);
+Suite *calls_suite(void);
 Suite *cpio_suite(void);
 Suite *linux_program_suite(void);
 

@@ -291,14 +291,12 @@ static const struct option_row rows[] = {
     {"initrd", "FILE", "the kernel's initial RAM disk, or its first module", take_input,
      TO(plan.initrd), .use = FILE_READ},
     {"module", "FILE",
-     "a module for a kernel booted by Multiboot or PVH; 'FILE WORDS' gives it words (repeatable)",
-     take_module, TO(plan)},
-    {"symbols", "FILE",
-     "names for addresses from FILE: an ELF file, a System.map, or a copy of /proc/kallsyms",
-     take_input, TO(plan.symbols), .use = FILE_READ},
+     "a module of a Multiboot or PVH kernel; 'FILE WORDS' gives it words (repeatable)", take_module,
+     TO(plan)},
+    {"symbols", "FILE", "names from an ELF file, a System.map, or /proc/kallsyms' text", take_input,
+     TO(plan.symbols), .use = FILE_READ},
     {"boot", "PROTOCOL",
-     "boot it by this protocol, if its file bears the sign of several: ringscope, linux, "
-     "multiboot2, multiboot, pvh, elf, elf32",
+     "boot it by this one: ringscope, linux, multiboot2, multiboot, pvh, elf or elf32",
      take_protocol, TO(plan.protocol)},
     {"program", "NAME",
      "the same as NAME before the guest arguments: of guest.elf tour (the default), check, walls, "
@@ -355,6 +353,8 @@ static const struct option_row rows[] = {
      "follow one crossing of the guest, instruction by instruction; sysenter and callgate: -- "
      "crossings makes them, irq: -- processes",
      take_word, TO(anatomy.crossing)},
+    {"calls", "FILE", "write the system calls and page faults under another kernel to FILE",
+     TO(calls.file), OUTPUT(OUTFILE_SHARED)},
     {"torture", "nmi|irq|step",
      "make that happen at every instruction of the entry and exit paths, in every KPTI mode, and "
      "see that nothing but a count tells of it",

@@ -16,6 +16,7 @@ static const struct row {
     {&gdb_instrument, offsetof(struct options, gdb)},
     {&inspect_instrument, offsetof(struct options, inspect)},
     {&anatomy_instrument, offsetof(struct options, anatomy)},
+    {&calls_instrument, offsetof(struct options, calls)},
     {&torture_instrument, offsetof(struct options, torture)},
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };

@@ -7,6 +7,7 @@
 #include "vmm/base/manner.h"
 #include "vmm/boot/plan.h"
 #include "vmm/instruments/anatomy/anatomy.h"
+#include "vmm/instruments/calls/calls.h"
 #include "vmm/instruments/gdb/gdb.h"
 #include "vmm/instruments/inspect/inspect.h"
 #include "vmm/instruments/look/live.h"
@@ -39,6 +40,7 @@ struct options {
 	struct gdb_request gdb;
 	struct inspect_request inspect;
 	struct anatomy_request anatomy;
+	struct calls_request calls;
 	struct torture_request torture;
 	/* Instead of a run: */
 	const char *inspect_core; /* this core is looked at; NULL: none, and plan.guest is given */

@@ -1,0 +1,22 @@
+/*
+ * --calls: strace from outside.  The system calls and page faults of the programs under another
+ * kernel, by exits planted at the kernel's entries and where each call returns to: the guest is not
+ * changed and cannot see it, but it is slowed down: each call costs some ten exits.
+ *
+ * Lines of text: when, in which address space (the CR3 of ring 3), what, and what came of it. Names
+ * of calls are Linux's own, out of its sys_call_table and its symbols; a kernel that has none such
+ * gets numbers.
+ */
+#ifndef VMM_INSTRUMENTS_CALLS_CALLS_H
+#define VMM_INSTRUMENTS_CALLS_CALLS_H
+
+#include "vmm/base/outfile.h"
+#include "vmm/instruments/instrument.h"
+
+struct calls_request {
+	struct outfile file; /* closed and without a name: not wanted */
+};
+
+extern const struct instrument calls_instrument;
+
+#endif
