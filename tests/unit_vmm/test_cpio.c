@@ -72,7 +72,7 @@ START_TEST(entries_are_read_as_they_were_written)
 	cpio_folder(&cpio, "dev");
 	cpio_device(&cpio, "dev/console", 0600, 5, 1);
 	for (size_t length = 0; length <= 7; length++)
-		cpio_file(&cpio, "abcdefgh" + length, 0755, content, length);
+		cpio_file(&cpio, &"abcdefgh"[length], 0755, content, length);
 	ck_assert(cpio_end(&cpio));
 	fclose(out);
 	ck_assert_uint_eq(size % 512, 0);
@@ -90,7 +90,7 @@ START_TEST(entries_are_read_as_they_were_written)
 	ck_assert_uint_eq(entry.field[SIZE], 0);
 	for (size_t length = 0; length <= 7; length++) {
 		entry = read_entry(archive, size, &at);
-		ck_assert_str_eq(entry.name, "abcdefgh" + length);
+		ck_assert_str_eq(entry.name, &"abcdefgh"[length]);
 		ck_assert_uint_eq(entry.field[MODE], S_IFREG | 0755);
 		ck_assert_uint_eq(entry.field[LINKS], 1);
 		ck_assert_uint_eq(entry.field[SIZE], length);

@@ -25,8 +25,8 @@ struct linux_guest {
 	char *shell;         /* that is the program if none is named; owned */
 	int argc;            /* of argv, the program's words, its name first */
 	char *const *argv;
-	bool interactive; /* input comes from a terminal */
-	int initrd;       /* a memfd; 0: none yet */
+	bool interactive;           /* input comes from a terminal */
+	int initrd;                 /* a memfd; 0: none yet */
 	char *initrd_path, *append; /* the plan's; owned */
 };
 

@@ -208,8 +208,8 @@ static void place_entry_points(struct engine *engine)
 	}
 }
 
-/* A kernel may patch its text when it knows the CPU, at an entry too: Linux makes a CLAC of what its
- * handlers begin with.  What it wrote there is the instruction then. */
+/* A kernel may patch its text when it knows the CPU, at an entry too: Linux makes a CLAC of what
+ * its handlers begin with.  What it wrote there is the instruction then. */
 static void plant_again(const struct engine *engine, uint64_t va)
 {
 	struct engine_point *point = engine_find_point(engine, va);

@@ -36,15 +36,15 @@ struct report_input {
 	unsigned cpu_count; /* 1: `cpus` may be NULL, it would say what is here anyway */
 	const struct outcome *outcome;
 	const struct plan *plan;
-	bool quiet;                      /* --quiet, to be told again */
-	const struct host *host;         /* with host_describe done */
-	const struct rs_stats *counts;   /* a copy of the guest's counters; NULL: it has none */
-	uint64_t features;               /* RS_FEATURE_* as the guest was told */
-	uint64_t quirks;                 /* RS_QUIRK_* found in this run */
-	uint32_t pti_mode;               /* RS_PTI_*: as the guest was started */
-	uint32_t levels;                 /* 4 or 5 */
-	bool noted;                      /* the guest carries the Ringscope note */
-	const char *protocol;            /* by which it was booted: its name; NULL: not told ... */
+	bool quiet;                    /* --quiet, to be told again */
+	const struct host *host;       /* with host_describe done */
+	const struct rs_stats *counts; /* a copy of the guest's counters; NULL: it has none */
+	uint64_t features;             /* RS_FEATURE_* as the guest was told */
+	uint64_t quirks;               /* RS_QUIRK_* found in this run */
+	uint32_t pti_mode;             /* RS_PTI_*: as the guest was started */
+	uint32_t levels;               /* 4 or 5 */
+	bool noted;                    /* the guest carries the Ringscope note */
+	const char *protocol;          /* by which it was booted: its name; NULL: not told ... */
 	const char *booted_as; /* ... and in words, of a PC's kernel, of whose address space the
 	                        * VMM knows nothing; else NULL */
 	const struct rs_record *records; /* what the guest measured, checked (records.h) */
