@@ -104,6 +104,7 @@ struct engine {
 	unsigned running; /* bitmap: the CPUs that engine_continue and engine_let_others run */
 	/* Their turns: with one CPU there is no clock.  Times are CLOCK_MONOTONIC, nanoseconds. */
 	bool has_clock, in_turn;
+	bool turn_unused; /* the guest has not run in it yet */
 	bool clock_made;
 	timer_t clock;
 	uint64_t turn_until;
