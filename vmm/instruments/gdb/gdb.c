@@ -301,12 +301,14 @@ static bool refuse(struct gdb *gdb)
  * gdb's; later, others are noise. */
 static bool serve_byte(struct gdb *gdb, uint8_t byte)
 {
-	bool ack = !gdb->no_ack;
+	bool ack = !gdb->no_ack, heard;
 
 	switch (gdb_packet_feed(&gdb->packet, byte)) {
 	case GDB_PACKET:
 		gdb->greeted = true;
-		if (ack && !gdb_line_put(&gdb->line, "+", 1))
+		heard = !ack || gdb_line_put(&gdb->line, "+", 1);
+		/* Who sends 'k' need not wait: what was said counts. */
+		if (!heard && gdb->packet.data[0] != 'k')
 			return false;
 		gdb_serve_packet(gdb);
 		/* 'k' has no reply, and nobody hears one who has left. */
