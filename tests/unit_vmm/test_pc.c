@@ -53,12 +53,17 @@ static bool out(uint16_t port, uint32_t value)
 	return access_out(BUS_PORTS, port, 1, value);
 }
 
-static uint64_t in(uint16_t port)
+static uint64_t ports_in(uint16_t port, unsigned size)
 {
 	const struct device *device = bus_find(&machine->bus, BUS_PORTS, port);
 
 	ck_assert_ptr_nonnull(device);
-	return device->read(cpu, port, 1, device->ctx);
+	return device->read(cpu, port, size, device->ctx);
+}
+
+static uint64_t in(uint16_t port)
+{
+	return ports_in(port, 1);
 }
 
 static void set_entry(unsigned pin, uint64_t entry)
@@ -510,6 +515,16 @@ START_TEST(wide_accesses_are_one_to_each_port)
 	access_out(BUS_PORTS, 0x70, 2, 0x5a4e); /* index and data at once */
 	out(0x70, 0x4e);
 	ck_assert_uint_eq(in(0x71), 0x5a);
+	/* What reaches beyond a device's last port is nobody's, and not its first one's. */
+	out(0x3f8 + 1, 0);
+	access_out(BUS_PORTS, 0x3ff, 2, 0x0f5a);
+	ck_assert_uint_eq(in(0x3ff), 0x5a);
+	ck_assert_uint_eq(in(0x3f9), 0);
+	ck_assert_uint_eq(ports_in(0x3ff, 2), 0xff5a);
+	/* A byte a port, of the clock too: its index reads as ones. */
+	out(0x70, 0x0f);
+	access_out(BUS_PORTS, 0x70, 2, 0x7b0f);
+	ck_assert_uint_eq(ports_in(0x70, 2), 0x7bff);
 }
 END_TEST
 

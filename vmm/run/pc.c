@@ -87,9 +87,7 @@ static void test_line(void *ctx, unsigned irq, bool level)
 
 static void pic_output(void *ctx, bool level)
 {
-	struct pc *pc = ctx;
-
-	pc->wanted = level;
+	(void)ctx;
 	if (level)
 		stop_interrupt(0);
 }
@@ -172,117 +170,123 @@ static void served(struct observer *observer, struct cpu *cpu, uint64_t entered)
 	if (pic_has_interrupt(&pc->pic) && run->ready_for_interrupt_injection &&
 	    !vcpu_interrupt(&cpu->vcpu, pic_acknowledge(&pc->pic)))
 		end(pc, END_VMM_FAILED);
-	run->request_interrupt_window = pc->wanted;
+	run->request_interrupt_window = pic_has_interrupt(&pc->pic);
 }
 
-/* ---- Rows of the bus ----------------------------------------------------------------------- */
+/* ---- Devices of bytes ---------------------------------------------------------------------- */
 
-/* A wide access to a device of bytes is one to each of its ports. */
-#define EACH_BYTE(i) for (unsigned i = 0; i < size; i++)
-
-static bool uart_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+static void uart_out(struct pc *pc, uint16_t port, uint8_t value)
 {
-	struct pc *pc = ctx;
-
-	(void)cpu;
-	EACH_BYTE(i)
-	uart_write(&pc->uart, (unsigned)(at + i) & 7, (uint8_t)(value >> 8 * i));
+	uart_write(&pc->uart, port & 7, value);
 	pc_host_accessed(&pc->host);
-	return !pc->over;
 }
 
-static uint64_t uart_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
+static uint8_t uart_in(struct pc *pc, uint16_t port)
 {
-	struct pc *pc = ctx;
-	uint64_t value = 0;
+	const uint8_t value = uart_read(&pc->uart, port & 7);
 
-	(void)cpu;
-	EACH_BYTE(i)
-	value |= (uint64_t)uart_read(&pc->uart, (unsigned)(at + i) & 7) << 8 * i;
 	pc_host_accessed(&pc->host);
 	return value;
 }
 
-static bool pic_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+static void pic_out(struct pc *pc, uint16_t port, uint8_t value)
 {
-	struct pc *pc = ctx;
-
-	(void)cpu;
-	EACH_BYTE(i)
-	pic_write(&pc->pic, (uint16_t)(at + i), (uint8_t)(value >> 8 * i));
-	return !pc->over;
+	pic_write(&pc->pic, port, value);
 }
 
-static uint64_t pic_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
+static uint8_t pic_in(struct pc *pc, uint16_t port)
 {
-	struct pc *pc = ctx;
-	uint64_t value = 0;
-
-	(void)cpu;
-	EACH_BYTE(i)
-	value |= (uint64_t)pic_read(&pc->pic, (uint16_t)(at + i)) << 8 * i;
-	return value;
+	return pic_read(&pc->pic, port);
 }
 
-static bool pit_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+static void pit_out(struct pc *pc, uint16_t port, uint8_t value)
 {
-	struct pc *pc = ctx;
 	const uint64_t due = pit_due(&pc->pit);
 
-	(void)cpu;
-	(void)size;
-	pit_write(&pc->pit, (uint16_t)at, (uint8_t)value, clock_ns());
+	pit_write(&pc->pit, port, value, clock_ns());
 	if (pit_due(&pc->pit) != due)
 		pc_host_wake(&pc->host);
-	return !pc->over;
 }
 
-static uint64_t pit_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
+static uint8_t pit_in(struct pc *pc, uint16_t port)
 {
-	struct pc *pc = ctx;
+	return pit_read(&pc->pit, port, clock_ns());
+}
+
+static void rtc_out(struct pc *pc, uint16_t port, uint8_t value)
+{
+	rtc_write(&pc->rtc, port, value, (uint64_t)time(NULL));
+}
+
+static uint8_t rtc_in(struct pc *pc, uint16_t port)
+{
+	return rtc_read(&pc->rtc, port, (uint64_t)time(NULL));
+}
+
+static void i8042_out(struct pc *pc, uint16_t port, uint8_t value)
+{
+	i8042_write(&pc->i8042, port, value);
+}
+
+static uint8_t i8042_in(struct pc *pc, uint16_t port)
+{
+	return i8042_read(&pc->i8042, port);
+}
+
+static const struct pc_bytes_row {
+	const char *name;
+	uint16_t first, last;
+	void (*write)(struct pc *pc, uint16_t port, uint8_t value);
+	uint8_t (*read)(struct pc *pc, uint16_t port);
+} bytes_rows[] = {
+    {"serial port", 0x3f8, 0x3ff, uart_out, uart_in},
+    {"first PIC", 0x20, 0x21, pic_out, pic_in},
+    {"second PIC", 0xa0, 0xa1, pic_out, pic_in},
+    {"edge and level control", 0x4d0, 0x4d1, pic_out, pic_in},
+    {"PIT", 0x40, 0x43, pit_out, pit_in},
+    {"speaker and refresh", 0x61, 0x61, pit_out, pit_in},
+    {"clock and CMOS", 0x70, 0x71, rtc_out, rtc_in},
+    {"keyboard's data", 0x60, 0x60, i8042_out, i8042_in},
+    {"keyboard's command", 0x64, 0x64, i8042_out, i8042_in},
+};
+_Static_assert(sizeof(bytes_rows) / sizeof(bytes_rows[0]) == PC_BYTES, "pc.h counts them");
+
+/* How many of an access's bytes are the device's: a wide one is one to each port from the first,
+ * and what reaches beyond its last is lost. */
+static unsigned own_bytes(const struct pc_bytes_row *row, uint64_t at, unsigned size)
+{
+	return at + size - 1 > row->last ? (unsigned)(row->last - at) + 1 : size;
+}
+
+static bool bytes_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+{
+	const struct pc_bytes *device = ctx;
 
 	(void)cpu;
-	(void)size;
-	return pit_read(&pc->pit, (uint16_t)at, clock_ns());
+	size = own_bytes(device->row, at, size);
+	for (unsigned i = 0; i < size; i++)
+		device->row->write(device->pc, (uint16_t)(at + i), (uint8_t)(value >> 8 * i));
+	return !device->pc->over;
 }
 
-static bool rtc_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
+/* Ones where nobody answers. */
+static uint64_t bytes_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
 {
-	struct pc *pc = ctx;
+	const struct pc_bytes *device = ctx;
+	const unsigned own = own_bytes(device->row, at, size);
+	uint64_t value = 0;
 
 	(void)cpu;
-	EACH_BYTE(i)
-	rtc_write(&pc->rtc, (uint16_t)(at + i), (uint8_t)(value >> 8 * i), (uint64_t)time(NULL));
-	return !pc->over;
+	for (unsigned i = 0; i < size; i++) {
+		const uint64_t byte =
+		    i < own ? device->row->read(device->pc, (uint16_t)(at + i)) : 0xff;
+
+		value |= byte << 8 * i;
+	}
+	return value;
 }
 
-static uint64_t rtc_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
-{
-	struct pc *pc = ctx;
-
-	(void)cpu;
-	(void)size;
-	return rtc_read(&pc->rtc, (uint16_t)at, (uint64_t)time(NULL));
-}
-
-static bool i8042_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
-{
-	struct pc *pc = ctx;
-
-	(void)cpu;
-	(void)size;
-	i8042_write(&pc->i8042, (uint16_t)at, (uint8_t)value);
-	return !pc->over;
-}
-
-static uint64_t i8042_in(struct cpu *cpu, uint64_t at, unsigned size, void *ctx)
-{
-	struct pc *pc = ctx;
-
-	(void)cpu;
-	(void)size;
-	return i8042_read(&pc->i8042, (uint16_t)at);
-}
+/* ---- Devices of words ---------------------------------------------------------------------- */
 
 static bool power_out(struct cpu *cpu, uint64_t at, unsigned size, uint64_t value, void *ctx)
 {
@@ -375,16 +379,7 @@ static bool ioapic_end(struct cpu *cpu, uint64_t at, unsigned size, uint64_t val
 	}
 #define PORTS(title, from, to, device) DEVICE(title, BUS_PORTS, from, to, device)
 
-static const struct device rows[] = {
-    PORTS("serial port", 0x3f8, 0x3ff, uart),
-    PORTS("first PIC", 0x20, 0x21, pic),
-    PORTS("second PIC", 0xa0, 0xa1, pic),
-    PORTS("edge and level control", 0x4d0, 0x4d1, pic),
-    PORTS("PIT", 0x40, 0x43, pit),
-    PORTS("speaker and refresh", 0x61, 0x61, pit),
-    PORTS("clock and CMOS", 0x70, 0x71, rtc),
-    PORTS("keyboard's data", 0x60, 0x60, i8042),
-    PORTS("keyboard's command", 0x64, 0x64, i8042),
+static const struct device word_rows[] = {
     PORTS("power management", POWER_BLOCK, POWER_BLOCK + POWER_BLOCK_SIZE - 1, power),
     PORTS("reset", PC_RESET, PC_RESET, power),
     PORTS("SMI command", PC_SMI, PC_SMI + 1, power),
@@ -396,7 +391,34 @@ static const struct device rows[] = {
     DEVICE("I/O APIC", BUS_MEMORY, PC_IOAPIC, PC_IOAPIC + IOAPIC_SIZE - 1, ioapic),
     {.name = "I/O APIC's EOI", .bus = BUS_EOI, .first = 0, .last = 0xff, .write = ioapic_end},
 };
-_Static_assert(sizeof(rows) / sizeof(rows[0]) <= PC_ROWS, "each has its place");
+_Static_assert(sizeof(word_rows) / sizeof(word_rows[0]) == PC_WORDS_ROWS, "pc.h counts them");
+
+static bool add_devices(struct pc *pc)
+{
+	struct device *device = pc->devices;
+
+	for (unsigned i = 0; i < PC_BYTES; i++) {
+		const struct pc_bytes_row *row = &bytes_rows[i];
+
+		pc->bytes[i] = (struct pc_bytes){pc, row};
+		*device++ = (struct device){.name = row->name,
+		                            .bus = BUS_PORTS,
+		                            .first = row->first,
+		                            .last = row->last,
+		                            .write = bytes_out,
+		                            .read = bytes_in,
+		                            .ctx = &pc->bytes[i]};
+	}
+	for (unsigned i = 0; i < PC_WORDS_ROWS; i++) {
+		*device = word_rows[i];
+		device++->ctx = pc;
+	}
+	for (unsigned i = 0; i < PC_BYTES + PC_WORDS_ROWS; i++) {
+		if (!bus_add(&pc->machine->bus, &pc->devices[i]))
+			return false;
+	}
+	return true;
+}
 
 /* ---- All of it ----------------------------------------------------------------------------- */
 
@@ -447,13 +469,9 @@ struct pc *pc_create(struct machine *machine)
 	pc->host =
 	    (struct pc_host){.machine = machine, .uart = &pc->uart, .pit = &pc->pit, .wake = -1};
 	connect(pc);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		pc->rows[i] = rows[i];
-		pc->rows[i].ctx = pc;
-		if (!bus_add(&machine->bus, &pc->rows[i])) {
-			free(pc);
-			return NULL;
-		}
+	if (!add_devices(pc)) {
+		free(pc);
+		return NULL;
 	}
 	machine_observe(machine, &pc->observer);
 	return pc;

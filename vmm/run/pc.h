@@ -29,7 +29,8 @@
 #include "vmm/run/machine.h"
 #include "vmm/run/pc_host.h"
 
-enum { PC_ROWS = 24 };
+/* Rows of the bus: devices of bytes, and of words. */
+enum { PC_BYTES = 9, PC_WORDS_ROWS = 10 };
 
 struct pc {
 	struct observer observer;
@@ -44,10 +45,12 @@ struct pc {
 	struct power power;
 	struct fw_cfg fw_cfg;
 	struct debug_ports debug;
-	struct device rows[PC_ROWS]; /* of the bus */
-	unsigned row_count;
+	struct pc_bytes {
+		struct pc *pc;
+		const struct pc_bytes_row *row;
+	} bytes[PC_BYTES]; /* what those devices are called with */
+	struct device devices[PC_BYTES + PC_WORDS_ROWS];
 
-	bool wanted;         /* the PICs have an interrupt */
 	bool over;           /* a device has ended the run */
 	uint32_t dead;       /* bitmap: CPUs found halted with interrupts off, or not started ... */
 	unsigned dead_round; /* ... in this round of host.round */
