@@ -69,31 +69,6 @@ START_TEST(roots_side_by_side)
 }
 END_TEST
 
-/* The user root somewhere else: only who has seen it in CR3 can know. */
-START_TEST(roots_that_were_seen)
-{
-	const uint64_t frame = m->boot.next_frame + PAGE_SIZE;
-
-	memcpy(memory_at(&m->memory, frame, PAGE_SIZE),
-	       memory_at(&m->memory, m->user.root, PAGE_SIZE), PAGE_SIZE);
-	memset(memory_at(&m->memory, m->user.root, PAGE_SIZE), 0, PAGE_SIZE);
-	begin();
-	ck_assert(!look.two_roots);
-	ck_assert_ptr_null(look.roots_from);
-	m->moment.seen_cr3 = frame | 0x801;
-	begin();
-	ck_assert(look.two_roots);
-	ck_assert_str_eq(look.roots_from, "CR3 was seen with both");
-	ck_assert_uint_eq(look.cr3[LOOK_USER], frame | 0x801);
-	m->moment.seen_cr3 = m->kernel.root;
-	m->moment.sregs.cr3 = frame;
-	begin();
-	ck_assert(look.two_roots);
-	ck_assert_uint_eq(look.pt[LOOK_KERNEL].root, m->kernel.root);
-	ck_assert_uint_eq(look.pt[LOOK_USER].root, frame);
-}
-END_TEST
-
 static void user_root_with_direct_map(void)
 {
 	((uint64_t *)memory_at(&m->memory, m->user.root, PAGE_SIZE))[273] =
@@ -130,7 +105,6 @@ static void kernel_root_at_an_odd_place(void)
 static void the_last_page_of_ram(void)
 {
 	m->moment.sregs.cr3 = LOOK_RAM;
-	m->moment.seen_cr3 = UINT64_MAX;
 }
 
 static void a_guest_with_a_note(void)
@@ -513,7 +487,6 @@ Suite *look_any_suite(void)
 
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, roots_side_by_side);
-	tcase_add_test(tests, roots_that_were_seen);
 	tcase_add_loop_test(tests, what_is_no_pair, 0, sizeof(no_pairs) / sizeof(no_pairs[0]));
 	tcase_add_test(tests, names_from_registers);
 	tcase_add_test(tests, tables_in_a_page);

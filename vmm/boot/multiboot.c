@@ -114,7 +114,7 @@ static bool open_multiboot(struct image *image, const struct plan *plan)
 	                          &(struct multiboot_place){header.header, header.load,
 	                                                    header.load_end, header.bss_end}))
 		return false;
-	return image->entry_gpa - image->pieces[0].gpa < image->pieces[0].filesz ||
+	return pieces_hold(image, image->entry_gpa) ||
 	       image_refuse(image, where, "entry_addr 0x%" PRIx32 " lies outside what is loaded",
 	                    header.entry);
 }

@@ -164,11 +164,8 @@ static bool open_multiboot2(struct image *image, const struct plan *plan)
 		return false;
 	if (entry)
 		image->entry_gpa = entry;
-	for (unsigned i = 0; i < image->piece_count; i++) {
-		if (image->entry_gpa - image->pieces[i].gpa < image->pieces[i].filesz)
-			return true;
-	}
-	return image_refuse(image, where, "its entry, 0x%" PRIx64 ", lies outside what is loaded",
+	return pieces_hold(image, image->entry_gpa) ||
+	       image_refuse(image, where, "its entry, 0x%" PRIx64 ", lies outside what is loaded",
 	                    image->entry_gpa);
 }
 

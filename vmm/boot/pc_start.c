@@ -4,27 +4,13 @@
 #include "vmm/base/message.h"
 #include "vmm/boot/pc_map.h"
 
-static struct kvm_segment flat(uint16_t selector, uint8_t type, bool code64)
-{
-	return (struct kvm_segment){
-	    .limit = 0xffffffff,
-	    .selector = selector,
-	    .type = type,
-	    .present = 1,
-	    .s = 1,
-	    .l = code64,
-	    .db = !code64,
-	    .g = 1,
-	};
-}
-
 static void set_segments(struct kvm_sregs *sregs, bool bits32)
 {
 	enum { TSS_LIMIT = 0x67 };
 
-	sregs->cs = flat(PC_SEL_CODE, DESC_CODE_RX, !bits32);
+	sregs->cs = start_flat_segment(PC_SEL_CODE, DESC_CODE_RX, !bits32);
 	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss =
-	    flat(PC_SEL_DATA, DESC_DATA_RW, false);
+	    start_flat_segment(PC_SEL_DATA, DESC_DATA_RW, false);
 	/* Nothing is there; but a processor never runs without some TSS (SDM volume 3, 7.2.4). */
 	sregs->tr = (struct kvm_segment){.limit = TSS_LIMIT, .type = DESC_TSS_BUSY, .present = 1};
 	sregs->ldt = (struct kvm_segment){.unusable = 1};

@@ -120,11 +120,10 @@ static bool take_segments(struct image *image, const struct plan *plan, Elf *elf
 	       image_refuse(image, "program headers", "none is PT_LOAD: there is nothing to run");
 }
 
-/* Whether a piece of the file lies there. */
-static bool is_loaded(const struct image *image, uint64_t gpa)
+bool pieces_hold(const struct image *image, uint64_t gpa)
 {
 	for (unsigned i = 0; i < image->piece_count; i++) {
-		if (gpa - image->pieces[i].gpa < image->pieces[i].memsz)
+		if (gpa - image->pieces[i].gpa < image->pieces[i].filesz)
 			return true;
 	}
 	return false;
@@ -148,7 +147,7 @@ bool pieces_take_elf(struct image *image, const struct plan *plan)
 	                    "or %d (80386)",
 	                    header.e_machine, EM_X86_64, EM_386);
 	good = good && take_segments(image, plan, elf, &header) &&
-	       (is_loaded(image, image->entry_gpa) ||
+	       (pieces_hold(image, image->entry_gpa) ||
 	        image_refuse(image, "ELF header",
 	                     "e_entry is 0x%" PRIx64 ": lies in none of its segments",
 	                     header.e_entry));

@@ -18,6 +18,9 @@ bool pieces_add(struct image *image, const struct plan *plan, const char *what, 
  * p_paddr.  False after a message. */
 bool pieces_take_elf(struct image *image, const struct plan *plan);
 
+/* Whether bytes of the file go there: an entry must be such a place. */
+bool pieces_hold(const struct image *image, uint64_t gpa);
+
 /* The descriptor of the first note of this name and type, at most `size` bytes of it; the rest of
  * `to` stays.  Bytes copied; 0: there is none.  Says nothing. */
 unsigned pieces_find_note(const struct image *image, const char *name, uint32_t type, void *to,

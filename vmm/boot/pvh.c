@@ -51,11 +51,8 @@ static bool open_pvh(struct image *image, const struct plan *plan)
 		return false;
 	image->bits32 = true;
 	image->entry_gpa = entry_of(image);
-	for (unsigned i = 0; i < image->piece_count; i++) {
-		if (image->entry_gpa - image->pieces[i].gpa < image->pieces[i].filesz)
-			return true;
-	}
-	return image_refuse(image, "Xen note", "its PVH entry, 0x%llx, lies in no segment",
+	return pieces_hold(image, image->entry_gpa) ||
+	       image_refuse(image, "Xen note", "its PVH entry, 0x%llx, lies in no segment",
 	                    (unsigned long long)image->entry_gpa);
 }
 

@@ -13,8 +13,7 @@ enum { APIC_BASE_X2APIC = 1 << 10, APIC_BASE_ENABLE = 1 << 11 }; /* IA32_APIC_BA
 
 /* ---- Segments and control registers -------------------------------------------------------- */
 
-/* A flat segment of ring 0, as loading the selector from the GDT would leave it. */
-static struct kvm_segment flat_segment(uint16_t selector, uint8_t type, bool code64)
+struct kvm_segment start_flat_segment(uint16_t selector, uint8_t type, bool code64)
 {
 	return (struct kvm_segment){
 	    .limit = 0xffffffff,
@@ -30,9 +29,9 @@ static struct kvm_segment flat_segment(uint16_t selector, uint8_t type, bool cod
 
 static void set_segments(struct kvm_sregs *sregs, unsigned cpu, bool noted)
 {
-	struct kvm_segment data = flat_segment(RS_SEL_KERNEL_DATA, DESC_DATA_RW, false);
+	struct kvm_segment data = start_flat_segment(RS_SEL_KERNEL_DATA, DESC_DATA_RW, false);
 
-	sregs->cs = flat_segment(RS_SEL_KERNEL_CODE, DESC_CODE_RX, true);
+	sregs->cs = start_flat_segment(RS_SEL_KERNEL_CODE, DESC_CODE_RX, true);
 	sregs->ss = sregs->ds = sregs->es = sregs->fs = sregs->gs = data;
 	sregs->gs.base = RS_ENTRY_CPU(cpu);
 	sregs->ldt = (struct kvm_segment){.unusable = 1};

@@ -22,6 +22,10 @@ struct start {
 	uint32_t pti_mode; /* RS_PTI_*: by --pti, --no-pcid and the CPU */
 };
 
+/* A flat segment of ring 0 (DESC_CODE_RX, DESC_DATA_RW: shared/desc.h), as loading the selector
+ * from a GDT would leave it. */
+struct kvm_segment start_flat_segment(uint16_t selector, uint8_t type, bool code64);
+
 /* Sets control and segment registers, MSRs (each read back), and general registers as
  * shared/abi.h says; *state becomes what was set, without events.  Of the CR4 bits that KVM's CPUID
  * table offers, what KVM refuses CPU 0 is left out and taken from start->kvm->host.features; the

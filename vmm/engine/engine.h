@@ -107,7 +107,7 @@ struct engine {
 	bool turn_unused; /* the guest has not run in it yet */
 	bool clock_made;
 	timer_t clock;
-	uint64_t turn_until;
+	uint64_t turn_ns, turn_until;
 	uint64_t others_at; /* when engine_let_others does so next */
 
 	/* Its registers while it is stopped.  Whoever changes them sets `changed`. */

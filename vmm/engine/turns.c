@@ -82,7 +82,8 @@ static long turn_length(const struct engine *engine)
 static void begin_turn(struct engine *engine)
 {
 	engine->in_turn = engine->turn_unused = true;
-	engine->turn_until = clock_ns() + (uint64_t)turn_length(engine);
+	engine->turn_ns = (uint64_t)turn_length(engine);
+	engine->turn_until = clock_ns() + engine->turn_ns;
 }
 
 bool engine_turn_is_over(const struct engine *engine)
@@ -104,9 +105,10 @@ void engine_clock_on(struct engine *engine)
 	if (!engine->has_clock && !awaits)
 		return;
 	now = clock_ns();
-	/* What the engine did before is none of the CPU's time: there may be no end to it else. */
+	/* What the engine did before is none of the CPU's time: it may be longer than a turn, and
+	 * the CPU would never run. */
 	if (engine->in_turn && engine->turn_unused)
-		engine->turn_until = now + (uint64_t)turn_length(engine);
+		engine->turn_until = now + engine->turn_ns;
 	engine->turn_unused = false;
 	if (!engine->has_clock)
 		when.it_value.tv_nsec = LOOK_NS;

@@ -99,7 +99,7 @@ static bool believable(struct look *look)
 	return !look->distrust;
 }
 
-static bool take_pair(struct look *look, uint64_t kernel, uint64_t user, const char *from)
+static bool take_pair(struct look *look, uint64_t kernel, uint64_t user)
 {
 	const struct look_moment *moment = look->moment;
 	const struct pt of_kernel = look_tree(look, kernel), of_user = look_tree(look, user);
@@ -112,26 +112,22 @@ static bool take_pair(struct look *look, uint64_t kernel, uint64_t user, const c
 	look->cr3[LOOK_KERNEL] = kernel & ~CR3_NOFLUSH;
 	look->cr3[LOOK_USER] = user & ~CR3_NOFLUSH;
 	look->two_roots = true;
-	look->roots_from = from;
+	look->roots_from = "they lie side by side, as Linux has them";
 	return true;
 }
 
-/* Two roots of a guest that does not say which. */
+/* Two roots of a guest that does not say which: as Linux has them, the user root in the page behind
+ * the kernel's. */
 static void find_pair(struct look *look)
 {
-	const struct look_moment *moment = look->moment;
-	const uint64_t cr3 = moment->sregs.cr3, seen = moment->seen_cr3, beside = PAGE_SIZE;
-	static const char by_seen[] = "CR3 was seen with both";
-	static const char by_place[] = "they lie side by side, as Linux has them";
+	const uint64_t cr3 = look->moment->sregs.cr3, beside = PAGE_SIZE;
 
 	if (look->legacy)
 		return;
-	if (seen && (take_pair(look, seen, cr3, by_seen) || take_pair(look, cr3, seen, by_seen)))
-		return;
 	if (cr3 & beside)
-		take_pair(look, (cr3 & CR3_FRAME) - beside, cr3, by_place);
+		take_pair(look, (cr3 & CR3_FRAME) - beside, cr3);
 	else
-		take_pair(look, cr3, (cr3 & CR3_FRAME) + beside, by_place);
+		take_pair(look, cr3, (cr3 & CR3_FRAME) + beside);
 }
 
 struct look_moment look_moment_of(const struct look_moment *moment, unsigned cpu,
@@ -148,7 +144,7 @@ struct look_moment look_moment_of(const struct look_moment *moment, unsigned cpu
 	other.sregs = *sregs;
 	other.stale = false;
 	other.translate = NULL;
-	other.kernel_cr3 = other.user_cr3 = other.seen_cr3 = 0;
+	other.kernel_cr3 = other.user_cr3 = 0;
 	other.msrs_known = 0;
 	if (!moment->noted || !moment->boot_root)
 		return other;

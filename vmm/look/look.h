@@ -48,9 +48,6 @@ struct look_moment {
 	uint64_t free_start;         /* frames below are image or the VMM's; 0: not known */
 	/* What the guest says its current process's roots are (struct rs_call); 0: nothing. */
 	uint64_t kernel_cr3, user_cr3;
-	/* Another value of CR3 that this CPU was seen with, of any kernel, while the same process
-	 * ran: its other root, if it has two.  0: none. */
-	uint64_t seen_cr3;
 	/* What the CPU has, RS_FEATURE_*; with features_known. */
 	uint64_t features;
 	bool features_known;
