@@ -13,14 +13,17 @@
 static struct live_machine *live;
 static struct fake_vcpu *vcpu;
 static struct vcpu_state state;
-static struct entries list;
+static struct {
+	struct entries entries;
+	uint8_t behind[ENTRIES_IDT_SIZE];
+} guarded;
 
 static void setup(void)
 {
 	live = live_machine_make();
 	vcpu = &fake_kvm.vcpus[0];
 	fake_cpu_make(live, 0);
-	list = (struct entries){0};
+	guarded.entries = (struct entries){0};
 	state = (struct vcpu_state){.regs = vcpu->regs, .sregs = vcpu->sregs};
 	state.msrs[STATE_LSTAR] = FAKE_SYSCALL;
 	state.msrs[STATE_CSTAR] = FAKE_COMPAT;
@@ -38,7 +41,7 @@ static bool look(void)
 	const struct view view = view_make(&live->machine.memory, &state.regs, &state.sregs,
 	                                   live->machine.boot.kernel.geo);
 
-	return entries_read(&list, &view, &state);
+	return entries_read(&guarded.entries, &view, &state);
 }
 
 static void write_gate(unsigned vector, struct desc_gate gate)
@@ -58,14 +61,14 @@ START_TEST(all_that_there_are)
 {
 	ck_assert(look());
 	for (unsigned v = 0; v < 256; v++) {
-		ck_assert(list.list[v].there);
-		ck_assert_int_eq(entries_find(&list, STUB(v)), (int)v);
+		ck_assert(guarded.entries.list[v].there);
+		ck_assert_int_eq(entries_find(&guarded.entries, STUB(v)), (int)v);
 	}
-	ck_assert_int_eq(entries_find(&list, FAKE_SYSCALL), ENTRIES_SYSCALL);
-	ck_assert_int_eq(entries_find(&list, FAKE_COMPAT), ENTRIES_COMPAT);
-	ck_assert_int_eq(entries_find(&list, FAKE_SYSENTER), ENTRIES_SYSENTER);
-	ck_assert_int_eq(entries_find(&list, STUB(3) + 1), -1);
-	ck_assert_int_eq(entries_find(&list, 0), -1);
+	ck_assert_int_eq(entries_find(&guarded.entries, FAKE_SYSCALL), ENTRIES_SYSCALL);
+	ck_assert_int_eq(entries_find(&guarded.entries, FAKE_COMPAT), ENTRIES_COMPAT);
+	ck_assert_int_eq(entries_find(&guarded.entries, FAKE_SYSENTER), ENTRIES_SYSENTER);
+	ck_assert_int_eq(entries_find(&guarded.entries, STUB(3) + 1), -1);
+	ck_assert_int_eq(entries_find(&guarded.entries, 0), -1);
 	ck_assert(!look());
 }
 END_TEST
@@ -80,11 +83,11 @@ START_TEST(what_a_gate_says)
 	gate.selector = 0x10;
 	write_gate(0x80, gate);
 	look();
-	ck_assert_uint_eq(list.list[0x80].va, STUB(7));
-	ck_assert_uint_eq(list.list[0x80].type, DESC_TRAP_GATE);
-	ck_assert_uint_eq(list.list[0x80].dpl, 3);
-	ck_assert_uint_eq(list.list[0x80].ist, 5);
-	ck_assert_uint_eq(list.list[0x80].selector, 0x10);
+	ck_assert_uint_eq(guarded.entries.list[0x80].va, STUB(7));
+	ck_assert_uint_eq(guarded.entries.list[0x80].type, DESC_TRAP_GATE);
+	ck_assert_uint_eq(guarded.entries.list[0x80].dpl, 3);
+	ck_assert_uint_eq(guarded.entries.list[0x80].ist, 5);
+	ck_assert_uint_eq(guarded.entries.list[0x80].selector, 0x10);
 }
 END_TEST
 
@@ -99,10 +102,11 @@ START_TEST(gates_that_are_none)
 	write_gate(10, gate);
 	memset(fake_cpu_at(live, FAKE_IDT + 11 * 16), 0xff, 16);
 	look();
-	ck_assert(!list.list[9].there && !list.list[9].va);
-	ck_assert(!list.list[10].there);
-	ck_assert_uint_eq(list.list[11].va, UINT64_MAX); /* hostile: not canonical, or odd */
-	ck_assert_int_eq(entries_find(&list, STUB(9)), -1);
+	ck_assert(!guarded.entries.list[9].there && !guarded.entries.list[9].va);
+	ck_assert(!guarded.entries.list[10].there);
+	ck_assert_uint_eq(guarded.entries.list[11].va,
+	                  UINT64_MAX); /* hostile: not canonical, or odd */
+	ck_assert_int_eq(entries_find(&guarded.entries, STUB(9)), -1);
 }
 END_TEST
 
@@ -111,16 +115,16 @@ START_TEST(the_limit_of_the_idt)
 {
 	state.sregs.idt.limit = 14 * 16 + 14;
 	look();
-	ck_assert(list.list[13].there && !list.list[14].there);
+	ck_assert(guarded.entries.list[13].there && !guarded.entries.list[14].there);
 	state.sregs.idt.limit = 14 * 16 + 15;
 	ck_assert(look());
-	ck_assert(list.list[14].there && !list.list[15].there);
+	ck_assert(guarded.entries.list[14].there && !guarded.entries.list[15].there);
 	state.sregs.idt.limit = 0xffff;
 	look();
-	ck_assert(list.list[255].there);
+	ck_assert(guarded.entries.list[255].there);
 	state.sregs.idt.limit = 0;
 	ck_assert(look());
-	ck_assert_int_eq(entries_find(&list, STUB(0)), -1);
+	ck_assert_int_eq(entries_find(&guarded.entries, STUB(0)), -1);
 }
 END_TEST
 
@@ -132,18 +136,18 @@ START_TEST(where_the_idt_lies)
 	memcpy(fake_cpu_at(live, half), fake_cpu_at(live, FAKE_IDT), 2048);
 	state.sregs.idt.base = half;
 	look();
-	ck_assert(list.list[127].there && !list.list[128].there);
+	ck_assert(guarded.entries.list[127].there && !guarded.entries.list[128].there);
 	state.sregs.idt.base = FAKE_KERNEL - 2048;
 	memcpy(fake_cpu_at(live, FAKE_KERNEL), fake_cpu_at(live, FAKE_IDT + 2048), 2048);
 	look();
-	ck_assert(!list.list[127].there && list.list[128].there);
-	ck_assert_uint_eq(list.list[128].va, STUB(128));
+	ck_assert(!guarded.entries.list[127].there && guarded.entries.list[128].there);
+	ck_assert_uint_eq(guarded.entries.list[128].va, STUB(128));
 	state.sregs.idt.base = UINT64_C(0x8000) << 32;
 	look();
-	ck_assert(!list.list[0].there && !list.list[255].there);
+	ck_assert(!guarded.entries.list[0].there && !guarded.entries.list[255].there);
 	state.sregs.idt.base = UINT64_MAX - 7;
 	look();
-	ck_assert(!list.list[0].there);
+	ck_assert(!guarded.entries.list[0].there);
 }
 END_TEST
 
@@ -152,7 +156,7 @@ START_TEST(before_long_mode)
 	state.sregs.efer &= ~(uint64_t)EFER_LMA;
 	state.sregs.idt.base = FAKE_IDT - FAKE_KERNEL; /* no paging that the view knows */
 	look();
-	ck_assert_int_eq(entries_find(&list, STUB(0)), -1);
+	ck_assert_int_eq(entries_find(&guarded.entries, STUB(0)), -1);
 }
 END_TEST
 
@@ -160,18 +164,19 @@ START_TEST(what_the_msrs_need)
 {
 	state.sregs.efer &= ~(uint64_t)EFER_SCE;
 	look();
-	ck_assert_int_eq(entries_find(&list, FAKE_SYSCALL), -1);
-	ck_assert_int_eq(entries_find(&list, FAKE_COMPAT), -1);
-	ck_assert_int_eq(entries_find(&list, FAKE_SYSENTER), ENTRIES_SYSENTER);
+	ck_assert_int_eq(entries_find(&guarded.entries, FAKE_SYSCALL), -1);
+	ck_assert_int_eq(entries_find(&guarded.entries, FAKE_COMPAT), -1);
+	ck_assert_int_eq(entries_find(&guarded.entries, FAKE_SYSENTER), ENTRIES_SYSENTER);
 	state.sregs.efer |= EFER_SCE;
 	state.msrs[STATE_SYSENTER_CS] = 3; /* a null selector */
 	ck_assert(look());
-	ck_assert_int_eq(entries_find(&list, FAKE_SYSENTER), -1);
+	ck_assert_int_eq(entries_find(&guarded.entries, FAKE_SYSENTER), -1);
 	state.msrs[STATE_SYSENTER_CS] = 8;
 	state.msrs[STATE_SYSENTER_EIP] = state.msrs[STATE_LSTAR] = 0;
 	look();
-	ck_assert(!list.list[ENTRIES_SYSENTER].there && !list.list[ENTRIES_SYSCALL].there);
-	ck_assert_int_eq(entries_find(&list, 0), -1);
+	ck_assert(!guarded.entries.list[ENTRIES_SYSENTER].there &&
+	          !guarded.entries.list[ENTRIES_SYSCALL].there);
+	ck_assert_int_eq(entries_find(&guarded.entries, 0), -1);
 }
 END_TEST
 
@@ -183,12 +188,13 @@ START_TEST(several_of_one_address)
 	write_gate(200, gate);
 	write_gate(100, plain);
 	look();
-	ck_assert_int_eq(entries_find(&list, STUB(7)), 7);
-	ck_assert_int_eq(entries_find(&list, FAKE_SYSCALL), 200);
-	ck_assert(entries_lead(&list, 100, STUB(7)) && entries_lead(&list, 7, STUB(7)));
-	ck_assert(entries_lead(&list, ENTRIES_SYSCALL, FAKE_SYSCALL));
-	ck_assert(!entries_lead(&list, 100, STUB(100)));
-	ck_assert(!entries_lead(&list, ENTRIES_MAX, FAKE_SYSCALL));
+	ck_assert_int_eq(entries_find(&guarded.entries, STUB(7)), 7);
+	ck_assert_int_eq(entries_find(&guarded.entries, FAKE_SYSCALL), 200);
+	ck_assert(entries_lead(&guarded.entries, 100, STUB(7)) &&
+	          entries_lead(&guarded.entries, 7, STUB(7)));
+	ck_assert(entries_lead(&guarded.entries, ENTRIES_SYSCALL, FAKE_SYSCALL));
+	ck_assert(!entries_lead(&guarded.entries, 100, STUB(100)));
+	ck_assert(!entries_lead(&guarded.entries, ENTRIES_MAX, FAKE_SYSCALL));
 }
 END_TEST
 
@@ -198,13 +204,25 @@ START_TEST(changes_are_seen)
 	look();
 	fake_cpu_at(live, FAKE_IDT)[255 * 16]++;
 	ck_assert(look());
-	ck_assert_uint_eq(list.list[255].va, STUB(255) + 1);
+	ck_assert_uint_eq(guarded.entries.list[255].va, STUB(255) + 1);
 	ck_assert(!look());
 	state.msrs[STATE_LSTAR]++;
 	ck_assert(look());
-	ck_assert_int_eq(entries_find(&list, FAKE_SYSCALL + 1), ENTRIES_SYSCALL);
-	ck_assert_int_eq(entries_find(&list, FAKE_SYSCALL), -1);
+	ck_assert_int_eq(entries_find(&guarded.entries, FAKE_SYSCALL + 1), ENTRIES_SYSCALL);
+	ck_assert_int_eq(entries_find(&guarded.entries, FAKE_SYSCALL), -1);
 	ck_assert(!look());
+}
+END_TEST
+
+/* IDTR may name 64 KiB, anywhere in a page: an IDT has 256 gates. */
+START_TEST(an_idt_that_is_too_long)
+{
+	state.sregs.idt.base = FAKE_IDT + 0x808;
+	state.sregs.idt.limit = 0xffff;
+	memset(guarded.behind, 0xaa, sizeof(guarded.behind));
+	look();
+	for (size_t i = 0; i < sizeof(guarded.behind); i++)
+		ck_assert_uint_eq(guarded.behind[i], 0xaa);
 }
 END_TEST
 
@@ -228,6 +246,12 @@ static uint8_t byte_at(uint64_t va)
 	return *fake_cpu_at(live, va);
 }
 
+/* What it has rewritten is looked at again. */
+static void has_run(void)
+{
+	engine.entries_known = false;
+}
+
 START_TEST(a_rewritten_gate_is_the_fence)
 {
 	struct desc_gate gate = plain;
@@ -236,6 +260,7 @@ START_TEST(a_rewritten_gate_is_the_fence)
 	fake_cpu_code(live, "\x0f\x0b", 2); /* UD2 */
 	gate.offset = FAKE_VECTORS + 0x1008;
 	write_gate(VECTOR_UD, gate);
+	has_run();
 	ck_assert_int_eq(engine_step(&engine).why, ENGINE_STEPPED);
 	/* The fake processor knows one place only: what stands there is no entry now. */
 	ck_assert_int_eq(engine_entry(&engine, FAKE_VECTORS + 0x1008), VECTOR_UD);
@@ -254,6 +279,7 @@ START_TEST(points_follow_a_rewritten_gate)
 	ck_assert_uint_eq(byte_at(STUB(14)), OPCODE_OUT);
 	gate.offset = FAKE_SYSENTER;
 	write_gate(14, gate);
+	has_run();
 	ck_assert(engine_look_at_entries(&engine));
 	ck_assert_uint_eq(byte_at(STUB(14)), 0x90);
 	ck_assert_uint_eq(byte_at(FAKE_SYSENTER), OPCODE_OUT);
@@ -261,6 +287,22 @@ START_TEST(points_follow_a_rewritten_gate)
 	ck_assert_uint_eq(byte_at(FAKE_SYSENTER), 0x90);
 	ck_assert_uint_eq(engine.point_count, 0);
 	ck_assert_uint_eq(engine.asks, 0);
+}
+END_TEST
+
+/* By a debugger, while the guest stands. */
+START_TEST(a_gate_that_the_engine_writes)
+{
+	struct desc_gate gate = plain;
+	uint64_t words[2];
+
+	ck_assert(engine_attach(&engine, &live->machine));
+	gate.offset = FAKE_SYSENTER;
+	desc_gate_encode(&gate, words);
+	ck_assert_uint_eq(
+	    engine_write(&engine, vcpu->sregs.idt.base + 14 * 16, words, sizeof(words)), 16);
+	ck_assert(engine_look_at_entries(&engine));
+	ck_assert_int_eq(engine_entry(&engine, FAKE_SYSENTER), 14);
 }
 END_TEST
 
@@ -294,6 +336,7 @@ START_TEST(the_hook_follows)
 	ck_assert_uint_eq(byte_at(STUB(VECTOR_BP)), OPCODE_OUT);
 	gate.offset = FAKE_COMPAT;
 	write_gate(VECTOR_BP, gate);
+	has_run();
 	ck_assert(engine_look_at_entries(&engine));
 	ck_assert_uint_eq(byte_at(STUB(VECTOR_BP)), 0x90);
 	ck_assert_uint_eq(byte_at(FAKE_COMPAT), OPCODE_OUT);
@@ -326,6 +369,7 @@ START_TEST(a_patched_entry)
 	ck_assert_int_eq(engine_add_point(&engine, FAKE_CODE(3)), ENGINE_OK);
 	memcpy(fake_cpu_at(live, STUB(14)), "\x0f\x01\xca", 3);
 	memcpy(fake_cpu_at(live, STUB(VECTOR_BP)), "\x0f\x01\xca", 3);
+	has_run();
 	ck_assert(engine_look_at_entries(&engine));
 	ck_assert_uint_eq(byte_at(STUB(14)), OPCODE_OUT);
 	ck_assert_uint_eq(byte_at(STUB(VECTOR_BP)), OPCODE_OUT);
@@ -361,6 +405,7 @@ Suite *entries_suite(void)
 	tcase_add_test(pure, what_a_gate_says);
 	tcase_add_test(pure, gates_that_are_none);
 	tcase_add_test(pure, the_limit_of_the_idt);
+	tcase_add_test(pure, an_idt_that_is_too_long);
 	tcase_add_test(pure, where_the_idt_lies);
 	tcase_add_test(pure, before_long_mode);
 	tcase_add_test(pure, what_the_msrs_need);
@@ -370,6 +415,7 @@ Suite *entries_suite(void)
 	tcase_add_checked_fixture(follows, setup_engine, teardown_engine);
 	tcase_add_test(follows, a_rewritten_gate_is_the_fence);
 	tcase_add_test(follows, points_follow_a_rewritten_gate);
+	tcase_add_test(follows, a_gate_that_the_engine_writes);
 	tcase_add_test(follows, points_come_with_the_entry);
 	tcase_add_test(follows, the_hook_follows);
 	tcase_add_test(follows, points_of_a_shared_handler);

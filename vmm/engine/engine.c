@@ -147,6 +147,7 @@ size_t engine_write(struct engine *engine, uint64_t va, const void *buf, size_t 
 	const struct view view = engine_view(engine);
 	size_t done = 0;
 
+	engine->entries_known = false; /* it may be the IDT that is written */
 	while (done < size) {
 		size_t part;
 		uint8_t *to = view_part(&view, va + done, size - done, &part);

@@ -133,8 +133,9 @@ struct engine {
 
 	struct entries entries; /* of the CPU selected, as they were last read */
 	const struct cpu *entries_cpu;
-	bool msrs_due;     /* the MSRs may be others since */
-	bool entries_come; /* there were none at engine_attach */
+	bool entries_known; /* they are as they were read: the guest has not run since */
+	bool msrs_due;      /* the MSRs may be others since */
+	bool entries_come;  /* there were none at engine_attach */
 	bool seen_ring3;
 	uint64_t fence_cr3; /* the tree that the fence was found through */
 	bool has_fence;

@@ -198,7 +198,7 @@ static bool run_and_count(struct engine *engine)
 	const bool mark_due = cpu->mark_due;
 
 	engine->event = ENGINE_EVENT_NONE;
-	engine->known = false;
+	engine->known = engine->entries_known = false;
 	if (!run_once(cpu))
 		return false;
 	if (engine->event == ENGINE_EVENT_NONE && !mark_due)

@@ -158,27 +158,23 @@ enum engine_answer engine_remove_point(struct engine *engine, uint64_t va)
 /* Where the fence's OUTs go, found through the tree of now; neighbours lie in one page mostly. */
 static void find_fence(struct engine *engine)
 {
+	const struct entries *entries = &engine->entries;
 	const struct view view = engine_view(engine);
 	uint64_t page = 1;
 	uint8_t *bytes = NULL;
 	size_t part;
 
 	engine->fence_count = 0;
-	for (unsigned i = 0; i < ENTRIES_MAX; i++) {
-		const struct entry *entry = &engine->entries.list[i];
-		const uint64_t offset = entry->va & (PAGE_SIZE - 1);
+	for (unsigned i = 0; i < entries->place_count; i++) {
+		const uint64_t va = entries->place[i].va, offset = va & (PAGE_SIZE - 1);
 
-		/* One that others lead to as well is planted once. */
-		if (!entry->there || entries_find(&engine->entries, entry->va) != (int)i)
-			continue;
-		if (entry->va - offset != page) {
-			page = entry->va - offset;
+		if (va - offset != page) {
+			page = va - offset;
 			bytes = view_part(&view, page, PAGE_SIZE, &part);
 		}
-		if (!bytes)
-			continue;
-		engine->fence[engine->fence_count++] =
-		    (struct engine_plant){.va = entry->va, .at = bytes + offset};
+		if (bytes)
+			engine->fence[engine->fence_count++] =
+			    (struct engine_plant){.va = va, .at = bytes + offset};
 	}
 	engine->fence_cr3 = engine->state.sregs.cr3;
 	engine->has_fence = true;
@@ -188,17 +184,17 @@ static void find_fence(struct engine *engine)
  * room for a point, it is tried again. */
 static void place_entry_points(struct engine *engine)
 {
+	const struct entries *entries = &engine->entries;
+
 	engine->entry_points_lack = false;
 	while (engine->entry_point_count)
 		engine_remove_point(engine, engine->entry_points[--engine->entry_point_count]);
-	for (unsigned i = 0; i < ENTRIES_MAX; i++) {
-		const uint64_t va = engine->entries.list[i].va;
+	for (unsigned i = 0; i < entries->place_count; i++) {
+		const uint64_t va = entries->place[i].va;
 		bool asked = false;
 
-		if (entries_find(&engine->entries, va) != (int)i)
-			continue;
-		for (unsigned entry = i; entry < ENTRIES_MAX && !asked; entry++)
-			asked = engine->asked[entry] && entries_lead(&engine->entries, entry, va);
+		for (unsigned entry = 0; entry < ENTRIES_MAX && !asked; entry++)
+			asked = engine->asked[entry] && entries_lead(entries, entry, va);
 		if (!asked)
 			continue;
 		if (engine_add_point(engine, va) == ENGINE_OK)
@@ -225,9 +221,13 @@ bool engine_look_at_entries(struct engine *engine)
 
 	if (!engine_know(engine))
 		return false;
+	/* The guest has not run since. */
+	if (engine->entries_known && engine->entries_cpu == engine->cpu)
+		return true;
 	if (engine->msrs_due || engine->entries_cpu != engine->cpu)
 		vcpu_read(&engine->cpu->vcpu, &engine->state, STATE_ALL_MSRS);
 	engine->msrs_due = false;
+	engine->entries_known = true;
 	engine->entries_cpu = engine->cpu;
 	engine->seen_ring3 |= engine_cpl(engine) == 3;
 	view = engine_view(engine);

@@ -100,12 +100,8 @@ unsigned boundary_entries(const struct boundary *boundary, uint64_t va, uint64_t
 	const struct entries *entries = &boundary->entries;
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < ENTRIES_MAX; i++) {
-		const struct entry *entry = &entries->list[i];
-
-		count += entry->there && entry->va - va < len &&
-		         entries_find(entries, entry->va) == (int)i;
-	}
+	for (unsigned i = 0; i < entries->place_count; i++)
+		count += entries->place[i].va - va < len;
 	return count;
 }
 

@@ -35,12 +35,20 @@ enum { ENTRIES_IDT_SIZE = 256 * 16 };
 
 struct entries {
 	struct entry list[ENTRIES_MAX];
+	/* The addresses that they lead to, sorted, each once, with the lowest number of those that
+	 * lead there. */
+	struct entry_place {
+		uint64_t va;
+		int number;
+	} place[ENTRIES_MAX];
+	unsigned place_count;
 	uint8_t idt[ENTRIES_IDT_SIZE]; /* what the gates were read from; 0 where nothing is */
 };
 
 /* Reads them anew.  state: its MSRs and system registers, which are the view's.  *entries is all
  * zero before the first time.  Returns whether any is another one than before: so it is also the
- * cheap question whether a kernel has rewritten them, a comparison of 4 KiB when it has not. */
+ * cheap question whether a kernel has rewritten them, one walk and a comparison of 4 KiB when it
+ * has not. */
 bool entries_read(struct entries *entries, const struct view *view, const struct vcpu_state *state);
 
 /* Which entry leads to this address; -1: none.  When several do, the one of the lowest number: of
