@@ -54,16 +54,13 @@ bool engine_has_point(const struct engine *engine, uint64_t va)
 	return point && point->uses;
 }
 
-/* One more user of the point at this address, which is planted for the first one. */
-static struct engine_point *hold_point(struct engine *engine, uint64_t va, uint8_t byte,
-                                       enum engine_answer *answer)
+/* A point where none is yet, without a user. */
+static struct engine_point *new_point(struct engine *engine, uint64_t va, uint8_t byte,
+                                      enum engine_answer *answer)
 {
-	struct engine_point *point = engine_find_point(engine, va);
+	struct engine_point *point;
 	uint8_t *at;
 
-	*answer = ENGINE_OK;
-	if (point)
-		return point;
 	*answer = ENGINE_NO_ROOM;
 	/* One place stays for a step's own. */
 	if (engine->point_count >= ENGINE_POINTS_MAX - 1)
@@ -102,7 +99,9 @@ static enum engine_answer place_hook(struct engine *engine)
 		drop_point(engine, point);
 	}
 	engine->hook = 0;
-	point = wanted ? hold_point(engine, wanted, OPCODE_OUT, &answer) : NULL;
+	point = wanted ? engine_find_point(engine, wanted) : NULL;
+	if (wanted && !point)
+		point = new_point(engine, wanted, OPCODE_OUT, &answer);
 	if (point) {
 		point->hooks = 1;
 		engine->hook = wanted;
@@ -110,30 +109,34 @@ static enum engine_answer place_hook(struct engine *engine)
 	return answer;
 }
 
+/* The hook first: no INT3 stands without it. */
+static struct engine_point *new_int3(struct engine *engine, uint64_t va, enum engine_answer *answer)
+{
+	struct engine_point *point = NULL;
+
+	engine->int3s++;
+	*answer = place_hook(engine);
+	if (*answer == ENGINE_OK)
+		point = new_point(engine, va, OPCODE_INT3, answer);
+	if (!point) {
+		engine->int3s--;
+		place_hook(engine);
+	}
+	return point;
+}
+
 enum engine_answer engine_add_point(struct engine *engine, uint64_t va)
 {
-	enum engine_answer answer;
+	enum engine_answer answer = ENGINE_OK;
 	struct engine_point *point;
-	uint8_t byte;
 
 	if (!engine_look_at_entries(engine))
 		return ENGINE_NOT_MAPPED;
-	byte = engine_plant_byte(engine, va);
 	point = engine_find_point(engine, va);
-	/* The hook first: no INT3 stands without it. */
-	if (byte == OPCODE_INT3 && !point) {
-		engine->int3s++;
-		answer = place_hook(engine);
-		if (answer == ENGINE_OK)
-			point = hold_point(engine, va, byte, &answer);
-		if (!point) {
-			engine->int3s--;
-			place_hook(engine);
-			return answer;
-		}
-	} else {
-		point = hold_point(engine, va, byte, &answer);
-	}
+	if (!point && engine_plant_byte(engine, va) == OPCODE_INT3)
+		point = new_int3(engine, va, &answer);
+	else if (!point)
+		point = new_point(engine, va, OPCODE_OUT, &answer);
 	if (point)
 		point->uses++;
 	return answer;
@@ -180,27 +183,34 @@ static void find_fence(struct engine *engine)
 	engine->has_fence = true;
 }
 
+/* A point where this entry leads, unless it leads nowhere or another one that has its point leads
+ * there too. */
+static void place_entry_point(struct engine *engine, unsigned entry)
+{
+	const uint64_t va = engine->entries.list[entry].va;
+
+	if (!engine->entries.list[entry].there)
+		return;
+	for (size_t i = 0; i < engine->entry_point_count; i++) {
+		if (engine->entry_points[i] == va)
+			return;
+	}
+	if (engine_add_point(engine, va) == ENGINE_OK)
+		engine->entry_points[engine->entry_point_count++] = va;
+	else
+		engine->entry_points_lack = true;
+}
+
 /* Points of entries go where those are now.  For one that is not mapped here, or where there is no
  * room for a point, it is tried again. */
 static void place_entry_points(struct engine *engine)
 {
-	const struct entries *entries = &engine->entries;
-
 	engine->entry_points_lack = false;
 	while (engine->entry_point_count)
 		engine_remove_point(engine, engine->entry_points[--engine->entry_point_count]);
-	for (unsigned i = 0; i < entries->place_count; i++) {
-		const uint64_t va = entries->place[i].va;
-		bool asked = false;
-
-		for (unsigned entry = 0; entry < ENTRIES_MAX && !asked; entry++)
-			asked = engine->asked[entry] && entries_lead(entries, entry, va);
-		if (!asked)
-			continue;
-		if (engine_add_point(engine, va) == ENGINE_OK)
-			engine->entry_points[engine->entry_point_count++] = va;
-		else
-			engine->entry_points_lack = true;
+	for (unsigned entry = 0; entry < ENTRIES_MAX; entry++) {
+		if (engine->asked[entry])
+			place_entry_point(engine, entry);
 	}
 }
 
@@ -250,7 +260,7 @@ void engine_add_entry(struct engine *engine, unsigned entry)
 	engine->asks += !engine->asked[entry];
 	engine->asked[entry] = true;
 	if (engine_look_at_entries(engine))
-		place_entry_points(engine);
+		place_entry_point(engine, entry);
 }
 
 void engine_remove_entry(struct engine *engine, unsigned entry)
