@@ -16,7 +16,7 @@
 #include "vmm/run/machine.h"
 #include "vmm/instruments/names.h"
 
-/* What looking may take once somebody wants the VMM to stop. */
+/* What looking may take at least, once the VMM is to stop. */
 #define PATIENCE_NS UINT64_C(400000000)
 
 /* ---- The moment ---------------------------------------------------------------------------- */
@@ -33,7 +33,17 @@ static bool translate(void *ctx, uint64_t va, uint64_t *pa)
 	return true;
 }
 
-/* What is looked at when time has run out is looked at all the same, but not for long. */
+/* The guest's time limit is not that of looking, which may take as long again; who sends a signal
+ * will not wait. */
+static uint64_t patience(const struct look_live *live)
+{
+	const uint64_t limit =
+	    stop_requested() == STOP_TIMEOUT ? live->machine->plan->timeout_ns : 0;
+
+	return limit > PATIENCE_NS ? limit : PATIENCE_NS;
+}
+
+/* What is looked at when time has run out is looked at all the same, but not for ever. */
 static bool give_up(void *ctx)
 {
 	struct look_live *live = ctx;
@@ -42,7 +52,7 @@ static bool give_up(void *ctx)
 	if (!stop_requested())
 		return false;
 	since = stop_requested_at() > live->began ? stop_requested_at() : live->began;
-	return clock_ns() - since > PATIENCE_NS;
+	return clock_ns() - since > patience(live);
 }
 
 static void take_segments(struct look_moment *moment, const struct image *image)
