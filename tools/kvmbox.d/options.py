@@ -14,6 +14,8 @@ no /dev/kvm, has one that is not to be trusted, or has the other vendor's CPU.
   amd    QEMU with emulated SVM. Ready in less than half a second (the first time 10 s); 2 CPUs; SMEP,
          SMAP, UMIP, FSGSBASE; no PCID. For functional checks, SMP, anything interactive.
          With --exact RDTSC counts instructions, however busy this machine is.
+         Seldom, and more often on a busy machine, QEMU delivers an interrupt twice: a guest then
+         waits for ever in a spin lock that it holds. The command is to be run again.
   intel  Bochs with emulated VT-x. About 12 s; 1 CPU; SMEP, SMAP, PCID, INVPCID. RDTSC counts
          instructions, the same from run to run. Runs some 85 million instructions a second, so
          put several commands into one boot: sh -c './a; ./b'. It is not saved: Bochs has no command
