@@ -10,7 +10,7 @@ VERSION := 0.1.0
 EXTRA_CFLAGS ?=
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla -Wundef -Werror
-HOST_CFLAGS := -std=gnu17 -O2 -g -ffunction-sections -fdata-sections -I. -DRS_VERSION='"$(VERSION)"' -D_GNU_SOURCE $(WARNINGS) \
+HOST_CFLAGS := -std=gnu17 -O2 -g -fno-pie -ffunction-sections -fdata-sections -I. -DRS_VERSION='"$(VERSION)"' -D_GNU_SOURCE $(WARNINGS) \
 	$(EXTRA_CFLAGS)
 # vmm is one static file: it starts faster than a dynamic one and runs in a box as it is.
 # Without -z relro the loader has nothing to protect at start, and what nobody calls is left out.
@@ -69,7 +69,7 @@ endef
 # the page cache keeps it in small pieces: starting it takes 5 % longer than starting a copy.
 define program
 $(call say,LINK,$@)
-@$(CC) $(HOST_CFLAGS) $(1) -o $@.tmp $^ $(2) && cp --remove-destination $@.tmp $@ && rm $@.tmp
+@$(CC) $(HOST_CFLAGS) -no-pie $(1) -o $@.tmp $^ $(2) && cp --remove-destination $@.tmp $@ && rm $@.tmp
 endef
 
 # $(call guest,FLAGS,LINKER'S): a guest of one source
