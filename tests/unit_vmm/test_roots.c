@@ -42,11 +42,6 @@ static void setup(void)
 	    pt_init(&tree, geo, (struct pt_memory){NULL, take_frame, drop_frame, frame_at}), PT_OK);
 }
 
-static void teardown(void)
-{
-	look_machine_free();
-}
-
 static void map(uint64_t va, uint64_t pa, uint64_t size, uint32_t flags)
 {
 	ck_assert_int_eq(pt_map(&tree, va, pa, size, flags, NULL), PT_OK);
@@ -200,7 +195,7 @@ Suite *roots_suite(void)
 	Suite *suite = suite_create("roots");
 	TCase *tests = tcase_create("roots");
 
-	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_add_checked_fixture(tests, setup, look_machine_free);
 	tcase_add_test(tests, our_own);
 	tcase_add_test(tests, like_linux);
 	tcase_add_test(tests, to_the_page);
