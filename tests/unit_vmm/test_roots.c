@@ -131,6 +131,19 @@ START_TEST(circles)
 }
 END_TEST
 
+/* One of the two, with its PCID, is what was given. */
+START_TEST(side_by_side)
+{
+	const struct roots_cr3 by_kernel = roots_of_linux(0x5612005);
+	const struct roots_cr3 by_user = roots_of_linux(0x5613805);
+
+	ck_assert_uint_eq(by_kernel.kernel, 0x5612005);
+	ck_assert_uint_eq(by_kernel.user, 0x5613000);
+	ck_assert_uint_eq(by_user.kernel, 0x5612000);
+	ck_assert_uint_eq(by_user.user, 0x5613805);
+}
+END_TEST
+
 /* ---- Both of a kernel that says nothing ------------------------------------------------------ */
 
 static void look_at(struct look *look, uint64_t cr3)
@@ -203,6 +216,7 @@ Suite *roots_suite(void)
 	tcase_add_test(tests, a_kernel_in_the_lower_half);
 	tcase_add_test(tests, none_at_all);
 	tcase_add_test(tests, circles);
+	tcase_add_test(tests, side_by_side);
 	tcase_add_test(tests, both_side_by_side);
 	tcase_add_test(tests, words_that_no_kernel_could_run_on);
 	suite_add_tcase(suite, tests);
