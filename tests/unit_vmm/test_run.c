@@ -81,9 +81,8 @@ END_TEST
 /* A CPU that runs by itself takes the short way: it is the same. */
 START_TEST(the_short_way)
 {
-	static const struct answer list[] = {{0, KVM_EXIT_IO, RS_PORT_PUTC, 'x'},
-	                                     {-EAGAIN, 0, 0, 0},
-	                                     {0, KVM_EXIT_SHUTDOWN, 0, 0}};
+	static const struct answer list[] = {
+	    {0, KVM_EXIT_IO, RS_PORT_PUTC, 'x'}, {-EAGAIN, 0, 0, 0}, {0, KVM_EXIT_SHUTDOWN, 0, 0}};
 
 	answers = list;
 	run_cpus(machine);
