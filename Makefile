@@ -2,15 +2,14 @@
 
 BUILD ?= build
 PREFIX ?= /usr/local
-DESTDIR ?=
 CC ?= gcc
 VERSION := 0.1.0
+MAKEFLAGS += --no-print-directory
 
 # For people who need more: EXTRA_CFLAGS="-fsanitize=address" LINK= make BUILD=build/asan
-EXTRA_CFLAGS ?=
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla -Wundef -Werror
-HOST_CFLAGS := -std=gnu17 -O2 -g -ffunction-sections -fdata-sections -I. -DRS_VERSION='"$(VERSION)"' -D_GNU_SOURCE $(WARNINGS) \
+HOST_CFLAGS := -std=gnu17 -O2 -g -fno-pie -ffunction-sections -fdata-sections -I. -DRS_VERSION='"$(VERSION)"' -D_GNU_SOURCE $(WARNINGS) \
 	$(EXTRA_CFLAGS)
 # vmm is one static file: it starts faster than a dynamic one and runs in a box as it is.
 # Without -z relro the loader has nothing to protect at start, and what nobody calls is left out.
@@ -69,7 +68,7 @@ endef
 # the page cache keeps it in small pieces: starting it takes 5 % longer than starting a copy.
 define program
 $(call say,LINK,$@)
-@$(CC) $(HOST_CFLAGS) $(1) -o $@.tmp $^ $(2) && cp --remove-destination $@.tmp $@ && rm $@.tmp
+@$(CC) $(HOST_CFLAGS) -no-pie $(1) -o $@.tmp $^ $(2) && cp --remove-destination $@.tmp $@ && rm $@.tmp
 endef
 
 # $(call guest,FLAGS,LINKER'S): a guest of one source
@@ -92,18 +91,15 @@ $(BUILD)/host/%.c.o: %.c | $(BUILD)/packages
 $(BUILD)/host/%.S.o: %.S | $(BUILD)/packages
 	$(call object,AS,,$(ASFLAGS))
 
-$(BUILD)/host/vmm/instruments/report/report_style.S.o: vmm/instruments/report/page.css # by .incbin
-
-# The first process of `vmm linux`, in vmm by .incbin.
-$(BUILD)/linux-init: guest/linux/init.c | $(BUILD)/packages
+# In vmm by .incbin: the report's style, and the first process of `vmm linux`.
+$(BUILD)/host/vmm/instruments/report/report_style.S.o: vmm/instruments/report/page.css
+$(BUILD)/host/vmm/cli/linux_init.S.o: $(BUILD)/guest/linux-init
+$(BUILD)/guest/linux-init: guest/linux/init.c | $(BUILD)/packages
 	$(call guest,$(USER_CFLAGS),-s -z noexecstack)
-$(BUILD)/host/vmm/cli/linux_init.S.o: ASFLAGS += -DLINUX_INIT='"$(BUILD)/linux-init"'
-$(BUILD)/host/vmm/cli/linux_init.S.o: $(BUILD)/linux-init
 
 # Asked once for a build folder.
 $(BUILD)/packages: tools/install-deps
-	$(call missing,build)
-	@mkdir -p $(@D) && touch $@
+	$(call missing,build) && mkdir -p $(@D) && touch $@
 
 # ---- guest.elf ---------------------------------------------------------------------------------------
 
@@ -131,8 +127,7 @@ $(BUILD)/user/%.S.o: %.S
 # call the other by mistake; then its sections are what guest/kernel.ld expects.
 $(BUILD)/user/programs.o: $(USER_OBJECTS) guest/user/programs.ld
 	$(call say,LINK,$@)
-	@$(LD) -r -T guest/user/programs.ld -o $@.tmp $(USER_OBJECTS)
-	@objcopy --prefix-symbols=user_ $@.tmp $@ && rm -f $@.tmp
+	@$(LD) -r -T guest/user/programs.ld -o $@ $(USER_OBJECTS) && objcopy --prefix-symbols=user_ $@
 
 # A guest of one's own: one C file, no kernel of ours (README).
 $(BUILD)/%.elf: guest/examples/%.c guest/examples/plain.ld
@@ -191,13 +186,12 @@ $(BUILD)/mutants/%.elf: tests/mutants/%.sed guest/entry.S $(BUILD)/guest.elf
 	@$(LINK_KERNEL) -Wl,--strip-debug -o $@ $(KERNEL_OBJECTS:$(BUILD)/kernel/guest/entry.S.o=$(@D)/$*.o) $(BUILD)/user/programs.o
 
 test: ## install what is missing, build, and run all tests, here and in both boxes
-	@$(MAKE) --no-print-directory deps SETS="build test"
-	@$(MAKE) --no-print-directory tests
+	@$(MAKE) deps SETS="build test" && $(MAKE) tests
 	@BUILD=$(BUILD) tests/run
 
 test-asan: ## unit tests and command-line tests under ASan and UBSan
 	$(call missing,build test)
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan LINK= \
+	@$(MAKE) BUILD=$(BUILD)/asan LINK= \
 		EXTRA_CFLAGS="-DRS_FREE_AT_EXIT -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" tests
 	@BUILD=$(BUILD)/asan BOX=no CK_TIMEOUT_MULTIPLIER=10 tests/run unit unit_vmm unit_space cli
 
@@ -207,8 +201,7 @@ mutants: ## break the sources one line at a time: the unit tests must notice (to
 
 coverage: ## line coverage of shared/ by its unit tests; fails below 95 %
 	$(call missing,build unit coverage)
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage LINK= EXTRA_CFLAGS="--coverage -O0" \
-		$(BUILD)/coverage/tests/unit
+	@$(MAKE) BUILD=$(BUILD)/coverage LINK= EXTRA_CFLAGS="--coverage -O0" $(BUILD)/coverage/tests/unit
 	@$(BUILD)/coverage/tests/unit > $(BUILD)/coverage/unit.log || { cat $(BUILD)/coverage/unit.log; exit 1; }
 	@gcovr --root . --filter shared/ --exclude tests/ --fail-under-line 95 $(BUILD)/coverage
 
@@ -229,15 +222,14 @@ $(BENCH_TOOLS) $(TESTS)/crossings:
 	$(call program,$(LINK),-ljansson)
 
 # The guests share a file and differ in where they start; once more for QEMU's firmware (PVH).
-PVH_LINK := -Wl,-Ttext-segment=0x100000
 $(BUILD)/bench_%_pvh.elf: tests/bench/guests.S
-	$(call guest,$(ASFLAGS) -DPVH=bench_$* -m32,-e bench_$* $(PVH_LINK))
+	$(call guest,$(ASFLAGS) -DPVH=bench_$* -m32,-e bench_$* -Xlinker -Ttext-segment=0x100000)
 $(BUILD)/bench_%.elf: tests/bench/guests.S guest/examples/plain.ld
 	$(call guest,$(ASFLAGS),-T guest/examples/plain.ld -e bench_$*)
 
 bench: ## ./vmm against a bare ioctl program and its peers; page-table operations; exact counts; a box's start
 	$(call missing,build box-amd box-intel)
-	@$(MAKE) --no-print-directory all $(BENCH_TOOLS) $(BENCH_GUESTS)
+	@$(MAKE) all $(BENCH_TOOLS) $(BENCH_GUESTS)
 	@BUILD=$(BUILD) tests/bench/run
 
 # ---- For people -----------------------------------------------------------------------------------------
@@ -247,8 +239,7 @@ deps: ## install the Debian packages that are missing; SETS="build test": only f
 	@tools/install-deps $(SETS)
 
 run: ## install what is missing, build, and run ./vmm guest.elf (without a /dev/kvm: in the AMD box)
-	@$(MAKE) --no-print-directory deps SETS=build
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) deps SETS=build && $(MAKE) all
 	@cd $(BUILD) && ./vmm --box auto guest.elf
 
 # What goes where below PREFIX.
@@ -273,7 +264,7 @@ install: all $(BUILD)/vmm.bash $(BUILD)/vmm.zsh $(BUILD)/ringscope.pc ## install
 uninstall: ## remove what make install put below $(DESTDIR)$(PREFIX), and nothing else
 	@tools/install-files --remove "$(DESTDIR)" "$(PREFIX)"
 compdb: ## write compile_commands.json
-	@$(MAKE) --no-print-directory -Bnk all tests 2>/dev/null | tools/compdb > compile_commands.json
+	@$(MAKE) -Bnk all tests 2>/dev/null | tools/compdb > compile_commands.json
 	@echo "compile_commands.json"
 
 clean: ## remove build/, but not what boxes and tests have downloaded

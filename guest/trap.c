@@ -3,8 +3,6 @@
  * that asked for it, end a process, recover a user copy, or panic.  Called by entry.S with the
  * registers saved, on the process's kernel stack or on an IST stack.
  */
-#include "guest/trap.h"
-
 #include "guest/apic.h"
 #include "guest/console.h"
 #include "guest/cpu.h"
@@ -19,6 +17,13 @@
 #include "guest/trace.h"
 #include "guest/traced.h"
 #include "guest/usercopy.h"
+
+/* For entry.S.  Interrupts are off, the kernel root is in CR3, regs lie on this stack; what is
+ * changed in *regs is what the interrupted code resumes with.  vector: 0 to 255; regs->error is 0
+ * for vectors without an error code. */
+void trap(uint64_t vector, struct rs_regs *regs);
+/* A process's registers that IRETQ refused to restore: the process's fault, whatever CPL says. */
+void trap_iret(uint64_t vector, struct rs_regs *regs);
 
 #define ARITHMETIC_FLAGS (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 #define SIGNAL_SEGV      11 /* what wait4 reports of a process that a fault ended */

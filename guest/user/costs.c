@@ -379,7 +379,6 @@ static void measure_rates(const struct costs *costs)
 {
 	static const uint32_t rates[] = {1000, 5000, 10000, 20000, 100000, 200000, 500000, 1000000};
 	struct load_result result;
-	bool any = false;
 
 	printf("\nOverhead by system calls a second\n  %-38s%12s%12s\n", "calls/s, KPTI off",
 	       "PCID", "no PCID");
@@ -387,18 +386,19 @@ static void measure_rates(const struct costs *costs)
 		const struct load load = load_at(costs, rates[i]);
 		uint64_t rate;
 
-		if (!load.work)
+		if (!load.work) {
+			if (i == 0)
+				printf(
+				    "  a system call is too slow here even for 1,000 a second\n");
 			break;
+		}
 		measure_load(costs, &load, &result);
 		rate = rate_of(costs, &result);
 		printf("  %'-38u", rate);
 		tell_overheads(costs, &result, "overhead by system-call rate", "calls a second",
 		               rate);
 		printf("\n");
-		any = true;
 	}
-	if (!any)
-		printf("  a system call is too slow here even for 1,000 a second\n");
 }
 
 static void measure_sets(const struct costs *costs)

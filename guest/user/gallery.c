@@ -28,6 +28,12 @@ long set_state(long state, uint64_t value)
 	return raw_syscall(RS_SYS_STATE, state, (long)value);
 }
 
+long map_page(uint64_t va, long rights)
+{
+	return raw_syscall(SYS_mmap, (long)va, (long)PAGE_SIZE, rights,
+	                   MAP_PRIVATE + MAP_ANONYMOUS + MAP_FIXED + 0L, -1L, 0L);
+}
+
 /* ---- Words ----------------------------------------------------------------------------------- */
 
 static bool has_error(struct outcome o)
@@ -132,18 +138,19 @@ bool gallery_harmful(const char *name, struct outcome want)
 
 bool gallery_row(const char *name, struct outcome want, struct outcome got)
 {
-	const struct departure *departure;
+	const struct departure *departure = NULL;
+	bool good;
 
 	if (!neighbour_is_well())
 		got = outcome_wrong(NEIGHBOUR_HARMED);
-	if (same_outcome(want, got)) {
-		show(RS_ESCAPE_OK, name, want, got, "");
-		return true;
-	}
-	departure = find_departure(name, got);
-	show(departure ? RS_ESCAPE_DEPARTS : RS_ESCAPE_DIFFERS, name, want, got,
-	     departure ? departure->why : "");
-	return departure;
+	good = same_outcome(want, got);
+	if (!good)
+		departure = find_departure(name, got);
+	show(good        ? RS_ESCAPE_OK
+	     : departure ? RS_ESCAPE_DEPARTS
+	                 : RS_ESCAPE_DIFFERS,
+	     name, want, got, departure ? departure->why : "");
+	return good || departure;
 }
 
 void gallery_value(const char *name, uint64_t want, uint64_t got)
@@ -276,9 +283,7 @@ void gallery_enter(void)
 	volatile uint64_t *based;
 
 	raw_syscall(RS_SYS_GALLERY, 1L);
-	based = (uint64_t *)raw_syscall(SYS_mmap, (long)RS_BASED, (long)PAGE_SIZE,
-	                                PROT_READ + PROT_WRITE + 0L,
-	                                MAP_PRIVATE + MAP_ANONYMOUS + MAP_FIXED + 0L, -1L, 0L);
+	based = (uint64_t *)map_page(RS_BASED, PROT_READ + PROT_WRITE);
 	based[0] = WAY_BASED_WORD0;
 	based[1] = WAY_BASED_WORD1;
 	try_handle();

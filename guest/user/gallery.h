@@ -116,5 +116,7 @@ void gallery_run(const char *title, const struct row *rows, size_t count);
 void join(char *name, size_t size, const char *a, const char *b);
 /* RS_SYS_STATE. */
 long set_state(long state, uint64_t value);
+/* A new page at this address, with rights of PROT_*; the address, or the kernel's -errno. */
+long map_page(uint64_t va, long rights);
 
 #endif

@@ -230,20 +230,18 @@ static void call_from(uint64_t address)
 	__asm__ volatile("jmp *%0" : : "r"(address), "a"(SYS_getpid));
 }
 
-static uint64_t map_page(uint64_t va)
+static uint64_t map_code(uint64_t va)
 {
-	return (uint64_t)raw_syscall(SYS_mmap, (long)va, PAGE_SIZE + 0L,
-	                             PROT_READ + PROT_WRITE + PROT_EXEC + 0L,
-	                             MAP_PRIVATE + MAP_ANONYMOUS + MAP_FIXED + 0L, -1L, 0L);
+	return (uint64_t)map_page(va, PROT_READ + PROT_WRITE + PROT_EXEC);
 }
 
 void hostile_hole(void)
 {
 	const uint64_t beyond = RS_USER_END - PAGE_SIZE;
 	static const struct gallery_values rows[] = {
-	    {"a page just below the hole cannot be had", map_page, RS_USER_END - PAGE_SIZE,
+	    {"a page just below the hole cannot be had", map_code, RS_USER_END - PAGE_SIZE,
 	     (uint64_t)-ENOMEM},
-	    {"the page below that one can", map_page, RS_USER_END - 2 * PAGE_SIZE,
+	    {"the page below that one can", map_code, RS_USER_END - 2 * PAGE_SIZE,
 	     RS_USER_END - 2 * PAGE_SIZE},
 	};
 	struct outcome got;

@@ -344,73 +344,43 @@ static uint64_t next_random(uint64_t *state)
 /* No #UD among them: KVM intercepts that on AMD and injects it, and QEMU's AMD CPU then delivers an
  * interrupt that is due at the first instruction of the handler, IF clear or not, and again without
  * end. */
-struct share {
-	uint64_t syscalls, int80s, gps, pfs;
-};
+enum kind { INT80, GP, PF, YIELD, SYSCALL, KINDS };
 
-/* Does `quota` crossings, or only says which they would be. */
-static struct share work(uint64_t worker, uint64_t quota, bool do_it)
+/* Does `quota` crossings, or only says which they would be: counts[] of each kind are added to. */
+static void work(uint64_t worker, uint64_t quota, bool do_it, uint64_t counts[KINDS])
 {
 	uint64_t random = worker * 7919 + 1;
-	struct share share = {0};
 
 	while (quota) {
-		const uint64_t kind = next_random(&random) % 5;
+		const enum kind kind = (enum kind)(next_random(&random) % KINDS);
 		uint64_t turns = next_random(&random) % CHUNK + 1;
 
 		if (turns > quota)
 			turns = quota;
 		quota -= turns;
-		switch (kind) {
-		case 0:
-			share.int80s += turns;
-			if (do_it)
-				loop_int80(turns);
-			break;
-		case 1:
-			share.gps += turns;
-			if (do_it)
-				loop_fault(fault_gp, 0, turns);
-			break;
-		case 2:
-			share.pfs += turns;
-			if (do_it)
-				loop_fault(fault_pf, RS_KERNEL_TEXT, turns);
-			break;
-		case 3:
-			share.syscalls += turns;
-			if (do_it)
-				loop_yield(turns);
-			break;
-		default:
-			share.syscalls += turns;
-			if (do_it)
-				loop_syscall(turns);
-		}
+		counts[kind] += turns;
+		if (!do_it)
+			continue;
+		if (kind == INT80)
+			loop_int80(turns);
+		else if (kind == GP)
+			loop_fault(fault_gp, 0, turns);
+		else if (kind == PF)
+			loop_fault(fault_pf, RS_KERNEL_TEXT, turns);
+		else if (kind == YIELD)
+			loop_yield(turns);
+		else
+			loop_syscall(turns);
 	}
-	return share;
 }
 
 static uint32_t worker(uint64_t number)
 {
+	uint64_t counts[KINDS] = {0};
+
 	raw_syscall(RS_SYS_FAULT_HANDLER, (long)loop_fault_resume);
-	work(number, crossings / WORKERS, true);
+	work(number, crossings / WORKERS, true, counts);
 	return 0;
-}
-
-static struct share expected_work(void)
-{
-	struct share sum = {0};
-
-	for (uint64_t i = 0; i < WORKERS; i++) {
-		const struct share one = work(i, crossings / WORKERS, false);
-
-		sum.syscalls += one.syscalls;
-		sum.int80s += one.int80s;
-		sum.gps += one.gps;
-		sum.pfs += one.pfs;
-	}
-	return sum;
 }
 
 static void check_soak(void)
@@ -428,16 +398,20 @@ static void check_soak(void)
 	    COUNTER("... all of them faults of ring 3", user_faults),
 	    COUNTER("... and every process", processes),
 	};
-	const struct share all = expected_work();
+	uint64_t all[KINDS] = {0};
+
+	for (uint64_t i = 0; i < WORKERS; i++)
+		work(i, crossings / WORKERS, false, all);
+
 	const uint64_t wanted[] = {
 	    /* Besides: slices on, WORKERS forks and waits, slices off; a handler and an exit each;
 	     * the second look at the counters. */
-	    all.syscalls + (slices ? 2 : 0) + 4 * WORKERS + 1,
-	    all.int80s,
-	    all.int80s,
-	    all.gps,
-	    all.pfs,
-	    all.gps + all.pfs,
+	    all[YIELD] + all[SYSCALL] + (slices ? 2 : 0) + 4 * WORKERS + 1,
+	    all[INT80],
+	    all[INT80],
+	    all[GP],
+	    all[PF],
+	    all[GP] + all[PF],
 	    WORKERS,
 	};
 	struct rs_stats before, after;
@@ -455,8 +429,7 @@ static void check_soak(void)
 		          ((const uint64_t *)&before)[counters[i].counter],
 		      wanted[i]);
 	printf("%s%s: %'u crossings, %'u slice%s ended in ring 3, %'u switches\n", tap_remark,
-	       mode_name, all.syscalls + all.int80s + all.gps + all.pfs,
-	       after.preempt_ring3 - before.preempt_ring3,
+	       mode_name, crossings / WORKERS * WORKERS, after.preempt_ring3 - before.preempt_ring3,
 	       after.preempt_ring3 - before.preempt_ring3 == 1 ? "" : "s",
 	       after.context_switches - before.context_switches);
 }

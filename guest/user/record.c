@@ -4,19 +4,16 @@
 
 void record_begin(struct rs_record *record, const char *name, const char *unit, uint32_t mode)
 {
+	*record = (struct rs_record){
+	    .mode = mode,
+	    .min = RS_RECORD_NONE,
+	    .median = RS_RECORD_NONE,
+	    .p90 = RS_RECORD_NONE,
+	    .p99 = RS_RECORD_NONE,
+	    .max = RS_RECORD_NONE,
+	};
 	set_text(record->name, sizeof(record->name), name);
 	set_text(record->unit, sizeof(record->unit), unit);
-	set_text(record->x_unit, sizeof(record->x_unit), "");
-	record->x = 0;
-	record->mode = mode;
-	record->decimals = 0;
-	record->samples = 0;
-	record->outliers = 0;
-	record->min = RS_RECORD_NONE;
-	record->median = RS_RECORD_NONE;
-	record->p90 = RS_RECORD_NONE;
-	record->p99 = RS_RECORD_NONE;
-	record->max = RS_RECORD_NONE;
 }
 
 uint64_t record_signed(int64_t value)

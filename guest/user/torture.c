@@ -105,18 +105,13 @@ static struct crossing {
 	void (*after)(void);
 } crossing;
 
-static void copy_text(char *to, size_t size, const char *text)
-{
-	join(to, size, text, "");
-}
-
 /* Makes `crossing` one by SYSCALL, without a place of its own yet. */
 static void fill(const char *name)
 {
 	static const struct way call = {.kind = WAY_CALL};
 
 	crossing = (struct crossing){.code = way_syscall, .may = CALL_CHANGES};
-	copy_text(crossing.about.name, sizeof(crossing.about.name), name);
+	set_text(crossing.about.name, sizeof(crossing.about.name), name);
 	way_fill(&call);
 }
 
@@ -175,8 +170,8 @@ static void go_rounds(uint32_t mode)
 static void lacks(const char *name, const char *why, const char *alone, uint32_t mode)
 {
 	fill(name);
-	copy_text(crossing.about.lacks, sizeof(crossing.about.lacks), why);
-	copy_text(crossing.about.alone, sizeof(crossing.about.alone), alone);
+	set_text(crossing.about.lacks, sizeof(crossing.about.lacks), why);
+	set_text(crossing.about.alone, sizeof(crossing.about.alone), alone);
 	go_rounds(mode);
 }
 
@@ -241,18 +236,10 @@ static void go_foreign_stack(uint32_t mode)
 	go_rounds(mode);
 }
 
-static void go_slow_exit(uint32_t mode)
+/* IRETQ to way_resume with the stack that this selector names. */
+static void go_return(const char *name, uint64_t stack_selector, uint32_t mode)
 {
-	fill_call("SYSCALL, IRETQ", RS_SYS_RETURN, RS_SEL_USER_CODE, RS_SEL_USER_DATA,
-	          (uint64_t)way_resume);
-	way_in.gpr[R10] = way_in.gpr[RSP];
-	go_rounds(mode);
-}
-
-static void go_iretq_fault(uint32_t mode)
-{
-	fill_call("fault in IRETQ", RS_SYS_RETURN, RS_SEL_USER_CODE, RS_SEL_ABSENT_DATA,
-	          (uint64_t)way_resume);
+	fill_call(name, RS_SYS_RETURN, RS_SEL_USER_CODE, stack_selector, (uint64_t)way_resume);
 	way_in.gpr[R10] = way_in.gpr[RSP];
 	go_rounds(mode);
 }
@@ -349,8 +336,7 @@ static void go_page_start(uint32_t mode)
 	static const uint8_t nop_jmp[] = {0x90, 0xff, 0x25, 0, 0, 0, 0}; /* through the next word */
 	uint8_t *page = (uint8_t *)PAGE_OF_ITS_OWN;
 
-	raw_syscall(SYS_mmap, (long)page, (long)PAGE_SIZE, PROT_READ + PROT_WRITE + 0L,
-	            MAP_PRIVATE + MAP_ANONYMOUS + MAP_FIXED + 0L, -1L, 0L);
+	map_page(PAGE_OF_ITS_OWN, PROT_READ + PROT_WRITE);
 	for (size_t i = 0; i < sizeof(nop_jmp); i++)
 		page[i] = nop_jmp[i];
 	for (size_t i = 0; i < 8; i++)
@@ -366,8 +352,8 @@ static void go_all(uint32_t mode)
 {
 	go_ways(mode);
 	go_foreign_stack(mode);
-	go_slow_exit(mode);
-	go_iretq_fault(mode);
+	go_return("SYSCALL, IRETQ", RS_SEL_USER_DATA, mode);
+	go_return("fault in IRETQ", RS_SEL_ABSENT_DATA, mode);
 	go_copy_fault(mode);
 	go_yield(mode);
 	go_fork(mode);

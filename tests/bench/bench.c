@@ -32,7 +32,7 @@
 #include <sys/wait.h>
 
 enum { MAX_ROUNDS = 1000, MAX_ARGS = 40, MAX_CONTENDERS = 16, MAX_TARGETS = 16 };
-enum { TRIPS = 64 }; /* in a batch: guests.S */
+enum { TRIPS = 32 }; /* in a batch: guests.S */
 enum { ANY_STATUS = -1 };
 
 extern char **environ;

@@ -8,8 +8,9 @@
  */
 #include "shared/abi.h"
 
-#define TRIPS 64    /* round trips in one timed batch: well inside a scheduler's time slice */
-#define BATCHES 100 /* timed batches */
+/* Round trips in one timed batch: few enough that most see no timer's tick, in the boxes too. */
+#define TRIPS 32
+#define BATCHES 200
 
 #ifdef PVH
 #define PORT_EXIT 0xf4  /* -device isa-debug-exit */

@@ -224,14 +224,14 @@ void look_machine_free(void)
 	memory_destroy(&m.memory);
 }
 
-uint64_t *look_machine_entry(const struct pt *pt, uint64_t va, unsigned level)
+uint64_t *entry_of(const struct pt *pt, uint64_t va, unsigned level)
 {
 	struct pt_walk walk;
+	unsigned i = 0;
 
 	pt_walk(pt, va, &walk);
-	for (unsigned i = 0; i < walk.steps; i++) {
-		if (walk.step[i].level == level)
-			return frame_at(NULL, walk.step[i].table) + walk.step[i].index;
-	}
-	return NULL;
+	while (i < walk.steps && walk.step[i].level != level)
+		i++;
+	ck_assert_uint_lt(i, walk.steps);
+	return frame_at(NULL, walk.step[i].table) + walk.step[i].index;
 }

@@ -32,7 +32,7 @@ struct look_machine *look_machine_make(void);
 struct look_machine *look_machine_make_linux(void);
 void look_machine_free(void);
 
-/* The entry of this level on the way to va; NULL when the walk ends before. */
-uint64_t *look_machine_entry(const struct pt *pt, uint64_t va, unsigned level);
+/* The entry of this level on the way to va, which is there. */
+uint64_t *entry_of(const struct pt *pt, uint64_t va, unsigned level);
 
 #endif

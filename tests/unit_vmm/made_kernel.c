@@ -204,35 +204,53 @@ const char *made_file(const void *bytes, size_t size)
 
 /* ---- Booting --------------------------------------------------------------------------------- */
 
-static struct booted booted;
+static struct booted the_one;
+struct booted *const booted = &the_one;
+static const char *given;
 
-struct booted *booted_new(void)
+void booted_begin(void)
 {
-	booted = (struct booted){.plan = {.mem = MADE_RAM, .cpus = 1},
-	                         .host = {.maxphyaddr = 40},
-	                         .image = IMAGE_CLOSED};
-	return &booted;
+	*booted = (struct booted){.plan = {.mem = MADE_RAM, .cpus = 1},
+	                          .host = {.maxphyaddr = 40},
+	                          .image = IMAGE_CLOSED};
 }
 
-void booted_free(struct booted *of)
+static void drop(void)
 {
-	image_close(&of->image);
-	of->image = IMAGE_CLOSED;
-	if (of->memory.base)
-		memory_destroy(&of->memory);
-	of->memory = (struct memory){0};
+	image_close(&booted->image);
+	booted->image = IMAGE_CLOSED;
+	if (booted->memory.base)
+		memory_destroy(&booted->memory);
+	booted->memory = (struct memory){0};
 }
 
-static bool boot(struct booted *of)
+void booted_end(void)
+{
+	drop();
+	if (given)
+		unlink(given);
+	given = NULL;
+}
+
+void booted_give(const void *bytes, size_t size)
+{
+	if (given)
+		unlink(given);
+	given = made_file(bytes, size);
+	booted->plan.initrd = given;
+}
+
+static bool boot(void)
 {
 	const struct boot_protocol *protocol;
 
-	if (!boot_open(&of->image, &of->plan))
+	if (!boot_open(&booted->image, &booted->plan))
 		return false;
-	protocol = of->image.protocol;
-	ck_assert(memory_create(&of->memory, of->plan.mem));
-	return protocol->load(&of->image, &of->memory) &&
-	       protocol->build(&of->boot, &of->memory, &of->image, &of->host, &of->plan);
+	protocol = booted->image.protocol;
+	ck_assert(memory_create(&booted->memory, booted->plan.mem));
+	return protocol->load(&booted->image, &booted->memory) &&
+	       protocol->build(&booted->boot, &booted->memory, &booted->image, &booted->host,
+	                       &booted->plan);
 }
 
 static const char *packed_file(const struct made *from)
@@ -246,23 +264,35 @@ static const char *packed_file(const struct made *from)
 	return path;
 }
 
-bool booted_boot(struct booted *of, const struct made *from)
+bool booted_boot(const struct made *from)
 {
 	const char *path = from->packed ? packed_file(from) : made_file(from->bytes, from->size);
 	const int heard = memfd_create("stderr", 0), before = dup(STDERR_FILENO);
 	bool good;
 	ssize_t size;
 
-	booted_free(of);
-	of->plan.guest = path;
+	drop();
+	booted->plan.guest = path;
 	ck_assert(heard >= 0 && before >= 0);
 	dup2(heard, STDERR_FILENO);
-	good = boot(of);
+	good = boot();
 	dup2(before, STDERR_FILENO);
-	size = pread(heard, of->said, sizeof(of->said) - 1, 0);
-	of->said[size < 0 ? 0 : size] = '\0';
+	size = pread(heard, booted->said, sizeof(booted->said) - 1, 0);
+	booted->said[size < 0 ? 0 : size] = '\0';
 	close(heard);
 	close(before);
 	unlink(path);
 	return good;
+}
+
+void boots(const struct made *from)
+{
+	ck_assert_msg(booted_boot(from), "%s", booted->said);
+}
+
+void is_refused_for(const struct made *from, const char *words)
+{
+	ck_assert(!booted_boot(from));
+	ck_assert_msg(strstr(booted->said, words), "\"%s\" is not about \"%s\"", booted->said,
+	              words);
 }

@@ -66,11 +66,18 @@ struct booted {
 	char said[2048]; /* on standard error */
 };
 
-/* The static one: MADE_RAM, one CPU, no words; nothing booted. */
-struct booted *booted_new(void);
+extern struct booted *const booted;
+
+/* Before a test: MADE_RAM, one CPU, no words; nothing booted.  After it: all of it is gone. */
+void booted_begin(void);
+void booted_end(void);
+/* plan.initrd becomes a file with these bytes, until booted_end. */
+void booted_give(const void *bytes, size_t size);
 /* Writes the file and boots it; whatever was booted before is gone.  False: it was refused. */
-bool booted_boot(struct booted *booted, const struct made *made);
-void booted_free(struct booted *booted);
+bool booted_boot(const struct made *made);
+/* That it boots; that it does not, with a message that has these words in it. */
+void boots(const struct made *made);
+void is_refused_for(const struct made *made, const char *words);
 
 /* A file with these bytes; its path, to be unlinked, is valid until the fourth call from here. */
 const char *made_file(const void *bytes, size_t size);

@@ -11,34 +11,6 @@
 #define GIB (UINT64_C(1) << 30)
 #define MIB (UINT64_C(1) << 20)
 
-static struct booted *booted;
-static const char *initrd;
-
-static void setup(void)
-{
-	booted = booted_new();
-	initrd = NULL;
-}
-
-static void teardown(void)
-{
-	booted_free(booted);
-	if (initrd)
-		unlink(initrd);
-}
-
-static void boots(const struct made *made)
-{
-	ck_assert_msg(booted_boot(booted, made), "%s", booted->said);
-}
-
-static void is_refused_for(const struct made *made, const char *words)
-{
-	ck_assert(!booted_boot(booted, made));
-	ck_assert_msg(strstr(booted->said, words), "\"%s\" is not about \"%s\"", booted->said,
-	              words);
-}
-
 static const uint8_t *params(void)
 {
 	return memory_at(&booted->memory, PC_PARAMS, PAGE_SIZE);
@@ -239,10 +211,7 @@ static void make_initrd(size_t size)
 
 	for (size_t i = 0; i < size; i++)
 		bytes[i] = (uint8_t)(i % 253 + 1);
-	if (initrd)
-		unlink(initrd);
-	initrd = made_file(bytes, size);
-	booted->plan.initrd = initrd;
+	booted_give(bytes, size);
 	free(bytes);
 }
 
@@ -441,7 +410,7 @@ Suite *boot_linux_suite(void)
 	Suite *suite = suite_create("boot_linux");
 	TCase *tests = tcase_create("boot_linux");
 
-	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_add_checked_fixture(tests, booted_begin, booted_end);
 	tcase_add_test(tests, the_header_is_copied_to_its_last_byte);
 	tcase_add_test(tests, vmlinux_gets_a_header);
 	tcase_add_loop_test(tests, the_map, 0, 8);

@@ -25,23 +25,10 @@ static void setup(void)
 	m = look_machine_make();
 }
 
-static void teardown(void)
-{
-	look_machine_free();
-}
-
 static void begin(void)
 {
 	look_init(&look, &m->moment);
 	places_make(&places, &look);
-}
-
-static uint64_t *entry(const struct pt *pt, uint64_t va, unsigned level)
-{
-	uint64_t *at = look_machine_entry(pt, va, level);
-
-	ck_assert_ptr_nonnull(at);
-	return at;
 }
 
 /* ---- Roots --------------------------------------------------------------------------------- */
@@ -196,10 +183,10 @@ static char *walk_text(const char *word)
 START_TEST(walk_through_both)
 {
 	char wanted[4096], *got;
-	const uint64_t *user4 = entry(&m->user, RS_DIRECT_BASE, 4);
-	const uint64_t *kernel2 = entry(&m->kernel, RS_DIRECT_BASE, 2);
-	const uint64_t *kernel3 = entry(&m->kernel, RS_DIRECT_BASE, 3);
-	const uint64_t *kernel4 = entry(&m->kernel, RS_DIRECT_BASE, 4);
+	const uint64_t *user4 = entry_of(&m->user, RS_DIRECT_BASE, 4);
+	const uint64_t *kernel2 = entry_of(&m->kernel, RS_DIRECT_BASE, 2);
+	const uint64_t *kernel3 = entry_of(&m->kernel, RS_DIRECT_BASE, 3);
+	const uint64_t *kernel4 = entry_of(&m->kernel, RS_DIRECT_BASE, 4);
 
 	begin();
 	got = walk_text("ffff888000001234");
@@ -348,14 +335,15 @@ END_TEST
 
 START_TEST(map_of_other_memory)
 {
-	uint64_t *stack = entry(&m->kernel, RS_USER_END - 0x11000, 4), frame = m->boot.next_frame;
+	uint64_t *stack = entry_of(&m->kernel, RS_USER_END - 0x11000, 4),
+	         frame = m->boot.next_frame;
 
 	/* The kernel root gets a table of its own with another page in it. */
 	m->boot.next_frame += PAGE_SIZE;
 	memcpy(memory_at(&m->memory, frame, PAGE_SIZE),
 	       memory_at(&m->memory, *stack & CR3_FRAME, PAGE_SIZE), PAGE_SIZE);
 	*stack = (*stack & ~CR3_FRAME) | frame;
-	*entry(&m->kernel, RS_USER_END - 0x11000, 3) = 0;
+	*entry_of(&m->kernel, RS_USER_END - 0x11000, 3) = 0;
 	begin();
 	ck_assert(map_make(&mapping, &look, &places));
 	ck_assert_str_eq(row_at(RS_USER_END - 0x11000), ". rw-u- / 0x1000 user stack");
@@ -387,36 +375,36 @@ static const char *broken(void)
 
 static void writable_text(void)
 {
-	*entry(&m->kernel, LOOK_TEXT, 1) |= 2;
+	*entry_of(&m->kernel, LOOK_TEXT, 1) |= 2;
 }
 
 static void reserved_bit(void)
 {
-	*entry(&m->kernel, RS_STACKS_BASE + 0x2000, 1) |= X86_BIT(50);
+	*entry_of(&m->kernel, RS_STACKS_BASE + 0x2000, 1) |= X86_BIT(50);
 }
 
 static void frame_outside(void)
 {
-	uint64_t *stack = entry(&m->user, RS_USER_END - 0x11000, 1);
+	uint64_t *stack = entry_of(&m->user, RS_USER_END - 0x11000, 1);
 
 	*stack = (*stack & ~CR3_FRAME) | LOOK_RAM;
 }
 
 static void table_outside(void)
 {
-	uint64_t *table = entry(&m->user, RS_USER_END - 0x11000, 2);
+	uint64_t *table = entry_of(&m->user, RS_USER_END - 0x11000, 2);
 
 	*table = (*table & ~CR3_FRAME) | X86_BIT(40);
 }
 
 static void global_user(void)
 {
-	*entry(&m->user, 0x400000, 1) |= X86_BIT(8);
+	*entry_of(&m->user, 0x400000, 1) |= X86_BIT(8);
 }
 
 static void user_page_in_kernel_half(void)
 {
-	*entry(&m->kernel, RS_BOOT_PAGE, 1) |= 4;
+	*entry_of(&m->kernel, RS_BOOT_PAGE, 1) |= 4;
 }
 
 static void word_of_another_root(void)
@@ -426,17 +414,17 @@ static void word_of_another_root(void)
 
 static void read_only_data(void)
 {
-	*entry(&m->kernel, LOOK_TEXT + 0x2000, 1) &= ~UINT64_C(2);
+	*entry_of(&m->kernel, LOOK_TEXT + 0x2000, 1) &= ~UINT64_C(2);
 }
 
 static void missing_page(void)
 {
-	*entry(&m->kernel, CPU0 + RS_ENTRY_TSS, 1) = 0;
+	*entry_of(&m->kernel, CPU0 + RS_ENTRY_TSS, 1) = 0;
 }
 
 static void other_frame_of_text(void)
 {
-	*entry(&m->kernel, LOOK_TEXT, 1) += 0x1000;
+	*entry_of(&m->kernel, LOOK_TEXT, 1) += 0x1000;
 }
 
 static void map_page(struct pt *pt, uint64_t va, uint32_t rights)
@@ -481,21 +469,21 @@ static void slot_256(void)
 
 static void kernel_memory_for_ring3(void)
 {
-	uint64_t *stack = entry(&m->user, RS_USER_END - 0x11000, 1);
+	uint64_t *stack = entry_of(&m->user, RS_USER_END - 0x11000, 1);
 
 	*stack = (*stack & ~CR3_FRAME) | 0x102000;
 }
 
 static void root_for_ring3(void)
 {
-	uint64_t *stack = entry(&m->user, RS_USER_END - 0x11000, 1);
+	uint64_t *stack = entry_of(&m->user, RS_USER_END - 0x11000, 1);
 
 	*stack = (*stack & ~CR3_FRAME) | m->boot.kernel.root;
 }
 
 static void half_of_its_own(void)
 {
-	uint64_t *top = entry(&m->kernel, RS_STACKS_BASE, 4), frame = m->boot.next_frame;
+	uint64_t *top = entry_of(&m->kernel, RS_STACKS_BASE, 4), frame = m->boot.next_frame;
 
 	m->boot.next_frame += PAGE_SIZE;
 	memcpy(memory_at(&m->memory, frame, PAGE_SIZE),
@@ -505,19 +493,19 @@ static void half_of_its_own(void)
 
 static void direct_map_for_ring3(void)
 {
-	uint64_t top = *entry(&m->kernel, RS_DIRECT_BASE, 4);
+	uint64_t top = *entry_of(&m->kernel, RS_DIRECT_BASE, 4);
 
 	((uint64_t *)memory_at(&m->memory, m->user.root, PAGE_SIZE))[273] = top;
 }
 
 static void executable_user_half(void)
 {
-	*entry(&m->kernel, 0x400000, 4) &= ~X86_BIT(63);
+	*entry_of(&m->kernel, 0x400000, 4) &= ~X86_BIT(63);
 }
 
 static void unmirrored(void)
 {
-	*entry(&m->kernel, 0x400000, 4) = 0;
+	*entry_of(&m->kernel, 0x400000, 4) = 0;
 }
 
 static void global_kernel(void)
@@ -577,7 +565,7 @@ START_TEST(audit_of_what_is_right)
 	ck_assert_uint_eq(audit.kept, AUDIT_RULES - 6);
 	m->moment.user_cr3 = m->moment.kernel_cr3;
 	/* Without KPTI the kernel root maps the user half executable; nobody minds. */
-	*entry(&m->kernel, 0x400000, 4) &= ~X86_BIT(63);
+	*entry_of(&m->kernel, 0x400000, 4) &= ~X86_BIT(63);
 	ck_assert_str_eq(broken(), "");
 	ck_assert_uint_eq(audit.kept, AUDIT_RULES - 12);
 	m->moment.noted = false;
@@ -743,7 +731,7 @@ Suite *look_suite(void)
 	Suite *suite = suite_create("look");
 	TCase *tests = tcase_create("look");
 
-	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_add_checked_fixture(tests, setup, look_machine_free);
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, roots_that_fit);
 	tcase_add_test(tests, roots_of_another_cpu);

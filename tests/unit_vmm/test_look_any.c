@@ -22,23 +22,10 @@ static void setup(void)
 	m = look_machine_make_linux();
 }
 
-static void teardown(void)
-{
-	look_machine_free();
-}
-
 static void begin(void)
 {
 	look_init(&look, &m->moment);
 	places_make(&places, &look);
-}
-
-static uint64_t *entry(const struct pt *pt, uint64_t va, unsigned level)
-{
-	uint64_t *at = look_machine_entry(pt, va, level);
-
-	ck_assert_ptr_nonnull(at);
-	return at;
 }
 
 static void map_page(struct pt *pt, uint64_t va, uint32_t rights)
@@ -72,29 +59,29 @@ END_TEST
 static void user_root_with_direct_map(void)
 {
 	((uint64_t *)memory_at(&m->memory, m->user.root, PAGE_SIZE))[273] =
-	    *entry(&m->kernel, RS_DIRECT_BASE, 4);
+	    *entry_of(&m->kernel, RS_DIRECT_BASE, 4);
 }
 
 static void another_process(void)
 {
 	((uint64_t *)memory_at(&m->memory, m->user.root, PAGE_SIZE))[7] =
-	    *entry(&m->kernel, RS_DIRECT_BASE, 4);
+	    *entry_of(&m->kernel, RS_DIRECT_BASE, 4);
 }
 
 static void user_root_without_idt(void)
 {
-	*entry(&m->user, LINUX_AREA, 4) = 0;
+	*entry_of(&m->user, LINUX_AREA, 4) = 0;
 }
 
 static void user_root_with_another_idt(void)
 {
-	*entry(&m->user, LINUX_AREA, 4) = 0;
+	*entry_of(&m->user, LINUX_AREA, 4) = 0;
 	map_page(&m->user, LINUX_AREA, 0);
 }
 
 static void both_without_themselves(void)
 {
-	*entry(&m->kernel, RS_DIRECT_BASE, 4) = 0;
+	*entry_of(&m->kernel, RS_DIRECT_BASE, 4) = 0;
 }
 
 static void kernel_root_at_an_odd_place(void)
@@ -297,22 +284,22 @@ static void wp_off(void)
 
 static void writable_text(void)
 {
-	*entry(&m->kernel, LINUX_TEXT, 1) |= 2;
+	*entry_of(&m->kernel, LINUX_TEXT, 1) |= 2;
 }
 
 static void gdt_for_ring_3(void)
 {
 	for (unsigned level = 4; level > 0; level--)
-		*entry(&m->kernel, LINUX_AREA + 0x1000, level) |= 6;
-	*entry(&m->user, LINUX_AREA + 0x1000, 4) |= 6;
+		*entry_of(&m->kernel, LINUX_AREA + 0x1000, level) |= 6;
+	*entry_of(&m->user, LINUX_AREA + 0x1000, 4) |= 6;
 }
 
 /* The GDT below the entry stack is its guard, and the IDT below that, while nobody can write them.
  */
 static void writable_tables(void)
 {
-	*entry(&m->kernel, LINUX_AREA, 1) |= 2;
-	*entry(&m->kernel, LINUX_AREA + 0x1000, 1) |= 2;
+	*entry_of(&m->kernel, LINUX_AREA, 1) |= 2;
+	*entry_of(&m->kernel, LINUX_AREA + 0x1000, 1) |= 2;
 	for (uint64_t page = 1; page <= 16; page++)
 		map_page(&m->kernel, LINUX_AREA - PAGE_SIZE * page, PT_WRITE);
 }
@@ -324,12 +311,12 @@ static void stack_below_another(void)
 
 static void executable_user_half(void)
 {
-	*entry(&m->kernel, 0x400000, 4) &= ~X86_BIT(63);
+	*entry_of(&m->kernel, 0x400000, 4) &= ~X86_BIT(63);
 }
 
 static void global_text(void)
 {
-	*entry(&m->kernel, LINUX_TEXT, 1) |= X86_BIT(8);
+	*entry_of(&m->kernel, LINUX_TEXT, 1) |= X86_BIT(8);
 }
 
 static void more_text_in_user_root(void)
@@ -350,7 +337,7 @@ static void no_tss_in_user_root(void)
 {
 	struct pt_walk walk;
 
-	*entry(&m->user, LINUX_AREA, 4) = 0;
+	*entry_of(&m->user, LINUX_AREA, 4) = 0;
 	for (uint64_t va = LINUX_AREA; va < LINUX_AREA + 0xc000; va += PAGE_SIZE) {
 		pt_walk(&m->kernel, va, &walk);
 		if (walk.mapped && va != LINUX_AREA + 0x3000)
@@ -368,7 +355,7 @@ static void syscall_outside(void)
 static void user_page_in_kernel_half(void)
 {
 	for (unsigned level = 4; level > 0; level--)
-		*entry(&m->kernel, LINUX_TEXT, level) |= 4;
+		*entry_of(&m->kernel, LINUX_TEXT, level) |= 4;
 }
 
 static void nothing(void)
@@ -387,8 +374,8 @@ static void vsyscall_page(void)
 static void writable_vsyscall_page(void)
 {
 	vsyscall_page();
-	*entry(&m->kernel, 0xffffffffff600000, 1) |= 2;
-	*entry(&m->user, 0xffffffffff600000, 1) |= 2;
+	*entry_of(&m->kernel, 0xffffffffff600000, 1) |= 2;
+	*entry_of(&m->user, 0xffffffffff600000, 1) |= 2;
 }
 
 static void device(void)
@@ -399,7 +386,7 @@ static void device(void)
 
 static void table_outside(void)
 {
-	uint64_t *table = entry(&m->kernel, 0x400000, 3);
+	uint64_t *table = entry_of(&m->kernel, 0x400000, 3);
 
 	*table = (*table & ~CR3_FRAME) | X86_BIT(40);
 }
@@ -485,7 +472,7 @@ Suite *look_any_suite(void)
 	Suite *suite = suite_create("look_any");
 	TCase *tests = tcase_create("look_any");
 
-	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_add_checked_fixture(tests, setup, look_machine_free);
 	tcase_add_test(tests, roots_side_by_side);
 	tcase_add_loop_test(tests, what_is_no_pair, 0, sizeof(no_pairs) / sizeof(no_pairs[0]));
 	tcase_add_test(tests, names_from_registers);

@@ -13,34 +13,6 @@
 
 #define GIB (UINT64_C(1) << 30)
 
-static struct booted *booted;
-static const char *module;
-
-static void setup(void)
-{
-	booted = booted_new();
-	module = NULL;
-}
-
-static void teardown(void)
-{
-	booted_free(booted);
-	if (module)
-		unlink(module);
-}
-
-static void boots(const struct made *made)
-{
-	ck_assert_msg(booted_boot(booted, made), "%s", booted->said);
-}
-
-static void is_refused_for(const struct made *made, const char *words)
-{
-	ck_assert(!booted_boot(booted, made));
-	ck_assert_msg(strstr(booted->said, words), "\"%s\" is not about \"%s\"", booted->said,
-	              words);
-}
-
 static uint64_t get(uint64_t gpa, unsigned size)
 {
 	const void *at = memory_at(&booted->memory, gpa, size);
@@ -67,8 +39,7 @@ static const char *behind_name(uint64_t gpa)
 
 static void with_module(void)
 {
-	module = made_file("what is in it", 13);
-	booted->plan.initrd = module;
+	booted_give("what is in it", 13);
 }
 
 static void is_module(uint64_t from, uint64_t to)
@@ -680,7 +651,7 @@ Suite *multiboot_suite(void)
 	Suite *suite = suite_create("multiboot");
 	TCase *tests = tcase_create("multiboot");
 
-	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_add_checked_fixture(tests, booted_begin, booted_end);
 	tcase_set_timeout(tests, 20);
 	tcase_add_loop_test(tests, the_information, MADE_MULTIBOOT, MADE_MULTIBOOT_ELF + 1);
 	tcase_add_test(tests, a_module);

@@ -15,24 +15,10 @@
 /* Behind shared/x86.h, whose PF_W is another. */
 #include <elf.h>
 
-static struct booted *booted;
-
 static void setup(void)
 {
 	fake_kvm_reset();
-	booted = booted_new();
-}
-
-static void teardown(void)
-{
-	booted_free(booted);
-}
-
-static void is_refused_for(const struct made *made, const char *words)
-{
-	ck_assert(!booted_boot(booted, made));
-	ck_assert_msg(strstr(booted->said, words), "\"%s\" is not about \"%s\"", booted->said,
-	              words);
+	booted_begin();
 }
 
 /* ---- The choice ------------------------------------------------------------------------------ */
@@ -64,7 +50,7 @@ START_TEST(a_file_is_taken_by_its_sign)
 	const struct made *made = made_kernel((enum made_kind)_i);
 	const uint8_t *ram;
 
-	ck_assert_msg(booted_boot(booted, made), "%s", booted->said);
+	boots(made);
 	ck_assert_str_eq(booted->image.protocol->name, kinds[_i].name);
 	ck_assert(booted->image.protocol->is_pc);
 	ck_assert_str_eq(booted->said, "");
@@ -79,7 +65,7 @@ START_TEST(a_file_packed_by_gzip_is_what_is_in_it)
 	struct made *made = made_kernel((enum made_kind)_i);
 
 	made->packed = true;
-	ck_assert_msg(booted_boot(booted, made), "%s", booted->said);
+	boots(made);
 	ck_assert_str_eq(booted->image.protocol->name, kinds[_i].name);
 	ck_assert_uint_eq(booted->image.file_size, MADE_SIZE);
 	ck_assert_mem_eq(memory_at(&booted->memory, kinds[_i].gpa, MADE_TEXT),
@@ -105,11 +91,11 @@ START_TEST(boot_names_another)
 	static const char *const names[] = {"multiboot2", "multiboot", "pvh", "elf32"};
 	const struct made *made = make_all_signs();
 
-	ck_assert(booted_boot(booted, made));
+	boots(made);
 	ck_assert_str_eq(booted->image.protocol->name, "multiboot2"); /* the first in the table */
 	for (unsigned i = 0; i < 4; i++) {
 		booted->plan.protocol = boot_protocol_find(names[i]);
-		ck_assert_msg(booted_boot(booted, made), "%s", booted->said);
+		boots(made);
 		ck_assert_str_eq(booted->image.protocol->name, names[i]);
 	}
 	booted->plan.protocol = boot_protocol_find("linux");
@@ -221,13 +207,13 @@ START_TEST(a_damaged_gzip_file)
 	ck_assert_uint_gt(size, 40);
 	for (size_t cut = 3; cut < size; cut += cut < 30 ? 1 : 17) {
 		packed.size = cut;
-		ck_assert_msg(!booted_boot(booted, &packed), "cut to %zu bytes", cut);
+		ck_assert_msg(!booted_boot(&packed), "cut to %zu bytes", cut);
 		ck_assert_ptr_nonnull(strstr(booted->said, "vmm: "));
 	}
 	packed.size = size - 5; /* in the checksum */
 	is_refused_for(&packed, "is packed by gzip, and damaged or truncated");
 	packed.size = size;
-	ck_assert(booted_boot(booted, &packed));
+	boots(&packed);
 	packed.bytes[size - 8] ^= 1; /* CRC */
 	is_refused_for(&packed, "is packed by gzip, and damaged");
 	packed.bytes[size - 8] ^= 1;
@@ -314,7 +300,7 @@ START_TEST(a_kernel_is_entered)
 	const struct kvm_sregs *sregs = &vcpu->sregs;
 	struct vcpu_state state;
 
-	ck_assert(booted_boot(booted, made_kernel((enum made_kind)_i)));
+	boots(made_kernel((enum made_kind)_i));
 	fake_kvm.vcpus[0].sregs.apic_base = 0xfee00900;
 	ck_assert(start(0, &state));
 	ck_assert_uint_eq(vcpu->regs.rip, kinds[_i].rip);
@@ -349,7 +335,7 @@ START_TEST(real_mode_finds_a_bios)
 	const uint16_t *words;
 	uint16_t low_kib;
 
-	ck_assert(booted_boot(booted, made_kernel((enum made_kind)_i)));
+	boots(made_kernel((enum made_kind)_i));
 	words = memory_at(&booted->memory, 0, PC_BIOS_END);
 	ck_assert_uint_eq(words[0x400 / 2], 0x3f8);
 	ck_assert_uint_eq(words[0x40e / 2], PC_LOW_END >> 4);
@@ -374,7 +360,7 @@ START_TEST(long_mode_has_an_identity_map)
 	struct pt tree;
 
 	booted->plan.mem = UINT64_C(8) << 30;
-	ck_assert(booted_boot(booted, made_kernel(MADE_BZIMAGE)));
+	boots(made_kernel(MADE_BZIMAGE));
 	ck_assert(start(0, &state));
 	tree = (struct pt){.root = state.sregs.cr3,
 	                   .geo = {.levels = 4, .maxphyaddr = 40, .nx = true}};
@@ -397,7 +383,7 @@ START_TEST(other_cpus_wait)
 	struct vcpu_state state;
 
 	booted->plan.cpus = 2;
-	ck_assert(booted_boot(booted, made_kernel(MADE_MULTIBOOT)));
+	boots(made_kernel(MADE_MULTIBOOT));
 	fake_kvm.vcpus[1].regs = before;
 	ck_assert(start(1, &state));
 	ck_assert_mem_eq(&fake_kvm.vcpus[1].regs, &before, sizeof(before));
@@ -457,7 +443,7 @@ START_TEST(a_file_is_cut)
 
 	for (size_t size = 1; size < MADE_SIZE; size += size < 0x100 ? 1 : 0x111) {
 		made->size = size;
-		ck_assert_msg(!booted_boot(booted, made), "%d, cut to %zu bytes", _i, size);
+		ck_assert_msg(!booted_boot(made), "%d, cut to %zu bytes", _i, size);
 		ck_assert_ptr_nonnull(strstr(booted->said, "vmm: "));
 	}
 }
@@ -478,7 +464,7 @@ START_TEST(segments_of_an_elf_file)
 		if (i % 2 == 0)
 			is_refused_for(made, "where another piece lies at 0x1000000");
 		else
-			ck_assert_msg(booted_boot(booted, made), "%s", booted->said);
+			boots(made);
 	}
 	made_set(made, E64(e_phnum), 2 + IMAGE_PIECES_MAX);
 	made_set(made, E64(e_phoff), 0x800);
@@ -532,7 +518,7 @@ START_TEST(bytes_turned_over)
 			made->size = 1 + random_next(&seed) % MADE_SIZE;
 		booted->plan.mem = PLAN_MEM_MIN << random_next(&seed) % 14;
 		booted->plan.append = random_next(&seed) & 1 ? "x" : NULL;
-		if (!booted_boot(booted, made))
+		if (!booted_boot(made))
 			ck_assert_ptr_nonnull(strstr(booted->said, "vmm: "));
 	}
 }
@@ -543,7 +529,7 @@ Suite *protocols_suite(void)
 	Suite *suite = suite_create("protocols");
 	TCase *tests = tcase_create("protocols");
 
-	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_add_checked_fixture(tests, setup, booted_end);
 	tcase_add_loop_test(tests, a_file_is_taken_by_its_sign, 0, MADE_KINDS);
 	tcase_add_loop_test(tests, a_file_packed_by_gzip_is_what_is_in_it, 0, MADE_KINDS);
 	tcase_add_test(tests, boot_names_another);

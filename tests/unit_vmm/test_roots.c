@@ -42,11 +42,6 @@ static void setup(void)
 	    pt_init(&tree, geo, (struct pt_memory){NULL, take_frame, drop_frame, frame_at}), PT_OK);
 }
 
-static void teardown(void)
-{
-	look_machine_free();
-}
-
 static void map(uint64_t va, uint64_t pa, uint64_t size, uint32_t flags)
 {
 	ck_assert_int_eq(pt_map(&tree, va, pa, size, flags, NULL), PT_OK);
@@ -136,6 +131,19 @@ START_TEST(circles)
 }
 END_TEST
 
+/* One of the two, with its PCID, is what was given. */
+START_TEST(side_by_side)
+{
+	const struct roots_cr3 by_kernel = roots_of_linux(0x5612005);
+	const struct roots_cr3 by_user = roots_of_linux(0x5613805);
+
+	ck_assert_uint_eq(by_kernel.kernel, 0x5612005);
+	ck_assert_uint_eq(by_kernel.user, 0x5613000);
+	ck_assert_uint_eq(by_user.kernel, 0x5612000);
+	ck_assert_uint_eq(by_user.user, 0x5613805);
+}
+END_TEST
+
 /* ---- Both of a kernel that says nothing ------------------------------------------------------ */
 
 static void look_at(struct look *look, uint64_t cr3)
@@ -200,7 +208,7 @@ Suite *roots_suite(void)
 	Suite *suite = suite_create("roots");
 	TCase *tests = tcase_create("roots");
 
-	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_add_checked_fixture(tests, setup, look_machine_free);
 	tcase_add_test(tests, our_own);
 	tcase_add_test(tests, like_linux);
 	tcase_add_test(tests, to_the_page);
@@ -208,6 +216,7 @@ Suite *roots_suite(void)
 	tcase_add_test(tests, a_kernel_in_the_lower_half);
 	tcase_add_test(tests, none_at_all);
 	tcase_add_test(tests, circles);
+	tcase_add_test(tests, side_by_side);
 	tcase_add_test(tests, both_side_by_side);
 	tcase_add_test(tests, words_that_no_kernel_could_run_on);
 	suite_add_tcase(suite, tests);

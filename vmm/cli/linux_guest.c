@@ -16,7 +16,6 @@
 #include "vmm/boot/cpio.h"
 #include "vmm/boot/linux.h"
 #include "vmm/boot/protocol.h"
-#include "vmm/cli/linux_init.h"
 #include "vmm/cli/linux_program.h"
 #include "vmm/cli/place.h"
 
@@ -30,6 +29,10 @@ static const char *const versions[] = {"6.1", "6.12"};
 /* Of busybox without a program: it gives its commands names, and becomes a shell. */
 static char *const shell_words[] = {"busybox", "sh", "-c",
                                     "/bin/busybox --install -s /bin; exec sh"};
+
+/* guest/linux/init.c, built: an ELF file.  From linux_init.S. */
+extern const char linux_init[];
+extern const size_t linux_init_size; /* bytes */
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

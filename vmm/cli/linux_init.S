@@ -1,7 +1,7 @@
 	.section .rodata
 	.globl	linux_init, linux_init_size
 linux_init:
-	.incbin	LINUX_INIT
+	.incbin	"linux-init"
 linux_init_end:
 	.balign	8
 linux_init_size:

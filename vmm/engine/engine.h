@@ -141,8 +141,8 @@ struct engine {
 	bool has_fence;
 	struct engine_plant fence[ENTRIES_MAX];
 	size_t fence_count;
-	uint64_t stepped; /* RIP when the fence went up: no part of it stands there */
-	const struct engine_plant *lifted; /* out, so that its instruction can run; NULL: none */
+	uint64_t stepped;            /* RIP when the fence went up: no part of it stands there */
+	struct engine_plant *lifted; /* out, so that its instruction can run; NULL: none */
 	struct engine_watch watches[ENGINE_WATCHES_MAX];
 	size_t watch_count;
 	bool stop_at_exits; /* engine_continue also returns ENGINE_EXIT */
@@ -157,7 +157,7 @@ struct engine {
 
 	/* Set by engine_takes_exit for who called run_once. */
 	enum { ENGINE_EVENT_NONE, ENGINE_EVENT_STEP, ENGINE_EVENT_PLANT, ENGINE_EVENT_EXIT } event;
-	enum { ENGINE_MODE_FREE, ENGINE_MODE_STEP0, ENGINE_MODE_STEP3 } mode;
+	enum engine_mode { ENGINE_MODE_FREE, ENGINE_MODE_STEP0, ENGINE_MODE_STEP3 } mode;
 	bool own_tf;    /* the guest's own TF while stepping */
 	uint64_t steps; /* instructions run one at a time so far */
 };

@@ -10,8 +10,30 @@
 /* ---- Plants around one instruction -------------------------------------------------------------
  */
 
-void engine_fence_up(struct engine *engine)
+static void lift(struct engine *engine)
 {
+	struct engine_point *point = engine_find_point(engine, engine->state.regs.rip);
+
+	if (!point)
+		return;
+	if (*point->plant.at == point->plant.planted)
+		*point->plant.at = point->plant.original;
+	engine->lifted = &point->plant;
+}
+
+static void replant(struct engine *engine)
+{
+	struct engine_plant *plant = engine->lifted;
+
+	engine->lifted = NULL;
+	if (plant)
+		engine_plant(plant, plant->va, plant->at, plant->planted);
+}
+
+void engine_fence_up(struct engine *engine, enum engine_mode mode)
+{
+	lift(engine);
+	engine->mode = mode;
 	engine->stepped = engine->state.regs.rip;
 	for (size_t i = 0; i < engine->fence_count; i++) {
 		struct engine_plant *plant = &engine->fence[i];
@@ -33,31 +55,14 @@ void engine_fence_down(struct engine *engine)
 		plant->at = at;
 		plant->planted = plant->original; /* down: nothing to take back */
 	}
+	replant(engine);
+	engine->mode = ENGINE_MODE_FREE;
 }
 
 static bool fence_has(const struct engine *engine, uint64_t va)
 {
 	return engine->mode != ENGINE_MODE_FREE && va != engine->stepped &&
 	       engine_entry(engine, va) >= 0;
-}
-
-struct engine_plant *engine_lift(struct engine *engine)
-{
-	struct engine_point *point = engine_find_point(engine, engine->state.regs.rip);
-
-	if (!point)
-		return NULL;
-	if (*point->plant.at == point->plant.planted)
-		*point->plant.at = point->plant.original;
-	engine->lifted = &point->plant;
-	return &point->plant;
-}
-
-void engine_replant(struct engine *engine, struct engine_plant *plant)
-{
-	engine->lifted = NULL;
-	if (plant)
-		engine_plant(plant, plant->va, plant->at, plant->planted);
 }
 
 /* ---- One KVM_RUN ----------------------------------------------------------------------------- */

@@ -37,12 +37,11 @@ struct engine_stop engine_go(struct engine *engine, bool first);
 
 /* ---- One KVM_RUN (event.c) ------------------------------------------------------------------- */
 
-/* The OUTs at all entries of ring 0, while ring 3 is stepped. */
-void engine_fence_up(struct engine *engine);
+/* Before the guest runs on from here to what ends a step: OUTs at all entries of ring 0, and the
+ * point at RIP out, so that its instruction can run.  mode: of the step. */
+void engine_fence_up(struct engine *engine, enum engine_mode mode);
+/* After it: all as it was. */
 void engine_fence_down(struct engine *engine);
-/* Takes the point at RIP out, so that the instruction can run; what engine_replant needs. */
-struct engine_plant *engine_lift(struct engine *engine);
-void engine_replant(struct engine *engine, struct engine_plant *plant);
 /* Whether our OUT stands at this address; the guest may have one of its own under a lifted plant.
  */
 bool engine_has_plant(const struct engine *engine, uint64_t va);

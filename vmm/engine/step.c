@@ -96,22 +96,22 @@ static struct engine_stop over(const struct engine *engine)
 	return stop_because(engine->cpu->halted ? ENGINE_STEPPED : ENGINE_FAILED);
 }
 
+/* alive: what came of running between the fences.  False: the run is over. */
+static bool end_fenced(struct engine *engine, bool alive)
+{
+	alive = alive && engine_know(engine);
+	engine_fence_down(engine);
+	return alive;
+}
+
 static struct engine_stop step_ring0(struct engine *engine, enum engine_special special)
 {
-	struct engine_plant *lifted = engine_lift(engine);
-	uint64_t from = engine->state.regs.rip;
-	bool alive;
+	const uint64_t from = engine->state.regs.rip;
 
-	engine->mode = ENGINE_MODE_STEP0;
 	engine->own_tf = engine->state.regs.rflags & RFLAGS_TF;
-	engine_fence_up(engine);
-	alive = engine_forget(engine) && engine_set_stepping(engine, true) && run_one(engine, from);
-	if (alive)
-		alive = engine_know(engine);
-	engine_fence_down(engine);
-	engine_replant(engine, lifted);
-	engine->mode = ENGINE_MODE_FREE;
-	if (!alive)
+	engine_fence_up(engine, ENGINE_MODE_STEP0);
+	if (!end_fenced(engine, engine_forget(engine) && engine_set_stepping(engine, true) &&
+	                            run_one(engine, from)))
 		return over(engine);
 	if (engine->event == ENGINE_EVENT_PLANT)
 		clear_saved_tf(engine, engine_entry(engine, engine->state.regs.rip));
@@ -145,24 +145,16 @@ static void end_step3(struct engine *engine, enum engine_special special, bool o
 
 static struct engine_stop step_ring3(struct engine *engine, enum engine_special special)
 {
-	struct engine_plant *lifted = engine_lift(engine);
-	uint64_t from = engine->state.regs.rip;
-	bool own_flags = engine_loads_flags(engine, from), alive;
+	const uint64_t from = engine->state.regs.rip;
+	const bool own_flags = engine_loads_flags(engine, from);
 
 	engine_keep_dr6(engine);
 	engine->own_tf = engine->state.regs.rflags & RFLAGS_TF;
 	engine->state.regs.rflags |= RFLAGS_TF;
 	engine->changed = true;
-	engine->mode = ENGINE_MODE_STEP3;
-	engine_fence_up(engine);
-	alive =
-	    engine_set_stepping(engine, false) && engine_forget(engine) && run_one(engine, from);
-	if (alive)
-		alive = engine_know(engine);
-	engine_fence_down(engine);
-	engine_replant(engine, lifted);
-	engine->mode = ENGINE_MODE_FREE;
-	if (!alive)
+	engine_fence_up(engine, ENGINE_MODE_STEP3);
+	if (!end_fenced(engine, engine_set_stepping(engine, false) && engine_forget(engine) &&
+	                            run_one(engine, from)))
 		return over(engine);
 	if (engine->event == ENGINE_EVENT_PLANT) {
 		end_step3(engine, special, own_flags);
@@ -202,16 +194,15 @@ static bool target_of(const struct engine *engine, enum engine_special special, 
 /* Runs to a plant where the instruction goes, with TF nowhere. */
 static struct engine_stop step_to_target(struct engine *engine, enum engine_special special)
 {
-	struct engine_plant *lifted = engine_lift(engine), target = {0};
+	struct engine_plant target = {0};
 	uint64_t rip = 0, cs = 0;
 	bool known = target_of(engine, special, &rip, &cs), alive;
 	const struct engine_point *point = known ? engine_find_point(engine, rip) : NULL;
 	uint8_t *at = known && rip != engine->state.regs.rip ? engine_byte(engine, rip) : NULL;
 
 	engine->msrs_due = true; /* it may be WRMSR */
-	engine->mode = ENGINE_MODE_STEP3;
-	engine->own_tf = true; /* whatever TF there is, is the guest's */
-	engine_fence_up(engine);
+	engine->own_tf = true;   /* whatever TF there is, is the guest's */
+	engine_fence_up(engine, ENGINE_MODE_STEP3);
 	if (at && !point)
 		engine_plant(&target, rip, at, cs & 3 ? OPCODE_INT3 : OPCODE_OUT);
 	if (!(cs & 3) && target.at) {
@@ -221,14 +212,11 @@ static struct engine_stop step_to_target(struct engine *engine, enum engine_spec
 		engine->point_count++;
 	}
 	alive = engine_set_stepping(engine, false) && engine_forget(engine) &&
-	        run_one(engine, engine->state.regs.rip) && engine_know(engine);
+	        run_one(engine, engine->state.regs.rip);
 	if (!(cs & 3) && target.at)
 		engine->point_count--;
 	engine_unplant(&target);
-	engine_fence_down(engine);
-	engine_replant(engine, lifted);
-	engine->mode = ENGINE_MODE_FREE;
-	if (!alive)
+	if (!end_fenced(engine, alive))
 		return over(engine);
 
 	struct engine_frame frame;
@@ -284,25 +272,18 @@ static bool is_point3(struct engine *engine)
 /* At full speed until it enters ring 0. */
 static struct engine_stop run_to_entry(struct engine *engine)
 {
-	struct engine_plant *lifted = engine_lift(engine);
 	bool alive;
 
 	engine_put_dr6_back(engine);
-	engine->mode = ENGINE_MODE_STEP3;
 	engine->own_tf = true;
 	engine->msrs_due = true;
 	engine->root_count = 0;
-	engine_fence_up(engine);
+	engine_fence_up(engine, ENGINE_MODE_STEP3);
 	engine_clock_on(engine);
 	alive = engine_set_stepping(engine, false) && engine_forget(engine) &&
 	        engine_run_to_event(engine);
 	engine_clock_off(engine);
-	if (alive)
-		alive = engine_know(engine);
-	engine_fence_down(engine);
-	engine_replant(engine, lifted);
-	engine->mode = ENGINE_MODE_FREE;
-	if (!alive)
+	if (!end_fenced(engine, alive))
 		return over(engine);
 	if (engine->event == ENGINE_EVENT_PLANT)
 		is_point3(engine);

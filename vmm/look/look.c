@@ -116,18 +116,13 @@ static bool take_pair(struct look *look, uint64_t kernel, uint64_t user)
 	return true;
 }
 
-/* Two roots of a guest that does not say which: as Linux has them, the user root in the page behind
- * the kernel's. */
+/* Two roots of a guest that does not say which: as Linux has them. */
 static void find_pair(struct look *look)
 {
-	const uint64_t cr3 = look->moment->sregs.cr3, beside = PAGE_SIZE;
+	const struct roots_cr3 pair = roots_of_linux(look->moment->sregs.cr3);
 
-	if (look->legacy)
-		return;
-	if (cr3 & beside)
-		take_pair(look, (cr3 & CR3_FRAME) - beside, cr3);
-	else
-		take_pair(look, cr3, (cr3 & CR3_FRAME) + beside);
+	if (!look->legacy)
+		take_pair(look, pair.kernel, pair.user);
 }
 
 struct look_moment look_moment_of(const struct look_moment *moment, unsigned cpu,

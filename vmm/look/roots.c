@@ -1,6 +1,7 @@
 #include "vmm/look/roots.h"
 
 #include "shared/pt_entry.h"
+#include "shared/x86.h"
 
 struct search {
 	const struct pt *tree;
@@ -100,4 +101,13 @@ bool roots_pair(const struct pt *kernel, const struct pt *user, uint64_t idt)
 	return of_kernel.mapped && of_user.mapped && of_kernel.pa == of_user.pa &&
 	       same_user_half(kernel, user) && roots_kind(user) == ROOT_USER &&
 	       roots_kind(kernel) == ROOT_KERNEL;
+}
+
+struct roots_cr3 roots_of_linux(uint64_t cr3)
+{
+	const uint64_t beside = PAGE_SIZE;
+
+	if (cr3 & beside)
+		return (struct roots_cr3){.kernel = (cr3 & CR3_FRAME) - beside, .user = cr3};
+	return (struct roots_cr3){.kernel = cr3, .user = (cr3 & CR3_FRAME) + beside};
 }

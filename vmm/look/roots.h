@@ -37,4 +37,12 @@ enum root_kind roots_kind(const struct pt *tree);
  * of use, lying at `idt` in both.  Gates pairs that somebody guessed. */
 bool roots_pair(const struct pt *kernel, const struct pt *user, uint64_t idt);
 
+/* Where Linux with KPTI has the two roots of a process: the kernel's at a multiple of 8 KiB, the
+ * user's in the page behind it.  Only a guess that cr3 is one of the two, to be looked at by
+ * roots_pair; the other one is without PCID. */
+struct roots_cr3 {
+	uint64_t kernel, user;
+};
+struct roots_cr3 roots_of_linux(uint64_t cr3);
+
 #endif

@@ -88,6 +88,7 @@ static bool exit_io(struct cpu *cpu)
 {
 	static const uint32_t masks[] = {[1] = 0xff, [2] = 0xffff, [4] = UINT32_MAX};
 	const struct kvm_run *run = cpu->vcpu.run;
+	const unsigned size = run->io.size;
 	uint32_t value;
 
 	if (run->io.direction == KVM_EXIT_IO_IN)
@@ -95,7 +96,7 @@ static bool exit_io(struct cpu *cpu)
 	if (run->io.count != 1)
 		return write_string(cpu);
 	memcpy(&value, (const uint8_t *)run + run->io.data_offset, sizeof(value));
-	return write_port(cpu, run->io.port, run->io.size, value & masks[run->io.size]);
+	return write_port(cpu, run->io.port, size, value & masks[size]);
 }
 
 /* A guest-physical address outside RAM: where nothing answers reads give all ones, and writes are

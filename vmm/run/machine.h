@@ -41,7 +41,6 @@ struct cpu {
 	pthread_t thread;
 	bool started;
 	bool halted; /* for ever: nothing can wake it */
-	bool plain;  /* nobody but the exits' handlers has a part in what it does */
 
 	bool mark_due; /* RS_PORT_MARK: the state goes to this slot once the OUT is complete */
 	unsigned mark_slot;

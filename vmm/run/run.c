@@ -57,9 +57,10 @@ static bool serve(struct cpu *cpu, int error, uint64_t entered)
 }
 
 /* The first CPU that ends the run ends it for all. */
-static bool serve_if_running(struct cpu *cpu, int error, uint64_t entered)
+static bool serve_if_running(struct cpu *cpu, int error)
 {
 	struct machine *machine = cpu->machine;
+	const uint64_t entered = cpu->stats.last - cpu->stats.inside;
 
 	if (machine->outcome.reason != END_RUNNING) {
 		/* How far it came, and what it noted. */
@@ -75,37 +76,43 @@ static bool serve_if_running(struct cpu *cpu, int error, uint64_t entered)
 	return false;
 }
 
-static bool lock_and_serve(struct cpu *cpu, int error, uint64_t entered)
+static __attribute__((noinline)) bool lock_and_serve(struct cpu *cpu, int error)
 {
 	bool go_on;
 
 	machine_lock(cpu->machine);
-	go_on = serve_if_running(cpu, error, entered);
+	go_on = serve_if_running(cpu, error);
 	machine_unlock(cpu->machine);
 	return go_on;
 }
 
-static __attribute__((noinline)) bool serve_error(struct cpu *cpu, int error, uint64_t entered)
+/* KVM_RUN, counted; its errno, or 0. */
+static inline __attribute__((always_inline)) int enter_guest(struct cpu *cpu)
 {
-	stats_leave(&cpu->stats, stats_errno_reason(error));
-	return lock_and_serve(cpu, error, entered);
-}
-
-/* An ordinary exit calls nothing from here that it comes back from: exit_dispatch. */
-bool run_once(struct cpu *cpu)
-{
-	uint64_t entered;
 	int error;
 
 	stats_enter(&cpu->stats);
-	entered = cpu->stats.last;
 	error = vcpu_run(&cpu->vcpu);
-	if (error)
-		return serve_error(cpu, error, entered);
-	stats_leave(&cpu->stats, cpu->vcpu.run->exit_reason);
-	if (cpu->plain)
-		return exit_dispatch(cpu);
-	return lock_and_serve(cpu, 0, entered);
+	if (__builtin_expect(error, 0))
+		stats_leave(&cpu->stats, stats_errno_reason(error));
+	else
+		stats_leave(&cpu->stats, cpu->vcpu.run->exit_reason);
+	return error;
+}
+
+bool run_once(struct cpu *cpu)
+{
+	return lock_and_serve(cpu, enter_guest(cpu));
+}
+
+/* The only CPU, with nobody watching: an ordinary exit takes no lock, and is one call. */
+static void run_alone(struct cpu *cpu)
+{
+	int error;
+
+	do {
+		error = enter_guest(cpu);
+	} while (error ? lock_and_serve(cpu, error) : exit_dispatch(cpu));
 }
 
 void run_cpus(struct machine *machine)
@@ -119,11 +126,8 @@ void run_cpus(struct machine *machine)
 		machine_unlock(machine);
 		return;
 	}
-	first->plain = machine->boot.cpus == 1 && !machine->observers;
-	if (first->plain) {
-		while (run_once(first)) {
-		}
-		first->plain = false;
+	if (machine->boot.cpus == 1 && !machine->observers) {
+		run_alone(first);
 		return;
 	}
 	while (!first->halted && run_once(first)) {

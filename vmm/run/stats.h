@@ -174,7 +174,6 @@ static inline void stats_enter_at(struct stats *stats, uint64_t now)
 		reason->max = ticks;
 	reason->histogram[stats_bucket(ticks)]++;
 	stats->last += ticks;
-	stats->serving = &stats->reasons[STATS_REASONS];
 }
 
 /* reason: KVM_EXIT_* or a pseudo reason; any value. */

@@ -11,6 +11,7 @@
 #include "vmm/engine/engine.h"
 #include "vmm/instruments/calls/call_names.h"
 #include "vmm/instruments/names.h"
+#include "vmm/look/roots.h"
 #include "vmm/run/run.h"
 
 enum { PENDING_MAX = 512, ARGUMENTS = 6, INT80 = 0x80 };
@@ -79,7 +80,7 @@ static void print_fault(struct watch *watch)
 /* ---- Calls --------------------------------------------------------------------------------- */
 
 /* Once: through the root that is in force, or, if ring 3's is, which has no more of the kernel than
- * its entries, through the kernel's: Linux has it in the page before. */
+ * its entries, through the kernel's. */
 static void read_names(struct watch *watch)
 {
 	const struct machine *machine = watch->machine;
@@ -95,7 +96,7 @@ static void read_names(struct watch *watch)
 		    view_make(&machine->memory, &state->regs, &sregs, machine->boot.kernel.geo);
 
 		call_names_read(&watch->names, &watch->symbols, &view);
-		sregs.cr3 &= CR3_FRAME & ~(uint64_t)PAGE_SIZE;
+		sregs.cr3 = roots_of_linux(sregs.cr3).kernel;
 	}
 }
 

@@ -1,4 +1,5 @@
-#include "vmm/instruments/probe/probe_measures.h"
+/* Questions of --probe that are answered by a number. */
+#include "vmm/instruments/probe/probe_questions.h"
 
 #include <stdlib.h>
 #include <time.h>

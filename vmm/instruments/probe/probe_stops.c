@@ -1,4 +1,5 @@
-#include "vmm/instruments/probe/probe_stops.h"
+/* Questions of --probe about what stops a guest: interrupts, KVM's debugging, a triple fault. */
+#include "vmm/instruments/probe/probe_questions.h"
 
 #include "shared/x86.h"
 #include "vmm/instruments/probe/probe_guest.h"

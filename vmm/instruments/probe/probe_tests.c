@@ -4,9 +4,7 @@
 #include "shared/x86.h"
 #include "vmm/instruments/probe/probe_asking.h"
 #include "vmm/instruments/probe/probe_guest.h"
-#include "vmm/instruments/probe/probe_measures.h"
-#include "vmm/instruments/probe/probe_stops.h"
-#include "vmm/instruments/probe/probe_walls.h"
+#include "vmm/instruments/probe/probe_questions.h"
 
 /* ---- What a guest finds set up --------------------------------------------------------------- */
 

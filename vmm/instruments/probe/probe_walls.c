@@ -1,4 +1,5 @@
-#include "vmm/instruments/probe/probe_walls.h"
+/* Questions of --probe that take more than one guest and one end: entries, ports, paging. */
+#include "vmm/instruments/probe/probe_questions.h"
 
 #include <inttypes.h>
 

@@ -9,7 +9,9 @@
 #include "vmm/instruments/report/report_charts.h"
 #include "vmm/instruments/report/report_costs.h"
 #include "vmm/instruments/report/report_escapes.h"
-#include "vmm/instruments/report/report_style.h"
+
+/* page.css as text, from report_style.S. */
+extern const char report_style[];
 
 /* ---- In words -------------------------------------------------------------------------------- */
 
