@@ -146,9 +146,11 @@ SPACE_FLAGS := -Itests/unit_space/fake $(HOST_CFLAGS)
 SPACE_PARTS := $(call objects,space,$(call sources,tests/unit_space)) $(BUILD)/host/tests/unit/arena.c.o $(SHARED_OBJECTS)
 HOST_TESTS := $(addprefix $(TESTS)/,unit unit_vmm unit_space unit_space_broken tour_test)
 BENCH_GUESTS := $(foreach guest,exit hello trips,$(BUILD)/bench_$(guest).elf $(BUILD)/bench_$(guest)_pvh.elf)
+# First processes under Linux.
+KERNEL_TESTS := $(patsubst tests/kernels/%.c,$(TESTS)/%,$(wildcard tests/kernels/*.c))
 BENCH_TOOLS := $(addprefix $(BUILD)/bench_,run floor linux pt)
 
-tests: all $(HOST_TESTS) $(KVM_TESTS) $(TEST_GUESTS) $(MUTANTS) $(BENCH_TOOLS) $(BENCH_GUESTS) $(TESTS)/crossings ## build everything that make test runs
+tests: all $(HOST_TESTS) $(KVM_TESTS) $(TEST_GUESTS) $(MUTANTS) $(BENCH_TOOLS) $(BENCH_GUESTS) $(KERNEL_TESTS) ## build everything that make test runs
 
 $(TESTS)/unit: $(call objects,host,$(call sources,tests/unit)) $(SHARED_OBJECTS)
 # Over a KVM of its own: tests/unit_vmm/fake_kvm.h.
@@ -217,8 +219,8 @@ $(BUILD)/bench_floor: tests/bench/floor.c tests/bench/guests.S
 $(BUILD)/bench_linux: tests/bench/linux.c
 $(BUILD)/bench_run: $(BUILD)/host/tests/bench/bench.c.o
 $(BUILD)/bench_pt: $(BUILD)/host/tests/bench/pt.c.o $(SHARED_OBJECTS)
-$(TESTS)/crossings: tests/kernels/crossings.c
-$(BENCH_TOOLS) $(TESTS)/crossings:
+$(KERNEL_TESTS): $(TESTS)/%: tests/kernels/%.c
+$(BENCH_TOOLS) $(KERNEL_TESTS):
 	$(call program,$(LINK),-ljansson)
 
 # The guests share a file and differ in where they start; once more for QEMU's firmware (PVH).
