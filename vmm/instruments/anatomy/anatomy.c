@@ -6,6 +6,7 @@
 
 #include "shared/desc.h"
 #include "vmm/base/message.h"
+#include "vmm/instruments/anatomy/anatomy_beside.h"
 #include "vmm/instruments/anatomy/anatomy_find.h"
 #include "vmm/instruments/anatomy/anatomy_rows.h"
 #include "vmm/instruments/anatomy/anatomy_words.h"
@@ -20,8 +21,8 @@ enum { TRIES_MAX = 1000, ORDINARY_TRIES = 8 };
 struct follower {
 	struct machine *machine;
 	struct manner *manner;
-	const char *crossing; /* as the option names it */
-	bool lost;            /* it could not be written */
+	const struct anatomy_request *request;
+	bool lost; /* it could not be written */
 	struct engine engine;
 	struct finder finder;
 	struct symbols symbols;
@@ -282,11 +283,36 @@ static void set_titles(struct follower *f)
 	         f->finder.quirk ? "; this KVM does not enter ring 0 as the manuals say" : "");
 }
 
+static bool add_object(void *account, const json_t *object)
+{
+	char why[ACCOUNT_WHY];
+
+	return account_add(account, object, why) || message_error("--beside: %s", why);
+}
+
+/* What was followed beside what an earlier run has. */
+static bool write_beside(struct follower *f, FILE *out, const struct anatomy_words *words)
+{
+	struct account here = {0};
+	const struct beside beside = {
+	    .account = {&here, &f->request->earlier},
+	    .file = f->request->beside,
+	    .color = words->color,
+	};
+	bool good = anatomy_objects(&f->anatomy, words, add_object, &here) &&
+	            (f->manner->json ? beside_print_json : beside_print)(out, &beside);
+
+	account_free(&here);
+	return good;
+}
+
 /* False after a message.  The guest runs on to its end also then. */
 static bool write_anatomy(struct follower *f)
 {
 	struct outfile *file = &f->manner->file;
 	FILE *out = file->stream ? file->stream : stdout;
+	const bool beside = f->request->beside;
+	bool good = true;
 	const struct anatomy_words words = {
 	    .symbols = &f->symbols,
 	    .lines = &f->lines,
@@ -299,8 +325,12 @@ static bool write_anatomy(struct follower *f)
 	read_first_again(&f->anatomy);
 	if (f->manner->json)
 		anatomy_print_json(out, &f->anatomy, &words);
-	else
+	else if (!beside)
 		anatomy_print(out, &f->anatomy, &words);
+	if (beside)
+		good = write_beside(f, out, &words);
+	if (!good)
+		return false;
 	return file->stream ? outfile_commit(file) : output_finish("what --anatomy found");
 }
 
@@ -315,7 +345,7 @@ static bool follow_and_write(struct follower *f)
 	}
 	if (machine->outcome.reason == END_EXITED || machine->outcome.reason == END_HALTED)
 		message_error("--anatomy %s: the guest ended without such a crossing%s%s",
-		              f->crossing,
+		              f->request->crossing,
 		              !f->finder.ours                   ? ""
 		              : machine->pti_mode == RS_PTI_OFF ? " with KPTI off"
 		                                                : " with KPTI on",
@@ -342,7 +372,8 @@ static bool prepare_and_follow(struct follower *f)
 	f->symbols = names_read(f->machine, &f->machine->cpus[0]);
 	f->lines = lines_read(f->machine->image.path);
 	f->finder = (struct finder){.engine = &f->engine, .symbols = &f->symbols, .code = f->code};
-	done = f->code && crossing_parse(f->crossing, &f->finder.crossing) && follow_one(f);
+	done =
+	    f->code && crossing_parse(f->request->crossing, &f->finder.crossing) && follow_one(f);
 	drop_rows(f);
 	free(f->anatomy.rows);
 	engine_code_close(f->code);
@@ -353,7 +384,9 @@ static bool prepare_and_follow(struct follower *f)
 
 static bool wanted(const void *mine)
 {
-	return ((const struct anatomy_request *)mine)->crossing;
+	const struct anatomy_request *request = mine;
+
+	return request->crossing || request->beside;
 }
 
 static bool check(void *mine, struct plan *plan)
@@ -362,9 +395,27 @@ static bool check(void *mine, struct plan *plan)
 	struct crossing crossing;
 	char list[160];
 
+	if (!what)
+		return message_error("--beside: says what the crossing of --anatomy is shown "
+		                     "beside, and that is not given");
 	plan->stepped = true;
 	return crossing_parse(what, &crossing) ||
 	       message_error("--anatomy '%s': must be %s", what, crossing_list(list, sizeof(list)));
+}
+
+/* Before the guest runs: what is wrong with the file is said at once. */
+static bool begin(void *mine, struct machine *machine, struct manner *manner)
+{
+	struct anatomy_request *request = mine;
+
+	(void)machine;
+	(void)manner;
+	return !request->beside || account_read(&request->earlier, request->beside);
+}
+
+static void free_earlier(void *mine)
+{
+	account_free(&((struct anatomy_request *)mine)->earlier);
 }
 
 static bool drive(void *mine, struct machine *machine, struct manner *manner)
@@ -375,7 +426,7 @@ static bool drive(void *mine, struct machine *machine, struct manner *manner)
 	if (f) {
 		f->machine = machine;
 		f->manner = manner;
-		f->crossing = ((const struct anatomy_request *)mine)->crossing;
+		f->request = mine;
 		done = prepare_and_follow(f);
 		lost = f->lost;
 		free(f);
@@ -388,5 +439,9 @@ static bool drive(void *mine, struct machine *machine, struct manner *manner)
 	return !lost;
 }
 
-const struct instrument anatomy_instrument = {
-    .option = "anatomy", .wanted = wanted, .check = check, .drive = drive};
+const struct instrument anatomy_instrument = {.option = "anatomy",
+                                              .wanted = wanted,
+                                              .check = check,
+                                              .begin = begin,
+                                              .drive = drive,
+                                              .free = free_earlier};
