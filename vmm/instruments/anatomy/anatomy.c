@@ -67,8 +67,8 @@ static bool add_row(struct follower *f, struct engine_instruction *insn)
 	    .user_root = engine_is_user_root(&f->engine),
 	    .kind = (uint8_t)insn->kind,
 	    .size = (uint8_t)insn->size,
-	    .reads = (uint8_t)insn->reads,
-	    .writes = (uint8_t)insn->writes,
+	    .reads = insn->reads,
+	    .writes = insn->writes,
 	};
 	memcpy(row->bytes, insn->bytes, sizeof(row->bytes));
 	return true;
@@ -103,6 +103,11 @@ static void tell(struct follower *f, const struct engine_instruction *insn,
 	f->anatomy.exits += moment.exited;
 }
 
+static uint32_t multiply(uint32_t count, uint64_t times)
+{
+	return count && times > UINT32_MAX / count ? UINT32_MAX : (uint32_t)(count * times);
+}
+
 /* Steps from a row to the next one. */
 static bool follow_step(struct follower *f, struct engine_instruction *insn)
 {
@@ -112,6 +117,13 @@ static bool follow_step(struct follower *f, struct engine_instruction *insn)
 
 	if (engine_step(engine).why != ENGINE_STEPPED || !engine_know(engine))
 		return false;
+	if (insn->repeats) {
+		struct anatomy_row *row = &f->anatomy.rows[f->anatomy.count - 1];
+		const uint64_t times = regs.rcx - engine->state.regs.rcx;
+
+		row->reads = multiply(row->reads, times);
+		row->writes = multiply(row->writes, times);
+	}
 	tell(f, insn, &regs, &sregs);
 	/* The crossing may wait for another CPU. */
 	return engine_let_others(engine).why == ENGINE_STEPPED;
@@ -205,7 +217,7 @@ static bool is_ordinary(const struct follower *f)
 
 	if (crossing->trigger == BY_INTERRUPT)
 		return !has_switched(f);
-	return crossing->trigger != BY_SYSCALL || !crossing->any_number || f->finder.quirk ||
+	return crossing->trigger != BY_SYSCALL || crossing->kin || f->finder.quirk ||
 	       anatomy->rows[anatomy->count - 2].kind == CODE_SYSRET;
 }
 
@@ -239,7 +251,9 @@ static bool find_and_follow(struct follower *f)
 		}
 		drop_rows(f);
 	}
-	return false;
+	return message_error("--anatomy %s: %d such system calls have come back to the process that "
+	                     "made them, and none to another",
+	                     f->request->crossing, TRIES_MAX);
 }
 
 /* ---- All

@@ -57,8 +57,8 @@ static const struct field row_fields[] = {
     {"gs", FIELD_WORD, 0, ROOTS},
     {"if", FIELD_BOOL, 0, NULL},
     {"rflags", FIELD_HEX, 0, NULL},
-    {"reads", FIELD_COUNT, UINT8_MAX, NULL},
-    {"writes", FIELD_COUNT, UINT8_MAX, NULL},
+    {"reads", FIELD_COUNT, UINT32_MAX, NULL},
+    {"writes", FIELD_COUNT, UINT32_MAX, NULL},
     {"hardware", FIELD_TEXT_OR_NULL, 0, NULL},
     {0},
 };
@@ -266,8 +266,8 @@ static bool add_row(struct account *account, const json_t *object, char why[ACCO
 	};
 	hex_of(json_object_get(object, "address"), &row->address);
 	copy_text(row->stack, sizeof(row->stack), object, "stack");
-	account->last_reads = (uint8_t)count_of(object, "reads");
-	account->last_writes = (uint8_t)count_of(object, "writes");
+	account->last_reads = count_of(object, "reads");
+	account->last_writes = count_of(object, "writes");
 	if (!row->instruction || !take_symbol(account, text_of(object, "symbol"), &row->symbol)) {
 		free(row->instruction);
 		return wrong(why, "no memory");

@@ -45,7 +45,7 @@ struct account {
 
 	enum { ACCOUNT_HEAD, ACCOUNT_ROWS, ACCOUNT_OVER, ACCOUNT_ENDED } stage; /* what comes */
 	uint64_t ring0, reads, writes; /* of the rows so far but the last, which has not run */
-	uint8_t last_reads, last_writes;
+	uint64_t last_reads, last_writes;
 };
 
 enum { ACCOUNT_WHY = 160 };

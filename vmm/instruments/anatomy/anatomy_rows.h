@@ -22,7 +22,7 @@ struct anatomy_row {
 	bool user_root; /* CR3 does not map the kernel's text */
 	uint8_t kind;   /* enum engine_code_kind */
 	uint8_t size;   /* bytes of the instruction, 0: none */
-	uint8_t reads, writes;
+	uint32_t reads, writes;
 	uint8_t bytes[15];
 	char *hardware; /* what the processor did between this instruction and the next; owned */
 };
