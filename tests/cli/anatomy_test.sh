@@ -106,6 +106,60 @@ anatomy pagefault "$work/fault.txt" "tour 10" --pti on
 is "what the processor pushes is told" \
 	"$(grep -A6 'Vector 14' "$work/fault.txt" | tr -d '\n|' | tr -s ' ' | grep -Ec 'RSP0 of the TSS gives the stack .* pushed: SS 23, .*error code 0x4')" 1
 
+cat > "$work/beside.py" << 'PYTHON'
+"""--beside tells of both accounts all that is in them, and nothing else."""
+import json
+import sys
+
+here, beside = ([json.loads(line) for line in open(name)] for name in sys.argv[1:])
+at = next(i for i, line in enumerate(here) if "beside" in line)
+here, told = here[:at], here[at:]
+assert here[0]["machine"] != beside[0]["machine"]
+assert told[0]["title"] == beside[0]["title"] and told[0]["machine"] == beside[0]["machine"]
+assert all(told[0][key] == value for key, value in beside[-1].items()), "the sums of the file"
+marks = [line for line in told if "mark" in line]
+functions = [line for line in told if "function" in line]
+assert len(told) == 1 + len(marks) + len(functions)
+for side, account in (("here", here), ("beside", beside)):
+    rows, sums = account[1:-1], account[-1]
+    legs = [mark[side] for mark in marks if mark[side]]
+    assert [leg["from"] for leg in legs] == [0] + [leg["to"] + 1 for leg in legs[:-1]] and legs[-1]["to"] == len(rows) - 1
+    assert sum(leg["instructions"] for leg in legs) == sum(f[side] for f in functions) == sums["instructions"]
+    for function in functions:
+        assert function[side] == sum(row["symbol"] == function["function"] for row in rows[1:-1]), function
+    for mark in marks:
+        if mark[side] and mark["mark"].startswith("CR3"):
+            last = mark[side]["to"]
+            assert rows[last]["instruction"].startswith("mov cr3") and rows[last + 1]["root"] in mark["mark"]
+alone = [mark["mark"] for mark in marks if not mark["here"]]
+both = [mark["mark"] for mark in marks if mark["here"] and mark["beside"]]
+assert {"CR3: the kernel root", "CR3: the user root"} <= set(alone), alone
+assert both[0] == "into ring 0" and both[-2:] == ["into ring 3", "the end"] and both.count("SWAPGS") == 2, both
+assert "call of C" in both and "back from C" in both
+assert here[-1]["instructions"] < beside[-1]["instructions"], "KPTI costs"
+PYTHON
+anatomy syscall "$work/on.json" "tour 10" --pti on --inspect-format json
+anatomy syscall "$work/both.json" "tour 10" --pti off --inspect-format json --beside "$work/on.json"
+problem=$(python3 "$work/beside.py" "$work/both.json" "$work/on.json" 2>&1)
+is "KPTI off beside on, as JSON" "$status:${problem##*$'\n'}" 0:
+anatomy syscall "$work/both.txt" "tour 10" --pti off --beside "$work/both.json"
+is "beside itself, which such a run has written: each mark has twice the same" \
+	"$status:$(sed -n '/instructions up to/,/^$/p' "$work/both.txt" | awk 'NF > 2 && /[0-9]$/ && $(NF - 1) != $NF' | wc -l)" 0:0
+is "both ways are there to ring 3, line by line" "$(grep -c '^3 kernel user .* = 3 kernel user ' "$work/both.txt")" 2
+anatomy syscall "$work/both.txt" "tour 10" --pti off --beside "$work/on.json"
+is "what KPTI adds stands alone" "$(grep -cE '^  CR3: the (kernel|user) root +- +[1-9][0-9]*$' "$work/both.txt")" 2
+is "beside has 100 columns" "$(awk 'length > 100' "$work/both.txt" | wc -l)" 0
+
+head -n 20 "$work/on.json" > "$work/half.json"
+timeout 60 "$VMM" --quiet --anatomy syscall --beside "$work/half.json" "$guest" > "$work/out" 2> "$work/err"
+is "half an account is refused" "$?:$(grep -c "half.json: it ends before its sums" "$work/err")" 125:1
+is "... before the guest has run" "$(wc -c < "$work/out")" 0
+sed '3s/"cpl":0/"cpl":"0"/' "$work/on.json" > "$work/wrong.json"
+timeout 60 "$VMM" --quiet --anatomy syscall --beside "$work/wrong.json" "$guest" > "$work/out" 2> "$work/err"
+is "one that is wrong, with its line" "$?:$(grep -c 'wrong.json: line 3: "cpl" must be a number from 0 to 3;' "$work/err")" 125:1
+timeout 20 "$VMM" --beside "$work/on.json" "$guest" > "$work/out" 2> "$work/err"
+is "--beside is for --anatomy" "$?:$(grep -c 'not given' "$work/err")" 2:1
+
 timeout 60 "$VMM" --quiet --timeout 50 --anatomy fork "$guest" -- crash none > "$work/out" 2> "$work/err"
 is "a guest without such a crossing: status" "$?" 125
 is "a guest without such a crossing: message" "$(grep -c 'ended without such a crossing' "$work/err")" 1

@@ -29,6 +29,7 @@ int main(void)
 	srunner_add_suite(runner, core_suite());
 	srunner_add_suite(runner, gdb_suite());
 	srunner_add_suite(runner, inspect_suite());
+	srunner_add_suite(runner, beside_suite());
 	srunner_add_suite(runner, torture_suite());
 	srunner_add_suite(runner, visible_suite());
 	srunner_add_suite(runner, outfile_suite());

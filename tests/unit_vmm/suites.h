@@ -15,6 +15,7 @@ Suite *boot_suite(void);
 Suite *cpuid_suite(void);
 Suite *gdb_suite(void);
 Suite *inspect_suite(void);
+Suite *beside_suite(void);
 Suite *trace_suite(void);
 Suite *attempts_suite(void);
 Suite *html_suite(void);

@@ -235,7 +235,9 @@ START_TEST(anatomies)
 	          check_anatomy("context-switch") && check_anatomy("irq"));
 	ck_assert(check_anatomy("sysenter") && check_anatomy("callgate=39"));
 	ck_assert(!check_anatomy("irq=1") && !check_anatomy("") && !check_anatomy("syscall="));
-	ck_assert(!check_anatomy("syscall=x") && !check_anatomy("fork=1") && !check_anatomy("sys"));
+	ck_assert(!check_anatomy("syscall=x") && !check_anatomy("fork=") &&
+	          check_anatomy("fork=56") && check_anatomy("context-switch=0") &&
+	          !check_anatomy("pagefault=1") && !check_anatomy("sys"));
 }
 END_TEST
 

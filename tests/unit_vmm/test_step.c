@@ -123,6 +123,13 @@ static const struct {
     {CODE("\x0f\x23\xf8")},
     {CODE("\x44\x0f\x22\xc0")},
     {CODE("\x0f\x22\x05")}, /* registers, whatever the mode */
+    /* done many times */
+    {CODE("\xf3\xa4")},
+    {CODE("\xf3\x48\xab")},
+    {CODE("\xf3\xaa")},
+    {CODE("\xf3\xaf")},
+    {CODE("\x67\xf2\xae")},
+    {CODE("\xf3\x66\xa7")},
     /* holds the trap back */
     {CODE("\xfb")},
 };
@@ -166,7 +173,9 @@ START_TEST(no_plant_stands_behind_others)
 	} others[] = {{CODE("\x90")},         {CODE("\xfa")},         {CODE("\x89\xd8")},
 	              {CODE("\x0f\x24\xc0")}, {CODE("\x0f\x1f\x00")}, {CODE("\xeb\x00")},
 	              {CODE("\x0f\xc7\xf0")}, {CODE("\xe8\0\0\0\0")}, {CODE("\xcb")},
-	              {CODE("\x40\xcb")}};
+	              {CODE("\x40\xcb")},     {CODE("\xaa")},         {CODE("\x48\xa5")},
+	              {CODE("\xf3\x90")},     {CODE("\xf3\xa8\x00")}, {CODE("\xf3\xa9\0\0\0\0")},
+	              {CODE("\xf3\xb0\x00")}};
 
 	attach(0, others[_i].bytes, others[_i].size);
 	fake_cpu.size = others[_i].size;
@@ -747,6 +756,8 @@ START_TEST(instructions)
 	    {CODE("\x48\x8b\x04\x24"), CODE_OTHER, 1, 0},
 	    {CODE("\x48\x8d\x04\x24"), CODE_OTHER, 0, 0},
 	    {CODE("\x48\x01\x04\x24"), CODE_OTHER, 1, 1},
+	    {CODE("\xf3\x48\xab"), CODE_OTHER, 0, 1},
+	    {CODE("\xf3\xa4"), CODE_OTHER, 1, 1},
 	};
 	const struct engine_instruction insn = decode(want[_i].bytes, want[_i].size);
 
@@ -755,6 +766,15 @@ START_TEST(instructions)
 	ck_assert_uint_eq(insn.reads, want[_i].reads);
 	ck_assert_uint_eq(insn.writes, want[_i].writes);
 	ck_assert_mem_eq(insn.bytes, want[_i].bytes, want[_i].size);
+}
+END_TEST
+
+START_TEST(repeated_instructions)
+{
+	ck_assert(decode("\xf3\x48\xab", 3).repeats && decode("\xf2\xae", 2).repeats);
+	ck_assert(decode("\xf3\xa4", 2).repeats && decode("\xf3\xa7", 2).repeats);
+	ck_assert(!decode("\xa4", 1).repeats && !decode("\x48\xab", 2).repeats);
+	ck_assert(!decode("\xf3\x90", 2).repeats && !decode("\xf3\x0f\x10\x00", 4).repeats);
 }
 END_TEST
 
@@ -821,7 +841,7 @@ Suite *step_suite(void)
 	tcase_add_checked_fixture(tests, NULL, teardown);
 	tcase_add_loop_test(tests, a_plant_stands_behind_it, 0, PLANTED);
 	tcase_add_test(tests, a_plant_in_ring_3);
-	tcase_add_loop_test(tests, no_plant_stands_behind_others, 0, 10);
+	tcase_add_loop_test(tests, no_plant_stands_behind_others, 0, 16);
 	tcase_add_test(tests, a_return_to_ring_3);
 	tcase_add_loop_test(tests, other_returns_to_ring_3, 0, 3);
 	tcase_add_loop_test(tests, a_fault_in_ring_0, 0, 2);
@@ -860,7 +880,8 @@ Suite *step_suite(void)
 	suite_add_tcase(suite, tests);
 
 	tests = tcase_create("code");
-	tcase_add_loop_test(tests, instructions, 0, 19);
+	tcase_add_loop_test(tests, instructions, 0, 21);
+	tcase_add_test(tests, repeated_instructions);
 	tcase_add_test(tests, no_instruction);
 	suite_add_tcase(suite, tests);
 	return suite;

@@ -296,8 +296,8 @@ static const struct option_row rows[] = {
     {"symbols", "FILE", "names from an ELF file, a System.map, or /proc/kallsyms' text", take_input,
      TO(plan.symbols), .use = FILE_READ},
     {"boot", "PROTOCOL",
-     "boot it by this one: ringscope, linux, multiboot2, multiboot, pvh, elf, elf32",
-     take_protocol, TO(plan.protocol)},
+     "boot it by this one: ringscope, linux, multiboot2, multiboot, pvh, elf, elf32", take_protocol,
+     TO(plan.protocol)},
     {"program", "NAME",
      "the same as NAME before the guest arguments: of guest.elf tour (the default), check, walls, "
      "hostile, crossings, memory, processes, costs, counts, syscalls, cat, crash",
@@ -350,9 +350,9 @@ static const struct option_row rows[] = {
     {"inspect-file", "FILE", "write that to FILE instead of standard error", TO(manner.file),
      OUTPUT(OUTFILE_SHARED)},
     {"anatomy", "syscall|int80|sysenter|callgate|pagefault|irq|fork|context-switch",
-     "follow one crossing of the guest, instruction by instruction; sysenter and callgate: -- "
-     "crossings makes them, irq: -- processes",
-     take_word, TO(anatomy.crossing)},
+     "follow one crossing, instruction by instruction", take_word, TO(anatomy.crossing)},
+    {"beside", "FILE", "show it beside the one that --anatomy wrote to FILE as JSON", take_input,
+     TO(anatomy.beside), .use = FILE_READ},
     {"calls", "FILE", "write the system calls and page faults under another kernel to FILE",
      TO(calls.file), OUTPUT(OUTFILE_SHARED)},
     {"torture", "nmi|irq|step",

@@ -122,6 +122,15 @@ static void count_memory(const cs_insn *insn, struct engine_instruction *to)
 	}
 }
 
+/* REP before a string instruction: others have these prefixes as part of their opcodes. */
+static bool repeats(const cs_insn *insn)
+{
+	const uint8_t opcode = insn->detail->x86.opcode[0], prefix = insn->detail->x86.prefix[0];
+
+	return (prefix == 0xf2 || prefix == 0xf3) &&
+	       ((opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf));
+}
+
 /* "call trap" or "je trap+0x1f0" for a direct branch; false without a name for where it goes. */
 static bool branch_text(const cs_insn *insn, const struct symbols *symbols, char *text, size_t size)
 {
@@ -170,6 +179,7 @@ void engine_code_decode(struct engine_code *code, const uint8_t *bytes, size_t s
 	memcpy(to->bytes, insn->bytes,
 	       insn->size < sizeof(to->bytes) ? insn->size : sizeof(to->bytes));
 	count_memory(insn, to);
+	to->repeats = repeats(insn);
 	if (branch_text(insn, symbols, to->text, sizeof(to->text)))
 		return;
 	snprintf(to->text, sizeof(to->text), "%s%s%s", insn->mnemonic, *insn->op_str ? " " : "",

@@ -39,6 +39,7 @@ struct engine_instruction {
 	unsigned size; /* bytes; 0: they are no instruction */
 	enum engine_code_kind kind;
 	unsigned reads, writes; /* of memory, stack and implied operands included */
+	bool repeats;           /* REP: these are of one time, and RCX says how many */
 	uint8_t bytes[15];
 	char text[192]; /* "mov rsp, qword gs:[0x10]"; "(bad)" when size is 0 */
 };

@@ -57,11 +57,22 @@ size_t engine_size_from_opcode(const uint8_t *opcode)
 	return opcode[1] >= 0x20 && opcode[1] <= 0x23 ? 3 : 2;
 }
 
+/* MOVS, CMPS, STOS, LODS or SCAS behind REP. */
+static bool repeats(const uint8_t *code, size_t opcode)
+{
+	const uint8_t byte = code[opcode];
+
+	return ((byte >= 0xa4 && byte <= 0xa7) || (byte >= 0xaa && byte <= 0xaf)) &&
+	       (memchr(code, 0xf3, opcode) || memchr(code, 0xf2, opcode));
+}
+
 enum engine_special engine_special_at(const struct engine *engine, uint64_t rip)
 {
 	uint8_t code[32];
 	size_t i = engine_read_code(engine, rip, code);
 
+	if (repeats(code, i))
+		return SPECIAL_REP;
 	switch (code[i]) {
 	case 0x9c:
 		return SPECIAL_PUSHF;

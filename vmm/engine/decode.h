@@ -19,6 +19,7 @@ enum engine_special {
 	SPECIAL_FAR_RET,
 	SPECIAL_GROUP, /* SWAPGS, FXSAVE and their like: one KVM stops only one instruction later */
 	SPECIAL_EXIT,  /* IN, OUT, CPUID and the like: one CPU traps once more behind it; and STI */
+	SPECIAL_REP,   /* MOVS, STOS and the like, so many times: a trap comes behind each time */
 	SPECIAL_ICEBP,
 };
 
@@ -28,7 +29,7 @@ enum engine_special engine_special_at(const struct engine *engine, uint64_t rip)
 bool engine_loads_flags(const struct engine *engine, uint64_t rip);
 /* The bytes at `rip`, padded with zeros; where the opcode begins. */
 size_t engine_read_code(const struct engine *engine, uint64_t rip, uint8_t code[32]);
-/* Bytes from the opcode of a SPECIAL_GROUP or SPECIAL_EXIT to the next instruction. */
+/* Bytes from the opcode of a SPECIAL_GROUP, _EXIT or _REP to the next instruction. */
 size_t engine_size_from_opcode(const uint8_t *opcode);
 
 #endif

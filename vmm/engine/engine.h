@@ -15,8 +15,9 @@
  * - One instruction of ring 3: RFLAGS.TF, and the #DB taken back in the same way.
  * - IRETQ, SYSRET, SYSEXIT, far RET: a plant for one go at the address they return to, since
  * processors differ in whether a trap flag outlives them.  The same behind SWAPGS, FXSAVE and the
- * like, where the single step of one KVM stops an instruction late; and behind IN, OUT, CPUID and
- * whatever else a hypervisor has for itself, where one processor traps a second time.
+ * like, where the single step of one KVM stops an instruction late; behind REP MOVS and the like in
+ * ring 0, which else were a step for each time; and behind IN, OUT, CPUID and whatever else a
+ * hypervisor has for itself, where one processor traps a second time.
  *
  * While an instruction runs, an OUT stands at every entry of the guest (the fence: what the gates
  * of the IDT lead to, LSTAR, CSTAR, SYSENTER_EIP), so that an instruction that faults, or enters

@@ -176,7 +176,7 @@ static bool target_of(const struct engine *engine, enum engine_special special, 
 		*cs = 3;
 		return true;
 	}
-	if (special == SPECIAL_GROUP || special == SPECIAL_EXIT) {
+	if (special == SPECIAL_GROUP || special == SPECIAL_EXIT || special == SPECIAL_REP) {
 		uint8_t code[32];
 		size_t i = engine_read_code(engine, engine->state.regs.rip, code);
 
@@ -243,6 +243,7 @@ static bool goes_to_target(const struct engine *engine, enum engine_special spec
 	case SPECIAL_FAR_RET:
 		return engine_cpl(engine) != 3 && engine_catches_ring3(engine);
 	case SPECIAL_GROUP:
+	case SPECIAL_REP:
 		return engine_cpl(engine) != 3 && engine->fence_count;
 	default:
 		return false;

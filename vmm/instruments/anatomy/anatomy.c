@@ -6,6 +6,7 @@
 
 #include "shared/desc.h"
 #include "vmm/base/message.h"
+#include "vmm/instruments/anatomy/anatomy_beside.h"
 #include "vmm/instruments/anatomy/anatomy_find.h"
 #include "vmm/instruments/anatomy/anatomy_rows.h"
 #include "vmm/instruments/anatomy/anatomy_words.h"
@@ -20,8 +21,8 @@ enum { TRIES_MAX = 1000, ORDINARY_TRIES = 8 };
 struct follower {
 	struct machine *machine;
 	struct manner *manner;
-	const char *crossing; /* as the option names it */
-	bool lost;            /* it could not be written */
+	const struct anatomy_request *request;
+	bool lost; /* it could not be written */
 	struct engine engine;
 	struct finder finder;
 	struct symbols symbols;
@@ -66,8 +67,8 @@ static bool add_row(struct follower *f, struct engine_instruction *insn)
 	    .user_root = engine_is_user_root(&f->engine),
 	    .kind = (uint8_t)insn->kind,
 	    .size = (uint8_t)insn->size,
-	    .reads = (uint8_t)insn->reads,
-	    .writes = (uint8_t)insn->writes,
+	    .reads = insn->reads,
+	    .writes = insn->writes,
 	};
 	memcpy(row->bytes, insn->bytes, sizeof(row->bytes));
 	return true;
@@ -102,6 +103,11 @@ static void tell(struct follower *f, const struct engine_instruction *insn,
 	f->anatomy.exits += moment.exited;
 }
 
+static uint32_t multiply(uint32_t count, uint64_t times)
+{
+	return count && times > UINT32_MAX / count ? UINT32_MAX : (uint32_t)(count * times);
+}
+
 /* Steps from a row to the next one. */
 static bool follow_step(struct follower *f, struct engine_instruction *insn)
 {
@@ -111,6 +117,13 @@ static bool follow_step(struct follower *f, struct engine_instruction *insn)
 
 	if (engine_step(engine).why != ENGINE_STEPPED || !engine_know(engine))
 		return false;
+	if (insn->repeats) {
+		struct anatomy_row *row = &f->anatomy.rows[f->anatomy.count - 1];
+		const uint64_t times = regs.rcx - engine->state.regs.rcx;
+
+		row->reads = multiply(row->reads, times);
+		row->writes = multiply(row->writes, times);
+	}
 	tell(f, insn, &regs, &sregs);
 	/* The crossing may wait for another CPU. */
 	return engine_let_others(engine).why == ENGINE_STEPPED;
@@ -204,7 +217,7 @@ static bool is_ordinary(const struct follower *f)
 
 	if (crossing->trigger == BY_INTERRUPT)
 		return !has_switched(f);
-	return crossing->trigger != BY_SYSCALL || !crossing->any_number || f->finder.quirk ||
+	return crossing->trigger != BY_SYSCALL || crossing->kin || f->finder.quirk ||
 	       anatomy->rows[anatomy->count - 2].kind == CODE_SYSRET;
 }
 
@@ -238,7 +251,9 @@ static bool find_and_follow(struct follower *f)
 		}
 		drop_rows(f);
 	}
-	return false;
+	return message_error("--anatomy %s: %d such system calls have come back to the process that "
+	                     "made them, and none to another",
+	                     f->request->crossing, TRIES_MAX);
 }
 
 /* ---- All
@@ -282,11 +297,36 @@ static void set_titles(struct follower *f)
 	         f->finder.quirk ? "; this KVM does not enter ring 0 as the manuals say" : "");
 }
 
+static bool add_object(void *account, const json_t *object)
+{
+	char why[ACCOUNT_WHY];
+
+	return account_add(account, object, why) || message_error("--beside: %s", why);
+}
+
+/* What was followed beside what an earlier run has. */
+static bool write_beside(struct follower *f, FILE *out, const struct anatomy_words *words)
+{
+	struct account here = {0};
+	const struct beside beside = {
+	    .account = {&here, &f->request->earlier},
+	    .file = f->request->beside,
+	    .color = words->color,
+	};
+	bool good = anatomy_objects(&f->anatomy, words, add_object, &here) &&
+	            (f->manner->json ? beside_print_json : beside_print)(out, &beside);
+
+	account_free(&here);
+	return good;
+}
+
 /* False after a message.  The guest runs on to its end also then. */
 static bool write_anatomy(struct follower *f)
 {
 	struct outfile *file = &f->manner->file;
 	FILE *out = file->stream ? file->stream : stdout;
+	const bool beside = f->request->beside;
+	bool good = true;
 	const struct anatomy_words words = {
 	    .symbols = &f->symbols,
 	    .lines = &f->lines,
@@ -299,8 +339,12 @@ static bool write_anatomy(struct follower *f)
 	read_first_again(&f->anatomy);
 	if (f->manner->json)
 		anatomy_print_json(out, &f->anatomy, &words);
-	else
+	else if (!beside)
 		anatomy_print(out, &f->anatomy, &words);
+	if (beside)
+		good = write_beside(f, out, &words);
+	if (!good)
+		return false;
 	return file->stream ? outfile_commit(file) : output_finish("what --anatomy found");
 }
 
@@ -315,7 +359,7 @@ static bool follow_and_write(struct follower *f)
 	}
 	if (machine->outcome.reason == END_EXITED || machine->outcome.reason == END_HALTED)
 		message_error("--anatomy %s: the guest ended without such a crossing%s%s",
-		              f->crossing,
+		              f->request->crossing,
 		              !f->finder.ours                   ? ""
 		              : machine->pti_mode == RS_PTI_OFF ? " with KPTI off"
 		                                                : " with KPTI on",
@@ -342,7 +386,8 @@ static bool prepare_and_follow(struct follower *f)
 	f->symbols = names_read(f->machine, &f->machine->cpus[0]);
 	f->lines = lines_read(f->machine->image.path);
 	f->finder = (struct finder){.engine = &f->engine, .symbols = &f->symbols, .code = f->code};
-	done = f->code && crossing_parse(f->crossing, &f->finder.crossing) && follow_one(f);
+	done =
+	    f->code && crossing_parse(f->request->crossing, &f->finder.crossing) && follow_one(f);
 	drop_rows(f);
 	free(f->anatomy.rows);
 	engine_code_close(f->code);
@@ -353,7 +398,9 @@ static bool prepare_and_follow(struct follower *f)
 
 static bool wanted(const void *mine)
 {
-	return ((const struct anatomy_request *)mine)->crossing;
+	const struct anatomy_request *request = mine;
+
+	return request->crossing || request->beside;
 }
 
 static bool check(void *mine, struct plan *plan)
@@ -362,9 +409,27 @@ static bool check(void *mine, struct plan *plan)
 	struct crossing crossing;
 	char list[160];
 
+	if (!what)
+		return message_error("--beside: says what the crossing of --anatomy is shown "
+		                     "beside, and that is not given");
 	plan->stepped = true;
 	return crossing_parse(what, &crossing) ||
 	       message_error("--anatomy '%s': must be %s", what, crossing_list(list, sizeof(list)));
+}
+
+/* Before the guest runs: what is wrong with the file is said at once. */
+static bool begin(void *mine, struct machine *machine, struct manner *manner)
+{
+	struct anatomy_request *request = mine;
+
+	(void)machine;
+	(void)manner;
+	return !request->beside || account_read(&request->earlier, request->beside);
+}
+
+static void free_earlier(void *mine)
+{
+	account_free(&((struct anatomy_request *)mine)->earlier);
 }
 
 static bool drive(void *mine, struct machine *machine, struct manner *manner)
@@ -375,7 +440,7 @@ static bool drive(void *mine, struct machine *machine, struct manner *manner)
 	if (f) {
 		f->machine = machine;
 		f->manner = manner;
-		f->crossing = ((const struct anatomy_request *)mine)->crossing;
+		f->request = mine;
 		done = prepare_and_follow(f);
 		lost = f->lost;
 		free(f);
@@ -388,5 +453,9 @@ static bool drive(void *mine, struct machine *machine, struct manner *manner)
 	return !lost;
 }
 
-const struct instrument anatomy_instrument = {
-    .option = "anatomy", .wanted = wanted, .check = check, .drive = drive};
+const struct instrument anatomy_instrument = {.option = "anatomy",
+                                              .wanted = wanted,
+                                              .check = check,
+                                              .begin = begin,
+                                              .drive = drive,
+                                              .free = free_earlier};

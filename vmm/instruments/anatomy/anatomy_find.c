@@ -11,16 +11,20 @@
 
 enum { NOT_REFUSED = 256 };
 
-/* Numbers are Linux's, which our guest's kernel has too. */
+/* Numbers are Linux's, which our guest's kernel has too.  There fork, vfork, clone and clone3 all
+ * make a process; which one a program takes is up to its library. */
+static const uint64_t forks[] = {57, 58, 56, 435, 0}, yields[] = {24, 0};
+
 static const struct crossing crossings[] = {
-    {"syscall", "SYSCALL", 39, BY_SYSCALL, true, false, false, "tour"},
-    {"int80", "INT 0x80", 20, BY_INT80, true, false, false, "tour"},
-    {"sysenter", "SYSENTER", 39, BY_SYSENTER, true, false, false, "crossings"},
-    {"callgate", "a call gate", 39, BY_CALL_GATE, true, false, false, "crossings"},
-    {"pagefault", "a page fault", 0, BY_FAULT, false, false, false, "tour"},
-    {"irq", "an interrupt", 0, BY_INTERRUPT, false, false, false, "processes"},
-    {"fork", "fork by SYSCALL", 57, BY_SYSCALL, false, false, false, "tour"},
-    {"context-switch", "a context switch by SYSCALL", 24, BY_SYSCALL, false, false, true, "tour"},
+    {"syscall", "SYSCALL", "tour", BY_SYSCALL, 39, .numbered = true},
+    {"int80", "INT 0x80", "tour", BY_INT80, 20, .numbered = true},
+    {"sysenter", "SYSENTER", "crossings", BY_SYSENTER, 39, .numbered = true},
+    {"callgate", "a call gate", "crossings", BY_CALL_GATE, 39, .numbered = true},
+    {"pagefault", "a page fault", "tour", BY_FAULT, 0, .numbered = false},
+    {"irq", "an interrupt", "processes", BY_INTERRUPT, 0, .numbered = false},
+    {"fork", "fork by SYSCALL", "tour", BY_SYSCALL, 57, .numbered = true, .kin = forks},
+    {"context-switch", "a context switch by SYSCALL", "tour", BY_SYSCALL, 24, .numbered = true,
+     .kin = yields, .switches = true},
 };
 enum { CROSSINGS = sizeof(crossings) / sizeof(crossings[0]) };
 
@@ -37,7 +41,7 @@ bool crossing_parse(const char *what, struct crossing *to)
 		*to = crossings[i];
 		if (!what[length])
 			return true;
-		if (!to->any_number || what[length + 1] < '0' || what[length + 1] > '9')
+		if (!to->numbered || what[length + 1] < '0' || what[length + 1] > '9')
 			return false;
 		to->asked = true;
 		to->number = strtoull(what + length + 1, &end, 0);
@@ -57,7 +61,7 @@ const char *crossing_list(char *buf, size_t size)
 		                     i == 0              ? ""
 		                     : i + 1 < CROSSINGS ? ", "
 		                                         : " or ",
-		                     crossings[i].name, crossings[i].any_number ? "[=NUMBER]" : "");
+		                     crossings[i].name, crossings[i].numbered ? "[=NUMBER]" : "");
 	return buf;
 }
 
@@ -170,8 +174,15 @@ static bool plant(struct finder *finder, bool on)
 
 static bool is_wanted_number(const struct finder *finder, uint64_t number)
 {
-	return (!finder->ours && finder->crossing.any_number && !finder->crossing.asked) ||
-	       number == finder->crossing.number;
+	const struct crossing *crossing = &finder->crossing;
+
+	if (finder->ours || crossing->asked)
+		return number == crossing->number;
+	for (const uint64_t *kin = crossing->kin; kin && *kin; kin++) {
+		if (number == *kin)
+			return true;
+	}
+	return !crossing->kin;
 }
 
 static bool is_wanted_entry(const struct finder *finder, const struct engine_arrival *entry)

@@ -14,13 +14,15 @@ enum crossing_trigger { BY_SYSCALL, BY_INT80, BY_FAULT, BY_SYSENTER, BY_CALL_GAT
 
 struct crossing {
 	const char *name;
-	const char *title; /* behind it comes the number */
-	uint64_t number;   /* of the system call */
-	enum crossing_trigger trigger;
-	bool any_number;     /* "=NUMBER" may ask for another ... */
-	bool asked;          /* ... and did; else a kernel that is not ours is waited for any */
-	bool switches;       /* only one that returns to another process counts */
+	const char *title;   /* behind it comes the number */
 	const char *program; /* of guest.elf that makes it */
+	enum crossing_trigger trigger;
+	uint64_t number;     /* of the system call */
+	bool numbered;       /* "=NUMBER" may ask for another ... */
+	bool asked;          /* ... and did */
+	const uint64_t *kin; /* else these count of a kernel that is not ours; 0 ends them; NULL:
+	                      * all do */
+	bool switches;       /* only one that returns to another process counts */
 };
 
 /* "syscall" or "int80=20": what --anatomy takes.  False: no such crossing. */

@@ -8,6 +8,7 @@
 #include "shared/abi.h"
 #include "vmm/base/color.h"
 #include "vmm/base/layout.h"
+#include "vmm/base/printable.h"
 #include "vmm/base/units.h"
 
 enum {
@@ -341,16 +342,18 @@ void anatomy_print(FILE *out, const struct anatomy *anatomy, const struct anatom
 /* ---- JSON --------------------------------------------------------------------------------------
  */
 
-static void write_line(FILE *out, json_t *object)
-{
-	json_dumpf(object, out, JSON_COMPACT);
-	fputc('\n', out);
-	json_decref(object);
-}
-
 static json_t *hex(uint64_t value)
 {
 	return json_sprintf("0x%" PRIx64, value);
+}
+
+/* A name in a guest's file need not be UTF-8. */
+static json_t *text_json(const char *text)
+{
+	char safe[256];
+	json_t *value = text ? json_string(text) : json_null();
+
+	return value ? value : json_string(printable(safe, sizeof(safe), text, strlen(text)));
 }
 
 static json_t *row_json(const struct anatomy *anatomy, const struct anatomy_row *row,
@@ -363,10 +366,10 @@ static json_t *row_json(const struct anatomy *anatomy, const struct anatomy_row 
 
 	engine_code_decode(words->code, row->bytes, row->size, row->rip, words->symbols, &insn);
 	json_object_set_new(object, "address", hex(row->rip));
-	json_object_set_new(object, "symbol", symbol ? json_string(symbol->name) : json_null());
+	json_object_set_new(object, "symbol", text_json(symbol ? symbol->name : NULL));
 	json_object_set_new(object, "offset", hex(symbol ? row->rip - symbol->address : 0));
 	json_object_set_new(object, "instruction", json_string(insn.text));
-	json_object_set_new(object, "file", line ? json_string(line->file) : json_null());
+	json_object_set_new(object, "file", text_json(line ? line->file : NULL));
 	json_object_set_new(object, "line", line ? json_integer(line->number) : json_null());
 	json_object_set_new(object, "cpl", json_integer(row->cpl));
 	json_object_set_new(object, "cr3", hex(row->cr3));
@@ -378,23 +381,44 @@ static json_t *row_json(const struct anatomy *anatomy, const struct anatomy_row 
 	json_object_set_new(object, "rflags", hex(row->rflags));
 	json_object_set_new(object, "reads", json_integer(row->reads));
 	json_object_set_new(object, "writes", json_integer(row->writes));
-	json_object_set_new(object, "hardware",
-	                    row->hardware ? json_string(row->hardware) : json_null());
+	json_object_set_new(object, "hardware", text_json(row->hardware));
 	return object;
+}
+
+/* Hands the object over and lets go of it. */
+static bool give(json_t *object, bool (*take)(void *ctx, const json_t *object), void *ctx)
+{
+	const bool good = object && take(ctx, object);
+
+	json_decref(object);
+	return good;
+}
+
+bool anatomy_objects(const struct anatomy *anatomy, const struct anatomy_words *words,
+                     bool (*take)(void *ctx, const json_t *object), void *ctx)
+{
+	const struct sums sums = sum_up(anatomy);
+	bool good = give(json_pack("{s:s, s:s, s:s}", "anatomy", anatomy->name, "title",
+	                           anatomy->title, "machine", anatomy->machine),
+	                 take, ctx);
+
+	for (size_t i = 0; good && i < anatomy->count; i++)
+		good = give(row_json(anatomy, &anatomy->rows[i], words), take, ctx);
+	return good &&
+	       give(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "instructions",
+	                      (json_int_t)sums.ring0, "reads", (json_int_t)sums.reads, "writes",
+	                      (json_int_t)sums.writes, "frame_words", (json_int_t)anatomy->pushed,
+	                      "cr3_writes", (json_int_t)sums.cr3_writes, "exits",
+	                      (json_int_t)anatomy->exits, "cut", anatomy->cut),
+	            take, ctx);
+}
+
+static bool write_line(void *out, const json_t *object)
+{
+	return json_dumpf(object, out, JSON_COMPACT) == 0 && fputc('\n', out) != EOF;
 }
 
 void anatomy_print_json(FILE *out, const struct anatomy *anatomy, const struct anatomy_words *words)
 {
-	const struct sums sums = sum_up(anatomy);
-
-	write_line(out, json_pack("{s:s, s:s, s:s}", "anatomy", anatomy->name, "title",
-	                          anatomy->title, "machine", anatomy->machine));
-	for (size_t i = 0; i < anatomy->count; i++)
-		write_line(out, row_json(anatomy, &anatomy->rows[i], words));
-	write_line(out,
-	           json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "instructions",
-	                     (json_int_t)sums.ring0, "reads", (json_int_t)sums.reads, "writes",
-	                     (json_int_t)sums.writes, "frame_words", (json_int_t)anatomy->pushed,
-	                     "cr3_writes", (json_int_t)sums.cr3_writes, "exits",
-	                     (json_int_t)anatomy->exits, "cut", anatomy->cut));
+	anatomy_objects(anatomy, words, write_line, out);
 }

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <jansson.h>
+
 #include "vmm/engine/code.h"
 #include "vmm/look/lines.h"
 #include "vmm/look/symbols.h"
@@ -20,7 +22,7 @@ struct anatomy_row {
 	bool user_root; /* CR3 does not map the kernel's text */
 	uint8_t kind;   /* enum engine_code_kind */
 	uint8_t size;   /* bytes of the instruction, 0: none */
-	uint8_t reads, writes;
+	uint32_t reads, writes;
 	uint8_t bytes[15];
 	char *hardware; /* what the processor did between this instruction and the next; owned */
 };
@@ -60,7 +62,11 @@ struct anatomy_words {
 };
 /* For a person, 100 columns.  Long stretches of C code are folded. */
 void anatomy_print(FILE *out, const struct anatomy *anatomy, const struct anatomy_words *words);
-/* For a program: JSON Lines; first what it is, then the rows, then the sums. */
+/* For a program, JSON: first what it is, then the rows, then the sums, an object each.  Ends when
+ * `take`, whose the object is not, returns false, or without memory, and returns false then. */
+bool anatomy_objects(const struct anatomy *anatomy, const struct anatomy_words *words,
+                     bool (*take)(void *ctx, const json_t *object), void *ctx);
+/* The same written down: JSON Lines. */
 void anatomy_print_json(FILE *out, const struct anatomy *anatomy,
                         const struct anatomy_words *words);
 
