@@ -353,7 +353,7 @@ static const struct option_row rows[] = {
      "follow one crossing of the guest, instruction by instruction; sysenter and callgate: -- "
      "crossings makes them, irq: -- processes",
      take_word, TO(anatomy.crossing)},
-    {"calls", "FILE", "write the system calls and page faults under another kernel to FILE",
+    {"calls", "FILE", "write ring 3's calls, faults and interrupts under another kernel to FILE",
      TO(calls.file), OUTPUT(OUTFILE_SHARED)},
     {"torture", "nmi|irq|step",
      "make that happen at every instruction of the entry and exit paths, in every KPTI mode, and "

@@ -68,6 +68,7 @@ struct engine_point {
 	struct engine_plant plant;
 	unsigned uses;  /* asked for so often by engine_add_point ... */
 	unsigned hooks; /* ... and by the engine itself: 1 at #BP's handler, if there is an INT3 */
+	bool entry;     /* one of the uses is an entry's */
 };
 
 struct engine_watch {
@@ -160,6 +161,12 @@ struct engine {
 	enum { ENGINE_MODE_FREE, ENGINE_MODE_STEP0, ENGINE_MODE_STEP3 } mode;
 	bool own_tf;    /* the guest's own TF while stepping */
 	uint64_t steps; /* instructions run one at a time so far */
+
+	/* What this slows the guest down by: exits of the engine's own so far, and host ticks from
+	 * each of them until the guest ran on, and in KVM_RUN for one instruction. */
+	uint64_t own_exits, own_ticks;
+	uint64_t taken_at; /* such an exit came then, and the guest has not run since; 0: none */
+	bool single;       /* one instruction is to run */
 };
 
 /* Takes over the machine's vCPUs, which have not run yet, or of which KVM_RUN has come back without

@@ -188,6 +188,9 @@ bool engine_takes_exit(struct engine *engine)
 		return false;
 	}
 	stats_reassign(&engine->cpu->stats, STATS_DEBUGGER);
+	engine->own_exits++;
+	engine->own_ticks += engine->single ? engine->cpu->stats.inside : 0;
+	engine->taken_at = engine->cpu->stats.last;
 	return true;
 }
 
@@ -197,6 +200,9 @@ static bool run_and_count(struct engine *engine)
 	struct cpu *cpu = engine->cpu;
 	const bool mark_due = cpu->mark_due;
 
+	if (engine->taken_at)
+		engine->own_ticks += stats_now() - engine->taken_at;
+	engine->taken_at = 0;
 	engine->event = ENGINE_EVENT_NONE;
 	engine->known = engine->entries_known = false;
 	if (!run_once(cpu))

@@ -336,6 +336,7 @@ static struct engine_stop step(struct engine *engine, bool hold)
 {
 	struct engine_stop stop;
 	enum engine_special special;
+	bool waits;
 
 	if (!engine_look_at_entries(engine))
 		return stop_because(ENGINE_FAILED);
@@ -344,7 +345,9 @@ static struct engine_stop step(struct engine *engine, bool hold)
 	special = engine_special_at(engine, engine->state.regs.rip);
 	engine->steps++;
 	engine->hold = hold && can_hold(engine);
-	if (is_at_hlt(engine)) {
+	waits = is_at_hlt(engine);
+	engine->single = !waits;
+	if (waits) {
 		stop = run_to_entry(engine);
 	} else if (goes_to_target(engine, special)) {
 		engine_put_dr6_back(engine);
@@ -355,7 +358,7 @@ static struct engine_stop step(struct engine *engine, bool hold)
 		engine_put_dr6_back(engine);
 		stop = step_ring0(engine, special);
 	}
-	engine->hold = false;
+	engine->hold = engine->single = false;
 	if (stop.why == ENGINE_STEPPED) {
 		stop.watch = engine_check_watches(engine);
 		if (stop.watch)

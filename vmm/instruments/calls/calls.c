@@ -14,6 +14,7 @@
 #include "vmm/run/run.h"
 
 enum { PENDING_MAX = 512, ARGUMENTS = 6, INT80 = 0x80 };
+enum { VECTOR_INTERRUPTS = 32, VECTORS = 256 };
 
 /* A call that has not returned: where it will, in which address space. */
 struct pending {
@@ -31,49 +32,68 @@ struct watch {
 	bool names_read;
 	FILE *out;
 	uint64_t begun; /* clock_ns */
-	uint64_t calls, faults, unseen;
+	uint64_t calls, faults, interrupts, unseen;
 	unsigned pending_count;
 	struct pending pending[PENDING_MAX];
 };
 
 /* ---- Lines --------------------------------------------------------------------------------- */
 
-static void begin_line(const struct watch *watch, uint64_t when, uint64_t root)
+static void print_crossing(const struct watch *watch, const struct seen_crossing *c)
 {
-	fprintf(watch->out, "%12.6f  %010" PRIx64 "  ", (double)(when - watch->begun) / 1e9, root);
+	fprintf(watch->out, "%12.6f  %010" PRIx64 "  ", (double)(c->begun - watch->begun) / 1e9,
+	        c->root);
+	switch (c->kind) {
+	case CROSSING_SYSCALL:
+	case CROSSING_INT80:
+		fprintf(watch->out, "%s%s(%s) = %s\n", c->kind == CROSSING_INT80 ? "INT 0x80 " : "",
+		        c->name, c->arguments, c->result ? c->result : "?");
+		break;
+	case CROSSING_FAULT:
+		fprintf(watch->out, "#PF(0x%" PRIx64 ") at 0x%" PRIx64 ", RIP 0x%" PRIx64 "\n",
+		        c->error, c->address, c->rip);
+		break;
+	case CROSSING_INTERRUPT:
+		fprintf(watch->out, "interrupt 0x%" PRIx64 ", RIP 0x%" PRIx64 "\n", c->number,
+		        c->rip);
+		break;
+	}
+}
+
+static void tell(const struct watch *watch, const struct seen_crossing *crossing)
+{
+	print_crossing(watch, crossing);
+	observers_crossed(watch->machine->observers, watch->engine.cpu, crossing);
+}
+
+static void arguments_text(const struct pending *call, unsigned count, char *buf, size_t size)
+{
+	size_t used = 0;
+
+	*buf = '\0';
+	for (unsigned i = 0; i < count && used < size; i++)
+		used += (size_t)snprintf(buf + used, size - used, "%s%s%" PRIx64, i ? ", " : "",
+		                         call->argument[i] < 10 ? "" : "0x", call->argument[i]);
 }
 
 /* result: NULL: none came. */
-static void print_call(const struct watch *watch, const struct pending *call,
-                       const uint64_t *result)
+static void tell_call(const struct watch *watch, const struct pending *call, const uint64_t *result)
 {
-	char name[64], text[80];
-	unsigned count;
-
 	static const struct call_names none;
+	char name[64], arguments[ARGUMENTS * 20 + 1], text[80];
 
 	call_name_text(call->int80 ? &none : &watch->names, call->number, name, sizeof(name));
-	count = call_argument_count(name);
-	begin_line(watch, call->begun, call->root);
-	fprintf(watch->out, "%s%s(", call->int80 ? "INT 0x80 " : "", name);
-	for (unsigned i = 0; i < count; i++)
-		fprintf(watch->out, "%s%s%" PRIx64, i ? ", " : "",
-		        call->argument[i] < 10 ? "" : "0x", call->argument[i]);
-	fprintf(watch->out, ") = %s\n",
-	        result ? call_result_text(*result, text, sizeof(text)) : "?");
-}
-
-static void print_fault(struct watch *watch)
-{
-	const struct engine *engine = &watch->engine;
-	struct engine_frame frame;
-
-	if (!engine_frame(engine, VECTOR_PF, &frame) || (frame.cs & 3) != 3)
-		return;
-	watch->faults++;
-	begin_line(watch, clock_ns(), engine->state.sregs.cr3 & CR3_FRAME);
-	fprintf(watch->out, "#PF(0x%" PRIx64 ") at 0x%llx, RIP 0x%" PRIx64 "\n", frame.error,
-	        engine->state.sregs.cr2, frame.rip);
+	arguments_text(call, call_argument_count(name), arguments, sizeof(arguments));
+	tell(watch, &(struct seen_crossing){
+	                .kind = call->int80 ? CROSSING_INT80 : CROSSING_SYSCALL,
+	                .root = call->root,
+	                .begun = call->begun,
+	                .ended = result ? clock_ns() : call->begun,
+	                .number = call->number,
+	                .name = name,
+	                .arguments = arguments,
+	                .result = result ? call_result_text(*result, text, sizeof(text)) : NULL,
+	            });
 }
 
 /* ---- Calls --------------------------------------------------------------------------------- */
@@ -99,18 +119,28 @@ static void read_names(struct watch *watch)
 	}
 }
 
+/* Not before there is a program that they can interrupt: a kernel boots with many. */
+static void watch_interrupts(struct watch *watch)
+{
+	for (unsigned vector = VECTOR_INTERRUPTS; vector < VECTORS; vector++) {
+		if (vector != INT80)
+			engine_add_entry(&watch->engine, vector);
+	}
+}
+
 static void begin_call(struct watch *watch, struct pending call)
 {
 	struct engine *engine = &watch->engine;
 
-	watch->calls++;
+	if (!watch->calls++)
+		watch_interrupts(watch);
 	read_names(watch);
 	call.root = engine->state.sregs.cr3 & CR3_FRAME;
 	call.begun = clock_ns();
 	if (watch->pending_count == PENDING_MAX ||
 	    engine_add_point(engine, call.back) != ENGINE_OK) {
 		watch->unseen++;
-		print_call(watch, &call, NULL);
+		tell_call(watch, &call, NULL);
 		return;
 	}
 	watch->pending[watch->pending_count++] = call;
@@ -142,6 +172,35 @@ static void at_int80(struct watch *watch)
 	                  });
 }
 
+/* Of ring 3; others are the kernel's own business. */
+static void at_vector(struct watch *watch, unsigned vector)
+{
+	const struct engine *engine = &watch->engine;
+	const bool fault = vector == VECTOR_PF;
+	struct engine_frame frame;
+	uint64_t now;
+
+	if (!engine_frame(engine, vector, &frame) || (frame.cs & 3) != 3)
+		return;
+	/* One KVM delivers a SYSCALL so: what it leaves in the registers is there. */
+	if (fault && engine_entry(engine, frame.rip) == ENGINE_ENTRY_SYSCALL) {
+		at_syscall(watch);
+		return;
+	}
+	*(fault ? &watch->faults : &watch->interrupts) += 1;
+	now = clock_ns();
+	tell(watch, &(struct seen_crossing){
+	                .kind = fault ? CROSSING_FAULT : CROSSING_INTERRUPT,
+	                .root = engine->state.sregs.cr3 & CR3_FRAME,
+	                .begun = now,
+	                .ended = now,
+	                .number = vector,
+	                .error = frame.error,
+	                .address = fault ? engine->state.sregs.cr2 : 0,
+	                .rip = frame.rip,
+	            });
+}
+
 /* Back in ring 3: the call that was to return here in this address space.  Another one may pass
  * through the same instruction, a child of fork for one. */
 static void at_return(struct watch *watch, uint64_t rip)
@@ -155,7 +214,7 @@ static void at_return(struct watch *watch, uint64_t rip)
 
 		if (call->root != root || call->back != rip)
 			continue;
-		print_call(watch, call, &result);
+		tell_call(watch, call, &result);
 		watch->pending[i] = watch->pending[--watch->pending_count];
 		engine_remove_point(engine, rip);
 		return;
@@ -166,15 +225,16 @@ static void at_point(struct watch *watch)
 {
 	const struct engine *engine = &watch->engine;
 	const uint64_t rip = engine->state.regs.rip;
+	const int entry = engine_entry(engine, rip);
 
 	if (engine_cpl(engine) == 3)
 		at_return(watch, rip);
-	else if (rip == engine_entry_va(engine, ENGINE_ENTRY_SYSCALL))
+	else if (entry == ENGINE_ENTRY_SYSCALL)
 		at_syscall(watch);
-	else if (rip == engine_entry_va(engine, INT80))
+	else if (entry == INT80)
 		at_int80(watch);
-	else if (rip == engine_entry_va(engine, VECTOR_PF))
-		print_fault(watch);
+	else if (entry == VECTOR_PF || (entry >= VECTOR_INTERRUPTS && entry < VECTORS))
+		at_vector(watch, (unsigned)entry);
 }
 
 /* ---- The instrument ------------------------------------------------------------------------ */
@@ -206,6 +266,19 @@ static void run_to_end(struct watch *watch)
 	}
 }
 
+/* Measured: how much of the run went into watching it. */
+static void print_price(const struct watch *watch)
+{
+	const uint64_t ticks = stats_now() - watch->machine->cpus[0].stats.tick0;
+
+	fprintf(watch->out,
+	        "# %" PRIu64
+	        " exits were planted for this; they took %.1f %% of the run's %.3f s\n",
+	        watch->engine.own_exits,
+	        ticks ? 100 * (double)watch->engine.own_ticks / (double)ticks : 0,
+	        (double)(clock_ns() - watch->begun) / 1e9);
+}
+
 static bool watch_run(struct watch *watch)
 {
 	static const unsigned entries[] = {ENGINE_ENTRY_SYSCALL, INT80, VECTOR_PF};
@@ -217,11 +290,12 @@ static bool watch_run(struct watch *watch)
 	fputs("#    seconds  CR3 of ring 3\n", watch->out);
 	run_to_end(watch);
 	for (unsigned i = 0; i < watch->pending_count; i++)
-		print_call(watch, &watch->pending[i], NULL);
+		tell_call(watch, &watch->pending[i], NULL);
 	fprintf(watch->out,
-	        "# %" PRIu64 " system calls, %" PRIu64 " page faults of ring 3; %" PRIu64
-	        " calls whose return was not watched\n",
-	        watch->calls, watch->faults, watch->unseen);
+	        "# %" PRIu64 " system calls, %" PRIu64 " page faults and %" PRIu64
+	        " interrupts of ring 3; %" PRIu64 " calls whose return was not watched\n",
+	        watch->calls, watch->faults, watch->interrupts, watch->unseen);
+	print_price(watch);
 	return engine_detach(&watch->engine);
 }
 
