@@ -200,7 +200,7 @@ static void see(struct observer *observer, struct cpu *cpu, const struct seen_cr
 }
 
 /* Runs it to its end; the file's text into `text`. */
-static void run_calls(const void *code, size_t size)
+static void run_calls(const void *code, size_t size, bool with_costs)
 {
 	static const struct manner manner;
 	static char path[64], buffer[4096];
@@ -208,8 +208,8 @@ static void run_calls(const void *code, size_t size)
 
 	fake_cpu_code(live, code, size);
 	snprintf(path, sizeof(path), "/tmp/rs_calls_%d", (int)getpid());
-	request = (struct calls_request){.file = OUTFILE_CLOSED};
-	ck_assert(outfile_open(&request.file, path, OUTFILE_SHARED));
+	request = (struct calls_request){.file = OUTFILE_CLOSED, .costs = OUTFILE_CLOSED};
+	ck_assert(outfile_open(with_costs ? &request.costs : &request.file, path, OUTFILE_SHARED));
 	watcher = (struct observer){.crossed = see};
 	seen_count = 0;
 	machine_observe(&live->machine, &watcher);
@@ -252,7 +252,7 @@ START_TEST(a_call_that_comes_back)
 	memcpy(fake_cpu_at(live, FAKE_SYSCALL), "\x90\x48\xcf", 3);
 	fake_kvm.vcpus[0].regs.rax = 110;
 	fake_kvm.vcpus[0].regs.rdi = 7;
-	run_calls("\x0f\x05\x90\xf4", 4);
+	run_calls("\x0f\x05\x90\xf4", 4, false);
 	ck_assert_uint_eq(seen_count, 1);
 	ck_assert_int_eq(seen[0].kind, CROSSING_SYSCALL);
 	ck_assert_uint_eq(seen[0].number, 110);
@@ -272,10 +272,38 @@ START_TEST(a_call_that_does_not_come_back)
 {
 	memcpy(fake_cpu_at(live, FAKE_SYSCALL), "\x90\xf4", 2);
 	fake_kvm.vcpus[0].regs.rax = 60;
-	run_calls("\x0f\x05", 2);
+	run_calls("\x0f\x05", 2, false);
 	ck_assert_uint_eq(seen_count, 1);
 	ck_assert_str_eq(seen_result[0], "?");
 	ck_assert_ptr_nonnull(strstr(text, "  call 60(0, 0, 0, 0, 0, 0) = ?\n"));
+}
+END_TEST
+
+/* --costs alone.  Of an entry that is measured in vain the guest sees nothing. */
+START_TEST(what_a_call_costs)
+{
+	push_frame(FAKE_CODE(3) + 2);
+	memcpy(fake_cpu_at(live, FAKE_SYSCALL), "\x90\x90\x48\xcf", 4);
+	fake_kvm.vcpus[0].regs.rax = 110;
+	run_calls("\x0f\x05\x90\xf4", 4, true);
+	ck_assert_uint_eq(seen_count, 1);
+	ck_assert_str_eq(seen_result[0], "110");
+	ck_assert_int_eq(live->machine.outcome.reason, END_HALTED);
+	ck_assert_ptr_nonnull(strstr(text, "the middle half of 1: "));
+	ck_assert_ptr_nonnull(strstr(text, "  SYSCALL call 110\n1 by SYSCALL, 0 by INT 0x80, "));
+}
+END_TEST
+
+START_TEST(costs_of_one_cpu)
+{
+	struct plan plan = {.cpus = 2};
+
+	request = (struct calls_request){.costs.path = "costs"};
+	ck_assert(calls_instrument.wanted(&request));
+	ck_assert(!calls_instrument.check(&request, &plan));
+	plan.cpus = 1;
+	ck_assert(calls_instrument.check(&request, &plan));
+	ck_assert(plan.stepped);
 }
 END_TEST
 
@@ -295,6 +323,8 @@ Suite *crossings_suite(void)
 	tcase_add_checked_fixture(tcase, make, unmake);
 	tcase_add_test(tcase, a_call_that_comes_back);
 	tcase_add_test(tcase, a_call_that_does_not_come_back);
+	tcase_add_test(tcase, what_a_call_costs);
+	tcase_add_test(tcase, costs_of_one_cpu);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

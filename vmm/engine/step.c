@@ -409,6 +409,16 @@ static struct engine_stop run_freely(struct engine *engine)
 	return stop_because(ENGINE_STEPPED);
 }
 
+bool engine_enter_in_vain(struct engine *engine, uint64_t *ticks)
+{
+	const struct cpu *cpu = engine->cpu;
+	const uint64_t rip = engine->state.regs.rip;
+	const bool came_back = run_freely(engine).why == ENGINE_POINT;
+
+	*ticks = cpu->stats.inside;
+	return came_back && engine->cpu == cpu && engine->state.regs.rip == rip;
+}
+
 static bool only_kernel_watches(const struct engine *engine)
 {
 	for (size_t i = 0; i < engine->watch_count; i++) {
