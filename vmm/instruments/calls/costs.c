@@ -60,7 +60,7 @@ void costs_calibrate(struct costs *costs, uint64_t ticks)
 	struct costs_sum *empty = &costs->empty[costs->kind];
 
 	add(empty, (int64_t)ticks);
-	costs->taken_off[costs->kind] = part(empty, 50);
+	costs->taken_off[costs->kind] = part(empty, 0);
 }
 
 /* ---- Stops --------------------------------------------------------------------------------- */
@@ -212,7 +212,8 @@ static void print_empty(struct costs *costs, FILE *out)
 		struct costs_sum *empty = &costs->empty[kind];
 
 		if (empty->count)
-			fprintf(out, "  behind %-10s %8s; the middle half of %u: %s to %s\n",
+			fprintf(out,
+			        "  behind %-10s %8s, the least of %u; the middle half: %s to %s\n",
 			        kinds[kind], number(a, costs->taken_off[kind]), empty->count,
 			        number(b, part(empty, 25)), number(c, part(empty, 75)));
 	}
@@ -227,7 +228,7 @@ void costs_print(struct costs *costs, FILE *out)
 	                            : "TSC ticks; the TSC does not count instructions here");
 	fputs("Each: the median.  Taken off is what an entry into the guest and an exit from it "
 	      "take\n"
-	      "with nothing between, the median of measurements in this run:\n",
+	      "with nothing between, measured in this run:\n",
 	      out);
 	print_empty(costs, out);
 	for (unsigned i = 0; i < costs->space_count; i++)

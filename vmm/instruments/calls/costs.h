@@ -37,7 +37,7 @@ struct costs {
 	/* An entry and an exit with nothing between, measured behind each kind of crossing, since
 	 * KVM has more or less to do by how its first instruction was stepped. */
 	struct costs_sum empty[COSTS_KINDS];
-	int64_t taken_off[COSTS_KINDS]; /* the medians of that */
+	int64_t taken_off[COSTS_KINDS]; /* the least of that: whatever else happens adds to it */
 
 	unsigned row_count;
 	struct costs_row {
