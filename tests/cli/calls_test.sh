@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # System calls that a command line can see: standard input by read, the tables by the program syscalls,
-# the galleries at the end of the tour.
+# the galleries at the end of the tour; and from outside, by --calls and --costs.
 #
 #   tests/cli/calls_test.sh       VMM and BUILD say where vmm and guest.elf are
 # shellcheck source=tests/cli/common.sh
@@ -52,5 +52,19 @@ is "their rows are in the report" "$(python3 -c '
 import json
 escapes = json.load(open("tour.json"))["escapes"]
 print(escapes["differs"], *sorted({row["program"] for row in escapes["rows"]}))')" "0 crossings hostile memory walls"
+
+# ---- From outside ----------------------------------------------------------------------------------------------
+
+timeout --kill-after=2 300 "$VMM" --quiet --calls seen --costs costs "$guest" -- tour 40 > /dev/null
+is "the tour runs while its calls are seen and counted" "$?" 0
+is "what --costs counts is what --calls tells" \
+	"$(awk '/^ +[0-9]+ .* (SYSCALL|INT 0x80) call / { count[$NF] += $1 } END { for (n in count) print n, count[n] }' costs | sort)" \
+	"$(sed -nE 's/^ .*  (INT 0x80 )?call ([0-9]+)\(.*/\2/p' seen | sort | uniq -c | awk '{ print $2, $1 }' | sort)"
+is "and so are page faults" "$(awk '/ #PF$/ { count += $1 } END { print count }' costs)" "$(grep -c ' #PF(' seen)"
+is "ring 0 and ring 3 are there, of each address space" \
+	"$(grep -c '^CR3 0x' costs)" "$(grep -cE ' by interrupts; ring 0: [0-9,]+, ring 3: [0-9,]+$' costs)"
+works "what an entry takes is measured" grep -qE '^  behind SYSCALL +[1-9][0-9,]+, the least of 16; the middle half: [1-9]' costs
+"$VMM" --quiet --cpus 2 --costs costs "$guest" 2> refused
+is "costs are one CPU's" "$? $(grep -c -- '--costs' refused)" "2 1"
 
 finish

@@ -88,6 +88,18 @@ def counters():
     assert last
 
 
+def crossings():
+    """What --calls sees from outside is what the guest's kernel notes itself."""
+    seen = [e for e in events if e["pid"] == 3 and e["ph"] != "M"]
+    for number, name in ((24, "SYSCALL sched_yield"), (39, "SYSCALL getpid"), (57, "SYSCALL fork")):
+        got = [e for e in seen if e["args"].get("number") == number and e["args"]["by"] == "SYSCALL"]
+        assert len(got) == len(named(name)) > 0, (name, len(got), len(named(name)))
+    faults = [e for e in events if e["pid"] == 2 and e["name"] == "#PF in ring 3"]
+    assert len([e for e in seen if e["name"] == "#PF"]) == len(faults) > 0, len(faults)
+    spaces = [e["args"]["name"] for e in events if e["name"] == "thread_name" and e["pid"] == 3]
+    assert len(set(spaces)) == len(spaces) > 2 and all(name.startswith("CR3 0x") for name in spaces), spaces
+
+
 def full():
     assert about["dropped"] > 0 and "--trace-limit" in about["complete"], about
     assert "full" in events[-1]["name"], events[-1]
@@ -146,6 +158,31 @@ works "the guest counts the same with and without" same_counts plain.json traced
 LIMIT=600 vmm --trace check.json --quiet "$guest" -- check
 expect "the guest's own checks pass while traced" 0
 works "... all of them" awk '/ differ/ { rows++; if (!/; 0 differ/) bad = 1; } END { exit bad || !rows }' out
+
+# ---- With --calls --------------------------------------------------------------------------------
+
+vmm --calls calls.txt --trace both.json --quiet "$guest" -- tour 40
+expect "the tour runs while traced and its calls are watched" 0
+check "... and the trace is one still, with both" both.json shape nesting tour writes counters crossings
+lines() { grep -cE "$1" calls.txt; }
+works "... and has what the text has" python3 - "$(lines '^ .* call [0-9]+\(')" "$(lines '^ .* #PF\(')" << 'PYTHON'
+import json, sys
+seen = [e for e in json.load(open("both.json"))["traceEvents"] if e["pid"] == 3]
+for category, lines in zip(("system call", "fault"), sys.argv[1:]):
+    got = len([e for e in seen if e.get("cat") == category])
+    assert got == int(lines) > 0, (category, got, lines)
+PYTHON
+works "... which says what the watching took" grep -qE \
+	'^# [1-9][0-9]* exits were planted for this; they took [0-9]+\.[0-9] % of the run.s [0-9.]+ s$' calls.txt
+vmm --timeout 0.5 --calls late.txt --trace late.json --stats none "$guest" -- tour 100000
+expect "a run that is out of time while its calls are watched" 124
+check "... leaves a trace" late.json shape nesting
+works "... and the calls' text, to its last line" grep -q '^# [1-9][0-9]* exits were planted' late.txt
+vmm --calls died.txt --trace died.json --stats none "$guest" -- crash triple
+expect "a triple fault while calls are watched" 126
+check "... leaves a trace" died.json shape nesting
+vmm --calls small.txt --trace small.json --trace-limit 16K --stats none "$guest" -- tour 40
+check "what --calls sees keeps to the trace's limit" small.json shape full
 
 # ---- Every end --------------------------------------------------------------------------------
 

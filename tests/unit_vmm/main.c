@@ -62,6 +62,8 @@ int main(void)
 	srunner_add_suite(runner, pc_suite());
 	srunner_add_suite(runner, pc_host_suite());
 	srunner_add_suite(runner, calls_suite());
+	srunner_add_suite(runner, crossings_suite());
+	srunner_add_suite(runner, costs_suite());
 	srunner_add_suite(runner, cpio_suite());
 	srunner_add_suite(runner, linux_program_suite());
 	srunner_run_all(runner, CK_ENV);

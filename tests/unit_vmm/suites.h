@@ -55,6 +55,8 @@ Suite *multiboot_suite(void);
 Suite *pc_suite(void);
 Suite *pc_host_suite(void);
 Suite *calls_suite(void);
+Suite *crossings_suite(void);
+Suite *costs_suite(void);
 Suite *cpio_suite(void);
 Suite *linux_program_suite(void);
 

@@ -310,16 +310,14 @@ static const struct option_row rows[] = {
     {"report", "FILE.html", "write a page with pictures: exits, costs, address spaces",
      TO(report.page), OUTPUT(OUTFILE_SHARED)},
     {"trace", "FILE",
-     "record exits, crossings, context switches and faults as a trace that Perfetto and "
-     "chrome://tracing open",
+     "record exits, crossings, switches and faults as a trace for Perfetto and chrome://tracing",
      TO(trace.file), OUTPUT(OUTFILE_SHARED)},
     {"trace-limit", "SIZE", "let the trace grow to this size (default 64M, 16K to 64G)",
      TO(trace.limit), SIZE(TRACE_LIMIT_MIN, TRACE_LIMIT_MAX, 1)},
     {"color", "auto|always|never", "colour in the report (default auto: on a terminal)",
      take_choice, TO(manner.color)},
     {"quiet", NULL,
-     "only what the guest prints, and errors; no report unless --stats or --stats-file asks for "
-     "one",
+     "only what the guest prints, and errors; a report only if --stats or --stats-file asks",
      take_flag, TO(manner.quiet)},
     {"walk", "VA[@cr3=kernel|user|VALUE]",
      "follow one translation through the page tables, level by level, and say what each kind of "
@@ -353,8 +351,10 @@ static const struct option_row rows[] = {
      "follow one crossing, instruction by instruction", take_word, TO(anatomy.crossing)},
     {"beside", "FILE", "show it beside the one that --anatomy wrote to FILE as JSON", take_input,
      TO(anatomy.beside), .use = FILE_READ},
-    {"calls", "FILE", "write the system calls and page faults under another kernel to FILE",
+    {"calls", "FILE", "write ring 3's calls, faults and interrupts under another kernel to FILE",
      TO(calls.file), OUTPUT(OUTFILE_SHARED)},
+    {"costs", "FILE", "write what each of those costs, and the programs in ring 3, to FILE",
+     TO(calls.costs), OUTPUT(OUTFILE_SHARED)},
     {"torture", "nmi|irq|step",
      "make that happen at every instruction of the entry and exit paths, in every KPTI mode, and "
      "see that nothing but a count tells of it",

@@ -69,6 +69,7 @@ struct engine_point {
 	struct engine_plant plant;
 	unsigned uses;  /* asked for so often by engine_add_point ... */
 	unsigned hooks; /* ... and by the engine itself: 1 at #BP's handler, if there is an INT3 */
+	bool entry;     /* one of the uses is an entry's */
 };
 
 struct engine_watch {
@@ -161,6 +162,14 @@ struct engine {
 	enum engine_mode { ENGINE_MODE_FREE, ENGINE_MODE_STEP0, ENGINE_MODE_STEP3 } mode;
 	bool own_tf;    /* the guest's own TF while stepping */
 	uint64_t steps; /* instructions run one at a time so far */
+
+	/* What this slows the guest down by: exits of the engine's own so far, and host ticks from
+	 * each of them until the guest ran on, and in KVM_RUN for one instruction. */
+	uint64_t own_exits, own_ticks;
+	/* KVM_RUN at full speed: how often, and host ticks in it. */
+	uint64_t free_runs, free_ticks;
+	uint64_t taken_at; /* such an exit came then, and the guest has not run since; 0: none */
+	bool single;       /* one instruction is to run */
 };
 
 /* Takes over the machine's vCPUs, which have not run yet, or of which KVM_RUN has come back without
@@ -176,6 +185,9 @@ bool engine_detach(struct engine *engine);
  * run, which is then selected.  A point at RIP of the CPU that was selected before does not count.
  */
 struct engine_stop engine_continue(struct engine *engine);
+/* At a point of ring 0, whose instruction has not run: enters the guest, which comes back before
+ * it.  *ticks: what that took in KVM_RUN.  False: it did not come back so. */
+bool engine_enter_in_vain(struct engine *engine, uint64_t *ticks);
 /* One instruction of the CPU selected, at any CPL.  One that faults or enters ring 0 ends at the
  * entry.  Interrupts wait, but for HLT, and the other CPUs stand still. */
 struct engine_stop engine_step(struct engine *engine);

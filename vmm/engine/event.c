@@ -193,6 +193,9 @@ bool engine_takes_exit(struct engine *engine)
 		return false;
 	}
 	stats_reassign(&engine->cpu->stats, STATS_DEBUGGER);
+	engine->own_exits++;
+	engine->own_ticks += engine->single ? engine->cpu->stats.inside : 0;
+	engine->taken_at = engine->cpu->stats.last;
 	return true;
 }
 
@@ -201,10 +204,18 @@ static bool run_and_count(struct engine *engine)
 {
 	struct cpu *cpu = engine->cpu;
 	const bool mark_due = cpu->mark_due;
+	const bool enters = !engine->single && !cpu->vcpu.run->immediate_exit;
+	bool alive;
 
+	if (engine->taken_at)
+		engine->own_ticks += stats_now() - engine->taken_at;
+	engine->taken_at = 0;
 	engine->event = ENGINE_EVENT_NONE;
 	engine->known = engine->entries_known = false;
-	if (!run_once(cpu))
+	alive = run_once(cpu);
+	engine->free_runs += enters;
+	engine->free_ticks += enters ? cpu->stats.inside : 0;
+	if (!alive)
 		return false;
 	if (engine->event == ENGINE_EVENT_NONE && !mark_due)
 		stats_reassign(&cpu->stats, STATS_DEBUGGER);

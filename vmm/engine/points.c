@@ -195,10 +195,18 @@ static void place_entry_point(struct engine *engine, unsigned entry)
 		if (engine->entry_points[i] == va)
 			return;
 	}
-	if (engine_add_point(engine, va) == ENGINE_OK)
-		engine->entry_points[engine->entry_point_count++] = va;
-	else
+	if (engine_add_point(engine, va) != ENGINE_OK) {
 		engine->entry_points_lack = true;
+		return;
+	}
+	engine_find_point(engine, va)->entry = true;
+	engine->entry_points[engine->entry_point_count++] = va;
+}
+
+static void remove_entry_point(struct engine *engine, uint64_t va)
+{
+	engine_find_point(engine, va)->entry = false;
+	engine_remove_point(engine, va);
 }
 
 /* Points of entries go where those are now.  For one that is not mapped here, or where there is no
@@ -207,7 +215,7 @@ static void place_entry_points(struct engine *engine)
 {
 	engine->entry_points_lack = false;
 	while (engine->entry_point_count)
-		engine_remove_point(engine, engine->entry_points[--engine->entry_point_count]);
+		remove_entry_point(engine, engine->entry_points[--engine->entry_point_count]);
 	for (unsigned entry = 0; entry < ENTRIES_MAX; entry++) {
 		if (engine->asked[entry])
 			place_entry_point(engine, entry);
@@ -216,12 +224,15 @@ static void place_entry_points(struct engine *engine)
 
 /* A kernel may patch its text when it knows the CPU, at an entry too: Linux makes a CLAC of what
  * its handlers begin with.  What it wrote there is the instruction then. */
-static void plant_again(const struct engine *engine, uint64_t va)
+static void plant_again(struct engine *engine)
 {
-	struct engine_point *point = engine_find_point(engine, va);
+	for (size_t i = 0; i < engine->point_count; i++) {
+		const struct engine_point *point = &engine->points[i];
+		struct engine_plant *plant = &engine->points[i].plant;
 
-	if (point && *point->plant.at != point->plant.planted)
-		engine_plant(&point->plant, va, point->plant.at, point->plant.planted);
+		if ((point->entry || point->hooks) && *plant->at != plant->planted)
+			engine_plant(plant, plant->va, plant->at, plant->planted);
+	}
 }
 
 bool engine_look_at_entries(struct engine *engine)
@@ -248,10 +259,7 @@ bool engine_look_at_entries(struct engine *engine)
 		place_hook(engine);
 	if (changed || engine->entry_points_lack)
 		place_entry_points(engine);
-	for (size_t i = 0; i < engine->entry_point_count; i++)
-		plant_again(engine, engine->entry_points[i]);
-	if (engine->hook)
-		plant_again(engine, engine->hook);
+	plant_again(engine);
 	return true;
 }
 

@@ -318,6 +318,7 @@ static struct engine_stop step(struct engine *engine, bool hold)
 {
 	struct engine_stop stop;
 	enum engine_special special;
+	bool waits;
 
 	if (!engine_look_at_entries(engine))
 		return stop_because(ENGINE_FAILED);
@@ -326,7 +327,9 @@ static struct engine_stop step(struct engine *engine, bool hold)
 	special = engine_special_at(engine, engine->state.regs.rip);
 	engine->steps++;
 	engine->hold = hold && can_hold(engine);
-	if (is_at_hlt(engine)) {
+	waits = is_at_hlt(engine);
+	engine->single = !waits;
+	if (waits) {
 		stop = run_to_entry(engine);
 	} else if (goes_to_target(engine, special)) {
 		engine_put_dr6_back(engine);
@@ -337,7 +340,7 @@ static struct engine_stop step(struct engine *engine, bool hold)
 		engine_put_dr6_back(engine);
 		stop = step_ring0(engine, special);
 	}
-	engine->hold = false;
+	engine->hold = engine->single = false;
 	if (stop.why == ENGINE_STEPPED) {
 		stop.watch = engine_check_watches(engine);
 		if (stop.watch)
@@ -386,6 +389,16 @@ static struct engine_stop run_freely(struct engine *engine)
 			return stop_because(ENGINE_POINT);
 	}
 	return stop_because(ENGINE_STEPPED);
+}
+
+bool engine_enter_in_vain(struct engine *engine, uint64_t *ticks)
+{
+	const struct cpu *cpu = engine->cpu;
+	const uint64_t rip = engine->state.regs.rip;
+	const bool came_back = run_freely(engine).why == ENGINE_POINT;
+
+	*ticks = cpu->stats.inside;
+	return came_back && engine->cpu == cpu && engine->state.regs.rip == rip;
 }
 
 static bool only_kernel_watches(const struct engine *engine)

@@ -37,3 +37,12 @@ bool observers_call(struct observer *first, struct cpu *cpu, uint32_t function,
 	}
 	return false;
 }
+
+void observers_crossed(struct observer *first, struct cpu *cpu,
+                       const struct seen_crossing *crossing)
+{
+	for (struct observer *o = first; o; o = o->next) {
+		if (o->crossed)
+			o->crossed(o, cpu, crossing);
+	}
+}

@@ -28,6 +28,18 @@
 
 struct cpu;
 
+/* A crossing of ring 3, seen from its beginning to its end by what drives the machine. */
+struct seen_crossing {
+	enum { CROSSING_SYSCALL, CROSSING_INT80, CROSSING_FAULT, CROSSING_INTERRUPT } kind;
+	uint64_t root;         /* CR3 of ring 3, without PCID */
+	uint64_t begun, ended; /* CLOCK_MONOTONIC, nanoseconds; of a call, else the same */
+	uint64_t number;       /* of the call, or the vector */
+	/* Of a call, in words.  result: NULL: it has not come back. */
+	const char *name, *arguments, *result;
+	/* Of a fault or an interrupt: what the processor saved; address: CR2 of #PF. */
+	uint64_t error, address, rip;
+};
+
 struct observer {
 	/* KVM_RUN has come back with an exit that nobody has looked at.  True: it is this
 	 * observer's own making and has been served; nobody else is told. */
@@ -43,6 +55,9 @@ struct observer {
 	 * more, or a negative errno value. */
 	bool (*call)(struct observer *observer, struct cpu *cpu, uint32_t function,
 	             const uint64_t arg[4], const void *data, int64_t *result);
+	/* Whoever drives the machine has seen a crossing. */
+	void (*crossed)(struct observer *observer, struct cpu *cpu,
+	                const struct seen_crossing *crossing);
 	struct observer *next;
 };
 
@@ -53,5 +68,7 @@ bool observers_marked(struct observer *first, struct cpu *cpu, unsigned slot,
 void observers_served(struct observer *first, struct cpu *cpu, uint64_t entered);
 bool observers_call(struct observer *first, struct cpu *cpu, uint32_t function,
                     const uint64_t arg[4], const void *data, int64_t *result);
+void observers_crossed(struct observer *first, struct cpu *cpu,
+                       const struct seen_crossing *crossing);
 
 #endif

@@ -1,7 +1,10 @@
 /*
- * --calls: strace from outside.  The system calls and page faults of the programs under another
- * kernel, by exits planted at the kernel's entries and where each call returns to: the guest is not
- * changed and cannot see it, but it is slowed down: each call costs some ten exits.
+ * --calls: strace from outside.  The system calls, page faults and interrupts of the programs under
+ * another kernel, by exits planted at the kernel's entries and where each call returns to: the
+ * guest is not changed and cannot see it, but it is slowed down: each call costs some ten exits.
+ *
+ * --costs: what they take in ring 0, and the programs in ring 3 (costs.h), by the same exits and
+ * others where a fault or an interrupt goes back to.
  *
  * Lines of text: when, in which address space (the CR3 of ring 3), what, and what came of it. Names
  * of calls are Linux's own, out of its sys_call_table and its symbols; a kernel that has none such
@@ -14,7 +17,9 @@
 #include "vmm/instruments/instrument.h"
 
 struct calls_request {
-	struct outfile file; /* closed and without a name: not wanted */
+	/* Closed and without a name: not wanted. */
+	struct outfile file;  /* --calls */
+	struct outfile costs; /* --costs */
 };
 
 extern const struct instrument calls_instrument;

@@ -7,8 +7,6 @@
 #include "vmm/base/names.h"
 #include "vmm/base/units.h"
 
-enum group { GROUP_MACHINE = 1, GROUP_PROCESSES };
-
 /* The two tracks of a CPU in the machine's group; 0 is the group's own. */
 static uint32_t vcpu_track(unsigned cpu)
 {
@@ -25,18 +23,6 @@ static uint32_t running_track(unsigned cpu)
 #define OWN_TIME_SHOWN_NS UINT64_C(10000)
 
 /* ---- Names ----------------------------------------------------------------------------------- */
-
-static void name_track(struct trace *trace, const char *what, uint32_t pid, uint32_t tid,
-                       const char *name)
-{
-	trace_file_event(&trace->file, &(struct trace_event){
-	                                   .phase = TRACE_NAME,
-	                                   .pid = pid,
-	                                   .tid = tid,
-	                                   .name = what,
-	                                   .args = {TRACE_TEXT("name", name)},
-	                               });
-}
 
 /* Number 0 is no process: what runs on a CPU that has nothing to do. */
 static void process_name(char *buf, size_t size, uint64_t pid)
@@ -55,7 +41,7 @@ static void name_process(struct trace *trace, uint32_t pid)
 		return;
 	trace->named[pid / 8] |= (uint8_t)(1 << pid % 8);
 	process_name(name, sizeof(name), pid);
-	name_track(trace, "thread_name", GROUP_PROCESSES, pid, name);
+	trace_file_name(&trace->file, "thread_name", GROUP_PROCESSES, pid, name);
 }
 
 /* Linux's, as far as guest/syscall.c has them; other numbers are shown as numbers. */
@@ -324,24 +310,28 @@ static void write_spans(struct trace_cpu *cpu, const struct trace_exit *exit, ui
 }
 
 /* Where writing the trace took longer than the exit itself would have, it shows: the guest stood
- * still for it. */
-static void write_own_time(struct trace_cpu *cpu)
+ * still for it.  Where something else drives the machine, by exits that are not the guest's and not
+ * shown, the guest ran between those. */
+static void write_own_time(struct trace_cpu *cpu, const struct trace_exit *exit)
 {
+	const uint64_t stops = exit->stops;
 	struct trace *trace = cpu->trace;
 	const uint64_t served_ns = cpu_clock_at(cpu, cpu->served);
-	const uint64_t entered_ns = cpu_clock_at(cpu, cpu->entered);
+	const uint64_t entered_ns = cpu_clock_at(cpu, exit->entered);
 
 	if (!cpu->served || entered_ns - served_ns < OWN_TIME_SHOWN_NS)
 		return;
-	trace_file_event(&trace->file, &(struct trace_event){
-	                                   .phase = TRACE_SPAN,
-	                                   .pid = GROUP_MACHINE,
-	                                   .tid = vcpu_track(cpu->number),
-	                                   .ns = served_ns,
-	                                   .duration = entered_ns - served_ns,
-	                                   .name = "writing the trace",
-	                                   .category = "trace",
-	                               });
+	trace_file_event(&trace->file,
+	                 &(struct trace_event){
+	                     .phase = TRACE_SPAN,
+	                     .pid = GROUP_MACHINE,
+	                     .tid = vcpu_track(cpu->number),
+	                     .ns = served_ns,
+	                     .duration = entered_ns - served_ns,
+	                     .name = stops ? "guest, stopped and watched" : "writing the trace",
+	                     .category = stops ? "guest" : "trace",
+	                     .args = {{.key = stops ? "stops" : NULL, .number = stops}},
+	                 });
 }
 
 static void write_mark(struct trace_cpu *cpu, uint64_t ns)
@@ -409,9 +399,9 @@ static void name_cpu(struct trace *trace, unsigned cpu)
 	char name[32];
 
 	snprintf(name, sizeof(name), "vCPU %u", cpu);
-	name_track(trace, "thread_name", GROUP_MACHINE, vcpu_track(cpu), name);
+	trace_file_name(&trace->file, "thread_name", GROUP_MACHINE, vcpu_track(cpu), name);
 	snprintf(name, sizeof(name), "running on vCPU %u", cpu);
-	name_track(trace, "thread_name", GROUP_MACHINE, running_track(cpu), name);
+	trace_file_name(&trace->file, "thread_name", GROUP_MACHINE, running_track(cpu), name);
 }
 
 void trace_begin(struct trace *trace, struct outfile *out, const struct trace_start *start)
@@ -419,7 +409,7 @@ void trace_begin(struct trace *trace, struct outfile *out, const struct trace_st
 	*trace = (struct trace){.out = out, .cpu_count = start->cpus};
 	trace_clock_start(&trace->clock, start->ticks, start->nanoseconds);
 	trace_file_begin(&trace->file, out->stream, start->limit);
-	name_track(trace, "process_name", GROUP_MACHINE, 0, start->guest);
+	trace_file_name(&trace->file, "process_name", GROUP_MACHINE, 0, start->guest);
 	for (unsigned i = 0; i < start->cpus; i++) {
 		trace->cpus[i] = (struct trace_cpu){
 		    .trace = trace, .number = i, .guest_ahead = start->guest_ahead[i]};
@@ -427,7 +417,7 @@ void trace_begin(struct trace *trace, struct outfile *out, const struct trace_st
 			trace_ring_init(&trace->cpus[i].ring, start->ring[i], start->ring_size);
 		name_cpu(trace, i);
 	}
-	name_track(trace, "process_name", GROUP_PROCESSES, 0, "guest processes");
+	trace_file_name(&trace->file, "process_name", GROUP_PROCESSES, 0, "guest processes");
 }
 
 void trace_mark(struct trace *trace, unsigned cpu, unsigned slot, const struct rs_mark *mark)
@@ -443,10 +433,13 @@ void trace_exit(struct trace *trace, const struct trace_exit *exit)
 	uint64_t left_ns;
 
 	trace_clock_read(&trace->clock, exit->ticks, exit->nanoseconds);
+	/* Records are from when it ran, also between stops that are not told here. */
 	cpu->entered = exit->entered;
+	if (exit->stops)
+		cpu->entered = cpu->served ? cpu->served : trace->clock.first.ticks;
 	cpu->left = exit->left;
 	trace->exits++;
-	write_own_time(cpu);
+	write_own_time(cpu, exit);
 	cpu->served = exit->ticks;
 	if (cpu->ring.shared) {
 		compare_clocks(cpu);
@@ -459,6 +452,12 @@ void trace_exit(struct trace *trace, const struct trace_exit *exit)
 	cpu->mark_pending = false;
 	if (trace->exits == 1 || left_ns >= trace->counters_ns + COUNTERS_EVERY_NS)
 		write_counters(trace, left_ns, exit->counts);
+}
+
+void trace_crossing(struct trace *trace, const struct seen_crossing *crossing)
+{
+	trace_crossings_write(&trace->crossings, &trace->file, GROUP_SPACES,
+	                      trace->clock.first.nanoseconds, crossing);
 }
 
 /* What is not in the file, on standard error. */

@@ -8,6 +8,8 @@
  *         counters         system calls, faults, CR3 writes and exits so far
  *     group 2, the guest's processes
  *         process N        spans: system calls; instants: faults, the end, a change of KPTI mode
+ *     group 3, address spaces, of any kernel, as somebody has seen them from outside (--calls)
+ *         CR3 N            spans: system calls; instants: faults, interrupts
  *
  * Exits are seen here.  What happens without one comes from the CPU's ring of shared/abi.h, in the
  * guest's clock.  How far that is ahead of the host's KVM can tell, but one emulated CPU does not
@@ -26,6 +28,7 @@
 #include "shared/abi.h"
 #include "vmm/base/outfile.h"
 #include "vmm/instruments/trace/trace_clock.h"
+#include "vmm/instruments/trace/trace_crossings.h"
 #include "vmm/instruments/trace/trace_file.h"
 #include "vmm/instruments/trace/trace_ring.h"
 #include "vmm/run/stats.h"
@@ -35,6 +38,9 @@
 
 enum { TRACE_NAMED = 4096 }; /* processes whose tracks get a name */
 
+/* The groups of tracks, as above. */
+enum { GROUP_MACHINE = 1, GROUP_PROCESSES, GROUP_SPACES };
+
 struct trace_cpu {
 	struct trace *trace;
 	unsigned number;
@@ -43,7 +49,7 @@ struct trace_cpu {
 	bool ahead_bounded;   /* ... and what it cannot be below and above */
 	uint64_t ahead_low, ahead_high;
 
-	uint64_t entered, left; /* the exit in hand, host ticks */
+	uint64_t entered, left; /* the guest ran between them, host ticks: the exit in hand */
 	uint64_t served;        /* ... and when the one before it was, 0: none was */
 	uint64_t reached;       /* what is written of this CPU ends here, nanoseconds */
 	bool running_known;     /* something was noted */
@@ -67,6 +73,7 @@ struct trace {
 	uint64_t exits;
 	uint8_t named[TRACE_NAMED / 8]; /* bitmap by pid */
 	uint64_t call_end[TRACE_NAMED]; /* by pid: when its last system call ended, nanoseconds */
+	struct trace_crossings crossings;
 };
 
 struct trace_start {
@@ -85,6 +92,7 @@ struct trace_exit {
 	uint64_t entered, left;           /* ticks before and after KVM_RUN */
 	uint64_t ticks, nanoseconds;      /* both clocks, now that it is served */
 	uint32_t reason;                  /* as in stats */
+	uint64_t stops;                   /* of a debugger's, since the exit before */
 	const struct exit_record *detail; /* NULL: none */
 	const struct rs_stats *counts;    /* the guest's counters, of all CPUs; NULL: it has none */
 };
@@ -95,6 +103,7 @@ void trace_begin(struct trace *trace, struct outfile *out, const struct trace_st
 /* A mark was stored while that CPU's exit in hand was served. */
 void trace_mark(struct trace *trace, unsigned cpu, unsigned slot, const struct rs_mark *mark);
 void trace_exit(struct trace *trace, const struct trace_exit *exit);
+void trace_crossing(struct trace *trace, const struct seen_crossing *crossing);
 /* Writes the end and puts the file in its place; says so on standard error when events are missing.
  * False after a message when it could not be written. */
 bool trace_end(struct trace *trace, const char *end);

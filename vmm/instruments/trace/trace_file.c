@@ -179,6 +179,18 @@ void trace_file_event(struct trace_file *file, const struct trace_event *event)
 	write_event(file, &line);
 }
 
+void trace_file_name(struct trace_file *file, const char *what, uint32_t pid, uint32_t tid,
+                     const char *name)
+{
+	trace_file_event(file, &(struct trace_event){
+	                           .phase = TRACE_NAME,
+	                           .pid = pid,
+	                           .tid = tid,
+	                           .name = what,
+	                           .args = {TRACE_TEXT("name", name)},
+	                       });
+}
+
 /* In words, and where the events end. */
 static void write_full_mark(struct trace_file *file, uint64_t ns)
 {

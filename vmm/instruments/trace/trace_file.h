@@ -81,6 +81,9 @@ struct trace_facts {
 /* limit: TRACE_LIMIT_MIN at least.  Write errors stay in `out`: see ferror. */
 void trace_file_begin(struct trace_file *file, FILE *out, uint64_t limit);
 void trace_file_event(struct trace_file *file, const struct trace_event *event);
+/* what: "process_name" of a group, "thread_name" of a track. */
+void trace_file_name(struct trace_file *file, const char *what, uint32_t pid, uint32_t tid,
+                     const char *name);
 void trace_file_end(struct trace_file *file, const struct trace_facts *facts);
 
 #endif

@@ -55,6 +55,17 @@ static const struct exit_record *detail(struct tracer *tracer, const struct cpu 
 	return &ring->records[(ring->count - 1) % EXIT_RING_SIZE];
 }
 
+/* Exits that a debugger made since the last time. */
+static uint64_t stops(struct tracer *tracer, const struct cpu *cpu)
+{
+	const uint64_t all = cpu->stats.reasons[STATS_DEBUGGER].count;
+	const uint64_t seen = tracer->stops_seen[cpu->number];
+
+	/* A return without an exit becomes a debugger's when it has been served. */
+	tracer->stops_seen[cpu->number] = all + (stats_serving(&cpu->stats) == STATS_EINTR);
+	return all > seen ? all - seen : 0;
+}
+
 static void see_exit(struct observer *observer, struct cpu *cpu, uint64_t entered)
 {
 	struct tracer *tracer = (struct tracer *)observer;
@@ -71,6 +82,7 @@ static void see_exit(struct observer *observer, struct cpu *cpu, uint64_t entere
 	                               .nanoseconds = clock_ns(),
 	                               .ticks = stats_now(),
 	                               .reason = stats_serving(stats),
+	                               .stops = stops(tracer, cpu),
 	                               .detail = detail(tracer, cpu),
 	                               .counts = machine->image.noted ? &counts : NULL,
 	                           });
@@ -83,6 +95,13 @@ static bool see_mark(struct observer *observer, struct cpu *cpu, unsigned slot,
 
 	trace_mark(&tracer->trace, cpu->number, slot, mark);
 	return true;
+}
+
+static void see_crossing(struct observer *observer, struct cpu *cpu,
+                         const struct seen_crossing *crossing)
+{
+	(void)cpu;
+	trace_crossing(&((struct tracer *)observer)->trace, crossing);
 }
 
 static bool begin(void *mine, struct machine *machine, struct manner *manner)
@@ -102,7 +121,8 @@ static bool begin(void *mine, struct machine *machine, struct manner *manner)
 	start.nanoseconds = clock_ns();
 	start.ticks = stats_now();
 	trace_begin(&tracer->trace, &tracer->file, &start);
-	tracer->observer = (struct observer){.served = see_exit, .marked = see_mark};
+	tracer->observer =
+	    (struct observer){.served = see_exit, .marked = see_mark, .crossed = see_crossing};
 	machine_observe(machine, &tracer->observer);
 	return true;
 }

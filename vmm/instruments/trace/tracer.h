@@ -17,7 +17,8 @@ struct tracer {
 
 	struct trace_figures figures; /* when the run has ended */
 	struct trace trace;
-	uint64_t exits_seen[RS_MAX_CPUS]; /* of each CPU's ring in its statistics */
+	uint64_t exits_seen[RS_MAX_CPUS]; /* of each CPU's ring in its statistics ... */
+	uint64_t stops_seen[RS_MAX_CPUS]; /* ... and of a debugger's, there */
 };
 
 /* Begins the trace when the machine can run, with rings from the end of the guest's RAM. */
