@@ -296,8 +296,8 @@ static const struct option_row rows[] = {
     {"symbols", "FILE", "names from an ELF file, a System.map, or /proc/kallsyms' text", take_input,
      TO(plan.symbols), .use = FILE_READ},
     {"boot", "PROTOCOL",
-     "boot it by this one: ringscope, linux, multiboot2, multiboot, pvh, elf, elf32",
-     take_protocol, TO(plan.protocol)},
+     "boot it by this one: ringscope, linux, multiboot2, multiboot, pvh, elf, elf32", take_protocol,
+     TO(plan.protocol)},
     {"program", "NAME",
      "the same as NAME before the guest arguments: of guest.elf tour (the default), check, walls, "
      "hostile, crossings, memory, processes, costs, counts, syscalls, cat, crash",
