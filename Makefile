@@ -68,7 +68,7 @@ endef
 # the page cache keeps it in small pieces: starting it takes 5 % longer than starting a copy.
 define program
 $(call say,LINK,$@)
-@$(CC) $(HOST_CFLAGS) -no-pie $(1) -o $@.tmp $^ $(2) && cp --remove-destination $@.tmp $@ && rm $@.tmp
+@$(CC) $(HOST_CFLAGS) -Wl,-no-pie $(1) -o $@.tmp $^ $(2) && cp --remove-destination $@.tmp $@ && rm $@.tmp
 endef
 
 # $(call guest,FLAGS,LINKER'S): a guest of one source
