@@ -251,9 +251,10 @@ static bool find_and_follow(struct follower *f)
 		}
 		drop_rows(f);
 	}
-	return message_error("--anatomy %s: %d such system calls have come back to the process that "
-	                     "made them, and none to another",
-	                     f->request->crossing, TRIES_MAX);
+	return message_error(
+	    "--anatomy %s: %d such system calls have come back to the process that "
+	    "made them, and none to another",
+	    f->request->crossing, TRIES_MAX);
 }
 
 /* ---- All
