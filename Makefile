@@ -146,7 +146,6 @@ SPACE_FLAGS := -Itests/unit_space/fake $(HOST_CFLAGS)
 SPACE_PARTS := $(call objects,space,$(call sources,tests/unit_space)) $(BUILD)/host/tests/unit/arena.c.o $(SHARED_OBJECTS)
 HOST_TESTS := $(addprefix $(TESTS)/,unit unit_vmm unit_space unit_space_broken tour_test)
 BENCH_GUESTS := $(foreach guest,exit hello trips,$(BUILD)/bench_$(guest).elf $(BUILD)/bench_$(guest)_pvh.elf)
-# First processes under Linux.
 KERNEL_TESTS := $(patsubst tests/kernels/%.c,$(TESTS)/%,$(wildcard tests/kernels/*.c))
 BENCH_TOOLS := $(addprefix $(BUILD)/bench_,run floor linux pt)
 
