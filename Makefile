@@ -9,8 +9,7 @@ MAKEFLAGS += --no-print-directory
 # For people who need more: EXTRA_CFLAGS="-fsanitize=address" LINK= make BUILD=build/asan
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla -Wundef -Werror
-HOST_CFLAGS := -std=gnu17 -O2 -g -fno-pie -ffunction-sections -fdata-sections -I. -DRS_VERSION='"$(VERSION)"' -D_GNU_SOURCE $(WARNINGS) \
-	$(EXTRA_CFLAGS)
+HOST_CFLAGS := -std=gnu17 -O2 -g -fno-pie -ffunction-sections -fdata-sections -I. -DRS_VERSION='"$(VERSION)"' -D_GNU_SOURCE $(WARNINGS) $(EXTRA_CFLAGS)
 # vmm is one static file: it starts faster than a dynamic one and runs in a box as it is.
 # Without -z relro the loader has nothing to protect at start, and what nobody calls is left out.
 LINK ?= -static -Wl,-z,norelro -Wl,--gc-sections
