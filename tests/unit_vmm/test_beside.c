@@ -237,8 +237,10 @@ static const struct {
     {3, "\"gs\":\"user\"", "\"gs\":null", "line 3: \"gs\" must be one of"},
     {3, "\"if\":false", "\"if\":0", "line 3: \"if\" must be true or false"},
     {3, "\"rflags\":\"0x2\"", "\"rflags\":\"2\"", "line 3: \"rflags\" must be"},
-    {3, "\"reads\":2", "\"reads\":4294967296", "line 3: \"reads\" must be a number from 0 to 4294967295"},
-    {3, "\"writes\":1", "\"writes\":-1", "line 3: \"writes\" must be a number from 0 to 4294967295"},
+    {3, "\"reads\":2", "\"reads\":4294967296",
+     "line 3: \"reads\" must be a number from 0 to 4294967295"},
+    {3, "\"writes\":1", "\"writes\":-1",
+     "line 3: \"writes\" must be a number from 0 to 4294967295"},
     {3, "\"hardware\":null", "\"hardware\":{}", "line 3: \"hardware\" must be a text or null"},
     {3, "}\n", "}", "line 3: no JSON"},
     {19, "\"instructions\":15", "\"instructions\":16", "line 19: \"instructions\" must be 15"},
@@ -370,6 +372,20 @@ START_TEST(finds_marks_of_odd_ways)
 	    {3, "kernel", "user", 0x1002, NULL, "ret"},
 	};
 
+	/* What comes behind the longest call is no C either. */
+	static const struct spec later[] = {
+	    {3, "kernel", "user", 0x1000, NULL, "int 0x80"},
+	    {0, "kernel", "kernel", 0x2000, NULL, "call work"},
+	    {0, "kernel", "kernel", 0x3000, NULL, "nop"},
+	    {0, "kernel", "kernel", 0x3001, NULL, "ret"},
+	    {0, "kernel", "kernel", 0x2005, NULL, "call tidy"},
+	    {0, "kernel", "kernel", 0x4000, NULL, "ret"},
+	    {0, "kernel", "kernel", 0x200a, NULL, "iretq"},
+	    {3, "kernel", "user", 0x1002, NULL, "ret"},
+	};
+
+	check_marks(later, COUNT(later),
+	            "0 into ring 0; 1 call of C; 3 back from C; 6 into ring 3; 7 the end; ");
 	check_marks(odd, COUNT(odd), "5 into ring 3; 6 the end; ");
 	check_marks(interrupted, COUNT(interrupted), "0 into ring 0; 3 into ring 3; 4 the end; ");
 	check_marks(far, COUNT(far),
