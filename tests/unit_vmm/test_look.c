@@ -717,6 +717,29 @@ START_TEST(an_audit_is_given_up)
 }
 END_TEST
 
+/* Without time no table is read, which does not mean that there is none. */
+START_TEST(a_walk_without_time)
+{
+	struct look_request request = {0};
+	unsigned limit = 0;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	ck_assert(look_request_walk(&request, "0"));
+	ck_assert_int_eq(look_request_answer(out, &request, &m->moment, false, false),
+	                 LOOK_ANSWERED);
+	m->moment.give_up = give_up_soon;
+	m->moment.give_up_ctx = &limit;
+	asked = 0;
+	ck_assert_int_eq(look_request_answer(out, &request, &m->moment, false, false), LOOK_FAILED);
+	fclose(out);
+	ck_assert_ptr_nonnull(strstr(text, "CR3"));
+	ck_assert_ptr_null(strstr(text, "outside RAM"));
+	free(text);
+}
+END_TEST
+
 START_TEST(a_table_that_is_its_own)
 {
 	uint64_t *root = memory_at(&m->memory, m->kernel.root, PAGE_SIZE);
@@ -751,6 +774,7 @@ Suite *look_suite(void)
 	tcase_add_loop_test(tests, mazes_end, 0, 4);
 	tcase_add_test(tests, kvm_is_asked_so_often);
 	tcase_add_loop_test(tests, an_audit_is_given_up, 0, 5);
+	tcase_add_test(tests, a_walk_without_time);
 	tcase_add_test(tests, a_table_that_is_its_own);
 	suite_add_tcase(suite, tests);
 	return suite;

@@ -139,13 +139,13 @@ static bool look_now(struct look_live *live, const struct look_moment *moment)
 	enum look_answer answer;
 
 	live->looked = true;
-	live->began = clock_ns();
-	/* Another kernel's names may be nowhere but in its RAM. */
+	/* Another kernel's names may be nowhere but in its RAM, which takes its time. */
 	if (!live->symbols.count && machine->image.protocol->is_pc) {
 		live->symbols = names_read(machine, machine_last_cpu(machine));
 		if (!look_request_check(&live->request, &live->symbols))
 			return false;
 	}
+	live->began = clock_ns();
 	/* What the guest said before belongs before it. */
 	if (machine->console.failed || !console_flush(&machine->console))
 		return false;

@@ -66,6 +66,9 @@ struct answering {
 
 static bool answer_walk(struct answering *a, const struct walk_request *walk)
 {
+	/* Without time no table is read, and nothing true can be said of them. */
+	if (look_gives_up(&a->look))
+		return message_error("--walk: it was time to stop before it was answered");
 	if (a->json)
 		return walk_write_json(a->out, &a->look, &a->places, walk);
 	return walk_print(a->out, &a->look, &a->places, walk, a->color);
