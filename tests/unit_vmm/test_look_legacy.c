@@ -6,6 +6,7 @@
 #include "tests/unit_vmm/suites.h"
 #include "vmm/look/audit.h"
 #include "vmm/look/map.h"
+#include "vmm/look/view.h"
 #include "vmm/look/walk.h"
 
 #define RAM       (UINT64_C(4) << 20)
@@ -98,6 +99,21 @@ static struct pt_walk walk_to(uint64_t va)
 	return walk;
 }
 
+/* What gdb, a death's account and backtraces read by is the same as what --walk shows. */
+static void check_view(uint64_t va, const struct pt_walk *walk)
+{
+	const uint32_t asked = PT_WRITE | PT_USER | PT_EXEC;
+	const struct view view = view_make(&memory, &moment.regs, &moment.sregs, moment.geometry);
+	uint64_t pa = 0;
+	uint32_t rights = 0;
+
+	ck_assert_int_eq(view_translate(&view, va, &pa, &rights), walk->mapped);
+	if (!walk->mapped)
+		return;
+	ck_assert_uint_eq(pa, walk->pa);
+	ck_assert_uint_eq(rights & asked, walk->rights & asked);
+}
+
 static const struct {
 	uint64_t va, pa, size;
 	uint32_t rights;
@@ -120,6 +136,7 @@ START_TEST(walks_of_32_bits)
 
 	make_32();
 	walk = walk_to(ways_32[_i].va);
+	check_view(ways_32[_i].va, &walk);
 	ck_assert_int_eq(walk.mapped, ways_32[_i].size != 0);
 	ck_assert_uint_eq(walk.steps, ways_32[_i].steps);
 	for (unsigned i = 0; i < walk.steps; i++) {
@@ -145,6 +162,7 @@ START_TEST(no_large_pages)
 	put32(DIRECTORY, 0x300, TABLE | P | W | U | PS);
 	walk = walk_to(0xc0000000);
 	ck_assert(walk.mapped && walk.pa == 0x1000);
+	check_view(0xc0000000, &walk);
 	ck_assert_uint_eq(walk.step[0].entry, TABLE | P | W | U | PS);
 }
 END_TEST
@@ -155,6 +173,7 @@ START_TEST(walks_of_pae)
 
 	make_pae();
 	walk = walk_to(0xc0005678);
+	check_view(0xc0005678, &walk);
 	ck_assert(walk.mapped);
 	ck_assert_uint_eq(walk.pa, 0x5678);
 	ck_assert_uint_eq(walk.rights, PT_WRITE | PT_USER);
@@ -165,9 +184,12 @@ START_TEST(walks_of_pae)
 	ck_assert_uint_eq(walk.step[2].table, TABLE);
 	walk = walk_to(0xffe12345);
 	ck_assert(walk.mapped && walk.pa == 0x212345 && walk.page_size == 0x200000);
+	check_view(0xffe12345, &walk);
 	walk = walk_to(0);
+	check_view(0, &walk);
 	ck_assert(!walk.mapped && walk.steps == 1 && walk.step[0].entry == 0);
 	walk = walk_to(0x1c0005678);
+	check_view(0x1c0005678, &walk);
 	ck_assert(!walk.mapped && walk.steps == 0);
 }
 END_TEST
@@ -262,8 +284,12 @@ START_TEST(hostile_tables)
 			ck_assert(map_make(&mapping, &look, &places));
 			map_free(&mapping);
 			audit_make(&audit, &look, &places);
-			for (uint64_t va = 0; va < X86_BIT(33); va += 0x12345678)
-				walk_to(va);
+			for (uint64_t va = 0; va < X86_BIT(33); va += 0x12345678) {
+				const struct pt_walk walk = walk_to(va);
+
+				if (!walk.reserved)
+					check_view(va, &walk);
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@
 
 #include "shared/desc.h"
 #include "shared/x86.h"
+#include "vmm/look/legacy.h"
 
 /* ---- Memory ------------------------------------------------------------------------------ */
 
@@ -79,17 +80,22 @@ bool view_translate(const struct view *view, uint64_t va, uint64_t *pa, uint32_t
 {
 	struct pt_walk walk;
 
-	if (!view->paging) {
+	if (!(view->sregs->cr0 & CR0_PG)) {
 		*pa = va;
 		*rights = PT_WRITE | PT_EXEC;
 		return true;
 	}
-	pt_walk(&view->pt, va, &walk);
-	if (!walk.mapped || walk.reserved)
-		return view->missing && view->missing(view->missing_ctx, va, pa, rights);
-	*pa = walk.pa;
-	*rights = walk.rights;
-	return true;
+	if (!view->paging) {
+		if (legacy_translate(view->memory, view->sregs, va, pa, rights))
+			return true;
+	} else {
+		pt_walk(&view->pt, va, &walk);
+		*pa = walk.pa;
+		*rights = walk.rights;
+		if (walk.mapped && !walk.reserved)
+			return true;
+	}
+	return view->missing && view->missing(view->missing_ctx, va, pa, rights);
 }
 
 uint8_t *view_part(const struct view *view, uint64_t va, size_t size, size_t *part)

@@ -228,7 +228,9 @@ static void print_walks(const struct account *account, const struct view *view)
 {
 	head(account, "Page tables");
 	if (!view->paging) {
-		fputs("  long mode's paging is off: linear addresses are not walked\n",
+		fputs(view->sregs->cr0 & CR0_PG
+		          ? "  of 32-bit protected mode: --walk ADDRESS shows them\n"
+		          : "  paging is off: linear addresses are physical\n",
 		      account->out);
 		return;
 	}
