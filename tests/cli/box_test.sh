@@ -72,6 +72,11 @@ given "streams and devices are the box's own" --file=guest.elf $unlimited amd --
 vmm --box amd --inspect-core core.in --map guest.elf
 given "--inspect-core is an input" --file=guest.elf --file=core.in $unlimited amd -- \
 	"$VMM" --inspect-core core.in --map guest.elf
+vmm --box amd --anatomy syscall --beside core.in guest.elf
+given "--beside is an input" --file=guest.elf --file=core.in $unlimited amd -- \
+	"$VMM" --anatomy syscall --beside core.in guest.elf
+vmm --box amd --costs costs guest.elf
+given "--costs is an output" --file=guest.elf --get=costs $unlimited amd -- "$VMM" --costs costs guest.elf
 vmm --box amd --gdb 127.0.0.1:1234 guest.elf
 given "--gdb is passed on" --file=guest.elf --forward=127.0.0.1:1234 $unlimited amd -- \
 	"$VMM" --gdb 127.0.0.1:1234 guest.elf
@@ -80,7 +85,7 @@ given "--gdb with a socket" --file=guest.elf --forward=./socket $unlimited amd -
 # Every option that names a file is known as such: a new one must say what it is.
 "$VMM" --help | grep -oE '^  --[a-z-]+ (FILE|PATH)[.a-z]*' | sort > named
 is "no other option of --help names a file" "$(awk '{ print $1 }' named | tr '\n' ' ')" \
-	"--calls --core --initrd --inspect-core --inspect-file --module --report --stats-file --symbols --trace "
+	"--beside --calls --core --costs --initrd --inspect-core --inspect-file --module --report --stats-file --symbols --trace "
 
 # A terminal's background must not read from it.
 in_background='import os, pty, subprocess, sys

@@ -185,7 +185,14 @@ for i in {1..25}; do
 done
 [ -z "$bad" ] && pass "75 runs end" || fail "75 runs end" "$bad"
 LIMIT=60
-timeout --preserve-status -s INT 0.5 "$VMM" --quiet --cpus 4 "$smp" -- spin > out 2> err
+# A shell's background would ignore it.  There is a thread for each CPU when they run.
+env --default-signal=INT "$VMM" --quiet --timeout 60 --cpus 4 "$smp" -- spin > out 2> err &
+for i in {1..300}; do
+	[ "$(find "/proc/$!/task" -mindepth 1 -maxdepth 1 2> /dev/null | wc -l)" -ge 4 ] && break
+	sleep 0.1
+done
+kill -INT $!
+wait $!
 status=$?
 expect "SIGINT ends all CPUs" 130 'stopped by signal 2'
 

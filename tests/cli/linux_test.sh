@@ -243,7 +243,8 @@ given() {
 	is "$name" "$(grep -vxF -e --here -e "--file=$fake_vmm" -e -i -e --timeout=9999999 out | tr '\n' '|')" "$(printf '%s|' "$@")" "$(cat err)"
 }
 VMM=$fake_vmm vmm --append 'two words' --box amd linux -- ./program a 'b c' ''
-given "into a box go kernel and program" --exact "--file=$kept/vmlinux" --file=./program amd -- "$fake_vmm" --append 'two words' \
+given "into a box go kernel and program" --exact --append "highres=off nohz=off" "--file=$kept/vmlinux" \
+	--file=./program amd -- "$fake_vmm" --append "two words" \
 	"linux:$kept/vmlinux" -- ./program a 'b c' ''
 VMM=$fake_vmm vmm --cpus 2 --box amd --initrd b linux -- ./dynamic
 given "with two CPUs not --exact; with --initrd also a dynamic one" "--file=$kept/vmlinux" --file=./dynamic --file=b amd -- \

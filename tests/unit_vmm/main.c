@@ -57,6 +57,7 @@ int main(void)
 	srunner_add_suite(runner, debug_ports_suite());
 	srunner_add_suite(runner, protocols_suite());
 	srunner_add_suite(runner, acpi_suite());
+	srunner_add_suite(runner, mp_table_suite());
 	srunner_add_suite(runner, boot_linux_suite());
 	srunner_add_suite(runner, multiboot_suite());
 	srunner_add_suite(runner, pc_suite());

@@ -50,6 +50,7 @@ Suite *pit_suite(void);
 Suite *debug_ports_suite(void);
 Suite *protocols_suite(void);
 Suite *acpi_suite(void);
+Suite *mp_table_suite(void);
 Suite *boot_linux_suite(void);
 Suite *multiboot_suite(void);
 Suite *pc_suite(void);

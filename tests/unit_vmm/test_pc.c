@@ -488,10 +488,10 @@ END_TEST
 
 START_TEST(every_device_is_there)
 {
-	static const uint16_t ports[] = {0x20,  0x21,  0x40,  0x43,   0x60,  0x61,  0x64,  0x70,
-	                                 0x71,  0xa0,  0xa1,  0xb2,   0xb3,  0xe0,  0xe3,  0xe8,
-	                                 0xe9,  0xf4,  0x3f8, 0x3ff,  0x4d0, 0x4d1, 0x510, 0x511,
-	                                 0x600, 0x60b, 0xcf9, 0x2000, 0x2017};
+	static const uint16_t ports[] = {0x20,  0x21,  0x40,  0x43,  0x60,  0x61,   0x64,  0x70,
+	                                 0x71,  0xa0,  0xa1,  0xb2,  0xb3,  0xe0,   0xe3,  0xe8,
+	                                 0xe9,  0xf4,  0x3d4, 0x3d5, 0x3f8, 0x3ff,  0x4d0, 0x4d1,
+	                                 0x510, 0x511, 0x600, 0x60b, 0xcf9, 0x2000, 0x2017};
 
 	for (unsigned i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
 		ck_assert_msg(bus_find(&machine->bus, BUS_PORTS, ports[i]), "0x%x", ports[i]);
@@ -501,7 +501,15 @@ START_TEST(every_device_is_there)
 	/* Some of what they are known by. */
 	ck_assert_uint_eq(in(0xe9), 0xe9);
 	ck_assert_uint_eq(in(0x3fd) & 0x60, 0x60);
-	out(0x70, 0x34); /* CMOS: RAM above 16 MiB; there are 4 MiB */
+	ck_assert(access_out(BUS_PORTS, 0x3d4, 2, 0x5a0f)); /* index and register at once */
+	out(0x3d4, 0x0e);
+	ck_assert_uint_eq(in(0x3d5), 0); /* the cursor's place, high ... */
+	out(0x3d4, 0x0f);
+	ck_assert_uint_eq(in(0x3d5), 0x5a); /* ... and low */
+	out(0x3d4, 0xff);
+	out(0x3d5, 1);
+	ck_assert_uint_eq(in(0x3d5), 0xff); /* there is no such register */
+	out(0x70, 0x34);                    /* CMOS: RAM above 16 MiB; there are 4 MiB */
 	ck_assert_uint_eq(in(0x71), 0);
 	out(0x70, 0x31); /* ... and from 1 MiB on, in KiB */
 	ck_assert_uint_eq(in(0x71), (LIVE_RAM - (1 << 20)) >> 18);

@@ -298,6 +298,9 @@ START_TEST(a_kernel_is_entered)
 {
 	const struct fake_vcpu *vcpu = &fake_kvm.vcpus[0];
 	const struct kvm_sregs *sregs = &vcpu->sregs;
+	/* Linux asks for these (its boot.rst, "32-bit Boot Protocol"); others are told nothing, and
+	 * some never load CS again with their own GDT (xv6). */
+	const uint16_t code = strcmp(kinds[_i].name, "linux") == 0 ? 0x10 : 0x08;
 	struct vcpu_state state;
 
 	boots(made_kernel((enum made_kind)_i));
@@ -311,10 +314,10 @@ START_TEST(a_kernel_is_entered)
 	ck_assert_uint_eq(vcpu->regs.rflags, 2);
 	ck_assert(kinds[_i].rip < UINT64_C(1) << 32);
 
-	is_flat(&sregs->cs, 0x10, DESC_CODE_RX);
-	is_flat(&sregs->ds, 0x18, DESC_DATA_RW);
-	is_flat(&sregs->es, 0x18, DESC_DATA_RW);
-	is_flat(&sregs->ss, 0x18, DESC_DATA_RW);
+	is_flat(&sregs->cs, code, DESC_CODE_RX);
+	is_flat(&sregs->ds, code + 8, DESC_DATA_RW);
+	is_flat(&sregs->es, code + 8, DESC_DATA_RW);
+	is_flat(&sregs->ss, code + 8, DESC_DATA_RW);
 	gdt_has(sregs, &sregs->cs);
 	gdt_has(sregs, &sregs->ds);
 	ck_assert_uint_eq(sregs->cs.l, !kinds[_i].bits32);

@@ -21,7 +21,9 @@ enum {
 	PC_IRQ_SCI = 9,
 	PC_ACPI = 0xe0000, /* RSDP and tables, in a BIOS' area, where kernels look for it ... */
 	PC_ACPI_END = 0x100000, /* ... up to here */
-	PC_LINES = 24,          /* of the I/O APIC; the first 16 are the PICs' */
+	PC_MP = 0xf0000,        /* the MP table, in the same area, where it is looked for */
+	PC_MP_SIZE = 0x1000,
+	PC_LINES = 24, /* of the I/O APIC; the first 16 are the PICs' */
 };
 #define PC_IOAPIC UINT64_C(0xfec00000)
 #define PC_APIC   UINT64_C(0xfee00000)

@@ -25,6 +25,7 @@ struct boot {
 	/* The others': with what CPU 0 enters the kernel (vmm/boot/pc_start.h). */
 	struct pc_entry {
 		bool bits32;
+		uint16_t code; /* CS; the data segments have the selector behind it */
 		uint64_t rip, rsi;
 		uint32_t eax, ebx;
 	} entry;

@@ -8,6 +8,7 @@
 #include "shared/pt_entry.h"
 #include "vmm/base/message.h"
 #include "vmm/boot/acpi.h"
+#include "vmm/boot/mp_table.h"
 
 const struct pc_area pc_areas[] = {
     {"BIOS' data", 0, PC_BIOS_END},
@@ -63,7 +64,7 @@ const char *pc_file_name(const struct plan *plan)
 
 /* ---- Descriptors and tables ---------------------------------------------------------------- */
 
-void pc_put_descriptors(const struct memory *memory, bool bits32)
+void pc_put_descriptors(const struct memory *memory, bool bits32, uint16_t code_selector)
 {
 	enum { TABLES = 6, LARGE = 1 << 21, ENTRIES = 512, GIGABYTES = 4 };
 	const struct desc_segment code = {.limit = 0xffffffff,
@@ -76,8 +77,8 @@ void pc_put_descriptors(const struct memory *memory, bool bits32)
 	uint64_t *gdt = memory_at(memory, PC_GDT, PAGE_SIZE);
 	uint64_t *tables = memory_at(memory, PC_TABLES, TABLES * PAGE_SIZE);
 
-	desc_segment_encode(&code, &gdt[selector_index(PC_SEL_CODE)]);
-	desc_segment_encode(&data, &gdt[selector_index(PC_SEL_DATA)]);
+	desc_segment_encode(&code, &gdt[selector_index(code_selector)]);
+	desc_segment_encode(&data, &gdt[selector_index(code_selector) + 1]);
 	if (bits32)
 		return;
 	tables[0] = (PC_TABLES + PAGE_SIZE) | PTE_P | PTE_W;
@@ -131,4 +132,5 @@ void pc_boot_begin(struct boot *boot, const struct memory *memory, const struct 
 	put_bios_calls(memory);
 	put_bios_data(memory);
 	acpi_build(memory, plan->cpus);
+	mp_table_build(memory, plan->cpus);
 }

@@ -37,8 +37,8 @@ enum {
 	PC_WORDS_SIZE = 0x4000,
 	PC_LOW_END = 0x9fc00, /* of the RAM that is free below 1 MiB */
 	PC_HIGH = 0x100000,
-	PC_SEL_CODE = 0x10,
-	PC_SEL_DATA = 0x18,
+	PC_SEL_LINUX = 0x10, /* CS, as Linux's protocol has it; data segments are behind it ... */
+	PC_SEL_PLAIN = 0x08, /* ... as kernels have it in their own GDT, who are told nothing */
 };
 
 /* Where no kernel may be loaded; ends with a row without a name. */
@@ -65,8 +65,9 @@ bool pc_put_command(const struct memory *memory, const struct plan *plan, const 
 /* The kernel's file without its folder: by tradition the first word of a Multiboot command line. */
 const char *pc_file_name(const struct plan *plan);
 
-/* The GDT, and, for long mode, the tables of an identity map of 4 GiB. */
-void pc_put_descriptors(const struct memory *memory, bool bits32);
+/* The GDT with a code segment at code and a data segment behind it, and, for long mode, the tables
+ * of an identity map of 4 GiB. */
+void pc_put_descriptors(const struct memory *memory, bool bits32, uint16_t code);
 
 /* What all protocols' build begins with: boot->memory, cpus, the host's geometry,
  * and ACPI's tables. */

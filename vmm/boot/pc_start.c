@@ -4,13 +4,13 @@
 #include "vmm/base/message.h"
 #include "vmm/boot/pc_map.h"
 
-static void set_segments(struct kvm_sregs *sregs, bool bits32)
+static void set_segments(struct kvm_sregs *sregs, const struct pc_entry *entry)
 {
 	enum { TSS_LIMIT = 0x67 };
 
-	sregs->cs = start_flat_segment(PC_SEL_CODE, DESC_CODE_RX, !bits32);
+	sregs->cs = start_flat_segment(entry->code, DESC_CODE_RX, !entry->bits32);
 	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss =
-	    start_flat_segment(PC_SEL_DATA, DESC_DATA_RW, false);
+	    start_flat_segment(entry->code + 8, DESC_DATA_RW, false);
 	/* Nothing is there; but a processor never runs without some TSS (SDM volume 3, 7.2.4). */
 	sregs->tr = (struct kvm_segment){.limit = TSS_LIMIT, .type = DESC_TSS_BUSY, .present = 1};
 	sregs->ldt = (struct kvm_segment){.unusable = 1};
@@ -24,7 +24,7 @@ static bool start_first(const struct start *start, const struct vcpu *vcpu,
 	const struct pc_entry *entry = &start->boot->entry;
 	struct kvm_sregs *sregs = &state->sregs;
 
-	set_segments(sregs, entry->bits32);
+	set_segments(sregs, entry);
 	sregs->cr0 = CR0_PE | CR0_ET;
 	if (!entry->bits32) {
 		sregs->cr0 |= CR0_PG;

@@ -233,6 +233,16 @@ static uint8_t i8042_in(struct pc *pc, uint16_t port)
 	return i8042_read(&pc->i8042, port);
 }
 
+static void crtc_out(struct pc *pc, uint16_t port, uint8_t value)
+{
+	crtc_write(&pc->crtc, port, value);
+}
+
+static uint8_t crtc_in(struct pc *pc, uint16_t port)
+{
+	return crtc_read(&pc->crtc, port);
+}
+
 static const struct pc_bytes_row {
 	const char *name;
 	uint16_t first, last;
@@ -248,6 +258,7 @@ static const struct pc_bytes_row {
     {"clock and CMOS", 0x70, 0x71, rtc_out, rtc_in},
     {"keyboard's data", 0x60, 0x60, i8042_out, i8042_in},
     {"keyboard's command", 0x64, 0x64, i8042_out, i8042_in},
+    {"text screen's registers", 0x3d4, 0x3d5, crtc_out, crtc_in},
 };
 _Static_assert(sizeof(bytes_rows) / sizeof(bytes_rows[0]) == PC_BYTES, "pc.h counts them");
 
@@ -451,6 +462,7 @@ static void connect(struct pc *pc)
 	pit_init(&pc->pit, clock_ns());
 	ioapic_init(&pc->ioapic);
 	i8042_init(&pc->i8042);
+	crtc_init(&pc->crtc);
 	power_init(&pc->power, clock_ns());
 	rtc_init(&pc->rtc, memory->low_end, memory->high_end ? memory->high_end - RS_HIGH_RAM : 0);
 	fw_cfg_init(&pc->fw_cfg, memory->size, pc->machine->boot.cpus);

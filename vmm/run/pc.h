@@ -16,6 +16,7 @@
 
 #include "vmm/base/pc.h"
 #include "vmm/devices/bus.h"
+#include "vmm/devices/crtc.h"
 #include "vmm/devices/debug_ports.h"
 #include "vmm/devices/fw_cfg.h"
 #include "vmm/devices/i8042.h"
@@ -30,7 +31,7 @@
 #include "vmm/run/pc_host.h"
 
 /* Rows of the bus: devices of bytes, and of words. */
-enum { PC_BYTES = 9, PC_WORDS_ROWS = 10 };
+enum { PC_BYTES = 10, PC_WORDS_ROWS = 10 };
 
 struct pc {
 	struct observer observer;
@@ -42,6 +43,7 @@ struct pc {
 	struct ioapic ioapic;
 	struct rtc rtc;
 	struct i8042 i8042;
+	struct crtc crtc;
 	struct power power;
 	struct fw_cfg fw_cfg;
 	struct debug_ports debug;
