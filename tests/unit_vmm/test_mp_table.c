@@ -80,6 +80,7 @@ static struct seen read_entries(const uint8_t *table)
 			break;
 		case 2:
 			ck_assert_uint_eq(get(at + 4, 4), PC_IOAPIC);
+			ck_assert_uint_eq(at[2], 0x20);
 			seen.ioapics++;
 			break;
 		case 3:

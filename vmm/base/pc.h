@@ -23,7 +23,8 @@ enum {
 	PC_ACPI_END = 0x100000, /* ... up to here */
 	PC_MP = 0xf0000,        /* the MP table, in the same area, where it is looked for */
 	PC_MP_SIZE = 0x1000,
-	PC_LINES = 24, /* of the I/O APIC; the first 16 are the PICs' */
+	PC_IOAPIC_VERSION = 0x20, /* as its register and the MP table say */
+	PC_LINES = 24,            /* of the I/O APIC; the first 16 are the PICs' */
 };
 #define PC_IOAPIC UINT64_C(0xfec00000)
 #define PC_APIC   UINT64_C(0xfee00000)

@@ -7,7 +7,7 @@
 enum { CPU = 0, BUS = 1, IOAPIC = 2, IO_INTERRUPT = 3, LOCAL_INTERRUPT = 4 }; /* 4.3 */
 enum { INT = 0, NMI = 1, EXTINT = 3 };                                        /* table 4-10 */
 enum { CPU_ENABLED = 1, CPU_BOOTS = 2, ALL_APICS = 0xff };
-enum { APIC_VERSION = 0x14, IOAPIC_VERSION = 0x11 };
+enum { APIC_VERSION = 0x14 };     /* KVM's */
 enum { HIGH_LEVEL = 1 | 3 << 2 }; /* the SCI; 0: as the bus has it */
 enum { ISA_LINES = 16, CASCADE = 2 };
 
@@ -127,7 +127,7 @@ void mp_table_build(const struct memory *memory, unsigned cpus)
 
 	put_processors(&writer, cpus);
 	put(&writer, &(struct bus){BUS, 0, "ISA   "}, sizeof(struct bus));
-	put(&writer, &(struct ioapic){IOAPIC, 0, IOAPIC_VERSION, 1, (uint32_t)PC_IOAPIC},
+	put(&writer, &(struct ioapic){IOAPIC, 0, PC_IOAPIC_VERSION, 1, (uint32_t)PC_IOAPIC},
 	    sizeof(struct ioapic));
 	put_interrupts(&writer);
 

@@ -1,9 +1,11 @@
 #include "vmm/devices/ioapic.h"
 
+#include "vmm/base/pc.h"
+
 /* Offsets in its page (3.1; the EOI register: Intel's ICH manuals), and what IOREGSEL selects. */
 enum { IOREGSEL = 0, IOWIN = 0x10, EOI = 0x40 };
 enum { IOAPICID = 0, IOAPICVER = 1, IOAPICARB = 2, IOREDTBL = 0x10 };
-enum { ID_SHIFT = 24, VERSION = 0x20, LAST_PIN_SHIFT = 16 };
+enum { ID_SHIFT = 24, LAST_PIN_SHIFT = 16 };
 
 /* A redirection entry (3.2.4). */
 #define ENTRY_VECTOR      UINT64_C(0xff)
@@ -175,7 +177,7 @@ uint32_t ioapic_read(const struct ioapic *ioapic, uint64_t offset)
 	if (reg == IOAPICID || reg == IOAPICARB)
 		return (uint32_t)ioapic->id << ID_SHIFT;
 	if (reg == IOAPICVER)
-		return (IOAPIC_PINS - 1) << LAST_PIN_SHIFT | VERSION;
+		return (IOAPIC_PINS - 1) << LAST_PIN_SHIFT | PC_IOAPIC_VERSION;
 	if (reg >= IOREDTBL && reg < IOREDTBL + 2 * IOAPIC_PINS)
 		return (uint32_t)(ioapic->entry[(reg - IOREDTBL) / 2] >> (reg % 2 ? 32 : 0));
 	return 0;
