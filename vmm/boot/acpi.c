@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "vmm/base/pc.h"
+#include "vmm/boot/pc_checksum.h"
 
 /* Where each lies, from PC_ACPI on. */
 enum {
@@ -26,17 +27,6 @@ struct header {
 } __attribute__((packed));
 _Static_assert(sizeof(struct header) == 36, "ACPI 5.2.6");
 
-/* All bytes of a table add up to 0. */
-static void set_checksum(uint8_t *table, uint32_t length, uint8_t *checksum)
-{
-	uint8_t sum = 0;
-
-	*checksum = 0;
-	for (uint32_t i = 0; i < length; i++)
-		sum = (uint8_t)(sum + table[i]);
-	*checksum = (uint8_t)-sum;
-}
-
 static void finish(void *table, const char *signature, uint8_t revision, uint32_t length)
 {
 	struct header *header = table;
@@ -47,7 +37,7 @@ static void finish(void *table, const char *signature, uint8_t revision, uint32_
 	memcpy(header->oem, "RSCOPE", sizeof(header->oem));
 	memcpy(header->oem_table, "RINGSCOP", sizeof(header->oem_table));
 	memcpy(header->creator, "RSCP", sizeof(header->creator));
-	set_checksum(table, length, &header->checksum);
+	pc_set_checksum(table, length, &header->checksum);
 }
 
 /* ---- FADT ---------------------------------------------------------------------------------- */
@@ -234,8 +224,8 @@ static void build_rsdp(uint8_t *at)
 	                      .xsdt = PC_ACPI + AT_XSDT};
 	memcpy(rsdp->signature, "RSD PTR ", sizeof(rsdp->signature));
 	memcpy(rsdp->oem, "RSCOPE", sizeof(rsdp->oem));
-	set_checksum(at, REVISION_1_SIZE, &rsdp->checksum);
-	set_checksum(at, sizeof(*rsdp), &rsdp->extended_checksum);
+	pc_set_checksum(at, REVISION_1_SIZE, &rsdp->checksum);
+	pc_set_checksum(at, sizeof(*rsdp), &rsdp->extended_checksum);
 }
 
 void acpi_build(const struct memory *memory, unsigned cpus)

@@ -19,9 +19,8 @@ static bool build(struct boot *boot, const struct memory *memory, const struct i
                   const struct host *host, const struct plan *plan)
 {
 	pc_boot_begin(boot, memory, host, plan);
-	pc_put_descriptors(memory, true, PC_SEL_PLAIN);
-	boot->entry =
-	    (struct pc_entry){.bits32 = true, .code = PC_SEL_PLAIN, .rip = image->entry_gpa};
+	pc_boot_end(
+	    boot, (struct pc_entry){.bits32 = true, .code = PC_SEL_PLAIN, .rip = image->entry_gpa});
 	return true;
 }
 

@@ -257,11 +257,10 @@ static bool build(struct boot *boot, const struct memory *memory, const struct i
 	set(params, AT_INITRD, 4, modules.module[0].gpa);
 	set(params, AT_INITRD_SIZE, 4, modules.module[0].size);
 	set(params, AT_RSDP, 8, PC_ACPI);
-	pc_put_descriptors(memory, image->bits32, PC_SEL_LINUX);
-	boot->entry = (struct pc_entry){.bits32 = image->bits32,
-	                                .code = PC_SEL_LINUX,
-	                                .rip = image->entry_gpa,
-	                                .rsi = PC_PARAMS};
+	pc_boot_end(boot, (struct pc_entry){.bits32 = image->bits32,
+	                                    .code = PC_SEL_LINUX,
+	                                    .rip = image->entry_gpa,
+	                                    .rsi = PC_PARAMS});
 	return true;
 }
 

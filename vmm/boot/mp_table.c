@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "vmm/base/pc.h"
+#include "vmm/boot/pc_checksum.h"
 
 enum { CPU = 0, BUS = 1, IOAPIC = 2, IO_INTERRUPT = 3, LOCAL_INTERRUPT = 4 }; /* 4.3 */
 enum { INT = 0, NMI = 1, EXTINT = 3 };                                        /* table 4-10 */
@@ -108,16 +109,6 @@ static void put_interrupts(struct writer *writer)
 	    sizeof(struct interrupt));
 }
 
-static uint8_t checksum(const void *of, size_t size)
-{
-	const uint8_t *at = of;
-	uint8_t sum = 0;
-
-	for (size_t i = 0; i < size; i++)
-		sum = (uint8_t)(sum + at[i]);
-	return (uint8_t)-sum;
-}
-
 void mp_table_build(const struct memory *memory, unsigned cpus)
 {
 	uint8_t *at = memory_at(memory, PC_MP, PC_MP_SIZE);
@@ -140,8 +131,8 @@ void mp_table_build(const struct memory *memory, unsigned cpus)
 	memcpy(header->signature, "PCMP", sizeof(header->signature));
 	memcpy(header->oem, "RSCOPE  ", sizeof(header->oem));
 	memcpy(header->product, "RINGSCOPE   ", sizeof(header->product));
-	header->checksum = checksum(header, header->length);
+	pc_set_checksum(header, header->length, &header->checksum);
 	memcpy(pointer.signature, "_MP_", sizeof(pointer.signature));
-	pointer.checksum = checksum(&pointer, sizeof(pointer));
+	pc_set_checksum(&pointer, sizeof(pointer), &pointer.checksum);
 	memcpy(at, &pointer, sizeof(pointer));
 }

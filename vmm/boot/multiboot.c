@@ -186,12 +186,11 @@ static bool build(struct boot *boot, const struct memory *memory, const struct i
 		handed->map[i] = (struct mb_range){sizeof(struct mb_range) - sizeof(uint32_t),
 		                                   ranges[i].gpa, ranges[i].size, ranges[i].type};
 	strcpy(handed->loader, "Ringscope");
-	pc_put_descriptors(memory, true, PC_SEL_PLAIN);
-	boot->entry = (struct pc_entry){.bits32 = true,
-	                                .code = PC_SEL_PLAIN,
-	                                .rip = image->entry_gpa,
-	                                .eax = HANDED_MAGIC,
-	                                .ebx = PC_HANDED};
+	pc_boot_end(boot, (struct pc_entry){.bits32 = true,
+	                                    .code = PC_SEL_PLAIN,
+	                                    .rip = image->entry_gpa,
+	                                    .eax = HANDED_MAGIC,
+	                                    .ebx = PC_HANDED});
 	return true;
 }
 

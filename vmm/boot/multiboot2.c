@@ -249,12 +249,11 @@ static bool build(struct boot *boot, const struct memory *memory, const struct i
 	       RSDP_SIZE);
 	add_tag(&at, INFO_END, 0);
 	memcpy(handed, &(uint32_t){(uint32_t)(at - handed)}, sizeof(uint32_t));
-	pc_put_descriptors(memory, true, PC_SEL_PLAIN);
-	boot->entry = (struct pc_entry){.bits32 = true,
-	                                .code = PC_SEL_PLAIN,
-	                                .rip = image->entry_gpa,
-	                                .eax = HANDED_MAGIC,
-	                                .ebx = PC_HANDED};
+	pc_boot_end(boot, (struct pc_entry){.bits32 = true,
+	                                    .code = PC_SEL_PLAIN,
+	                                    .rip = image->entry_gpa,
+	                                    .eax = HANDED_MAGIC,
+	                                    .ebx = PC_HANDED});
 	return true;
 }
 

@@ -64,28 +64,40 @@ const char *pc_file_name(const struct plan *plan)
 
 /* ---- Descriptors and tables ---------------------------------------------------------------- */
 
-void pc_put_descriptors(const struct memory *memory, bool bits32, uint16_t code_selector)
+static void put_gdt(const struct memory *memory, const struct pc_entry *entry)
 {
-	enum { TABLES = 6, LARGE = 1 << 21, ENTRIES = 512, GIGABYTES = 4 };
 	const struct desc_segment code = {.limit = 0xffffffff,
 	                                  .type = DESC_CODE_RX,
 	                                  .present = true,
-	                                  .code64 = !bits32,
-	                                  .big = bits32};
+	                                  .code64 = !entry->bits32,
+	                                  .big = entry->bits32};
 	const struct desc_segment data = {
 	    .limit = 0xffffffff, .type = DESC_DATA_RW, .present = true, .big = true};
 	uint64_t *gdt = memory_at(memory, PC_GDT, PAGE_SIZE);
+
+	desc_segment_encode(&code, &gdt[selector_index(entry->code)]);
+	desc_segment_encode(&data, &gdt[selector_index(entry->code) + 1]);
+}
+
+/* An identity map of 4 GiB. */
+static void put_tables(const struct memory *memory)
+{
+	enum { TABLES = 6, LARGE = 1 << 21, ENTRIES = 512, GIGABYTES = 4 };
 	uint64_t *tables = memory_at(memory, PC_TABLES, TABLES * PAGE_SIZE);
 
-	desc_segment_encode(&code, &gdt[selector_index(code_selector)]);
-	desc_segment_encode(&data, &gdt[selector_index(code_selector) + 1]);
-	if (bits32)
-		return;
 	tables[0] = (PC_TABLES + PAGE_SIZE) | PTE_P | PTE_W;
 	for (uint64_t i = 0; i < GIGABYTES; i++)
 		tables[ENTRIES + i] = (PC_TABLES + (2 + i) * PAGE_SIZE) | PTE_P | PTE_W;
 	for (uint64_t i = 0; i < GIGABYTES * ENTRIES; i++)
 		tables[2 * ENTRIES + i] = i * LARGE | PTE_P | PTE_W | PTE_PS;
+}
+
+void pc_boot_end(struct boot *boot, struct pc_entry entry)
+{
+	boot->entry = entry;
+	put_gdt(boot->memory, &entry);
+	if (!entry.bits32)
+		put_tables(boot->memory);
 }
 
 /* The BIOS' data area, where kernels without ACPI, and Xen, look for the end of low RAM and for the

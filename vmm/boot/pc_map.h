@@ -65,12 +65,13 @@ bool pc_put_command(const struct memory *memory, const struct plan *plan, const 
 /* The kernel's file without its folder: by tradition the first word of a Multiboot command line. */
 const char *pc_file_name(const struct plan *plan);
 
-/* The GDT with a code segment at code and a data segment behind it, and, for long mode, the tables
- * of an identity map of 4 GiB. */
-void pc_put_descriptors(const struct memory *memory, bool bits32, uint16_t code);
+/* What all protocols' build ends with: boot->entry, which the vCPU starts from; its GDT, with the
+ * code segment at entry.code and a data segment behind it; and, for long mode, the tables of an
+ * identity map of 4 GiB. */
+void pc_boot_end(struct boot *boot, struct pc_entry entry);
 
-/* What all protocols' build begins with: boot->memory, cpus, the host's geometry,
- * and ACPI's tables. */
+/* What all protocols' build begins with: boot->memory, cpus, the host's geometry, and the tables of
+ * ACPI and of the MP specification. */
 void pc_boot_begin(struct boot *boot, const struct memory *memory, const struct host *host,
                    const struct plan *plan);
 

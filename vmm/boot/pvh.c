@@ -89,9 +89,10 @@ static bool build(struct boot *boot, const struct memory *memory, const struct i
 	}
 	for (unsigned i = 0; i < count; i++)
 		handed->map[i] = (struct range){ranges[i].gpa, ranges[i].size, ranges[i].type, 0};
-	pc_put_descriptors(memory, true, PC_SEL_PLAIN);
-	boot->entry = (struct pc_entry){
-	    .bits32 = true, .code = PC_SEL_PLAIN, .rip = image->entry_gpa, .ebx = PC_HANDED};
+	pc_boot_end(boot, (struct pc_entry){.bits32 = true,
+	                                    .code = PC_SEL_PLAIN,
+	                                    .rip = image->entry_gpa,
+	                                    .ebx = PC_HANDED});
 	return true;
 }
 

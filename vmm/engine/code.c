@@ -8,6 +8,8 @@
 
 #include <capstone/capstone.h>
 
+#include "vmm/engine/decode.h"
+
 struct engine_code {
 	csh handle;
 	cs_insn *insn;
@@ -125,10 +127,9 @@ static void count_memory(const cs_insn *insn, struct engine_instruction *to)
 /* REP before a string instruction: others have these prefixes as part of their opcodes. */
 static bool repeats(const cs_insn *insn)
 {
-	const uint8_t opcode = insn->detail->x86.opcode[0], prefix = insn->detail->x86.prefix[0];
+	const uint8_t prefix = insn->detail->x86.prefix[0];
 
-	return (prefix == 0xf2 || prefix == 0xf3) &&
-	       ((opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf));
+	return (prefix == 0xf2 || prefix == 0xf3) && engine_is_string(insn->detail->x86.opcode[0]);
 }
 
 /* "call trap" or "je trap+0x1f0" for a direct branch; false without a name for where it goes. */

@@ -57,12 +57,14 @@ size_t engine_size_from_opcode(const uint8_t *opcode)
 	return opcode[1] >= 0x20 && opcode[1] <= 0x23 ? 3 : 2;
 }
 
-/* MOVS, CMPS, STOS, LODS or SCAS behind REP. */
+bool engine_is_string(uint8_t opcode)
+{
+	return (opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf);
+}
+
 static bool repeats(const uint8_t *code, size_t opcode)
 {
-	const uint8_t byte = code[opcode];
-
-	return ((byte >= 0xa4 && byte <= 0xa7) || (byte >= 0xaa && byte <= 0xaf)) &&
+	return engine_is_string(code[opcode]) &&
 	       (memchr(code, 0xf3, opcode) || memchr(code, 0xf2, opcode));
 }
 

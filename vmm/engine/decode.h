@@ -29,6 +29,8 @@ enum engine_special engine_special_at(const struct engine *engine, uint64_t rip)
 bool engine_loads_flags(const struct engine *engine, uint64_t rip);
 /* The bytes at `rip`, padded with zeros; where the opcode begins. */
 size_t engine_read_code(const struct engine *engine, uint64_t rip, uint8_t code[32]);
+/* MOVS, CMPS, STOS, LODS or SCAS: what REP repeats (SDM volume 2, "REP"), but for INS and OUTS. */
+bool engine_is_string(uint8_t opcode);
 /* Bytes from the opcode of a SPECIAL_GROUP, _EXIT or _REP to the next instruction. */
 size_t engine_size_from_opcode(const uint8_t *opcode);
 

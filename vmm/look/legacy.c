@@ -5,8 +5,6 @@
 #include "shared/x86.h"
 
 #define ENTRY_P  UINT64_C(1)
-#define ENTRY_W  UINT64_C(2)
-#define ENTRY_U  UINT64_C(4)
 #define ENTRY_PS UINT64_C(0x80)
 #define ALLOW    UINT64_C(7) /* P, R/W, U/S */
 
@@ -159,10 +157,10 @@ uint64_t *legacy_table(struct legacy *legacy, uint64_t frame)
 }
 
 /* An entry of `size` bytes; 0 where there is no RAM. */
-static uint64_t read_entry(const struct memory *memory, uint64_t table, unsigned index,
+static uint64_t read_entry(const struct legacy *legacy, uint64_t table, unsigned index,
                            unsigned size)
 {
-	const void *from = memory_at(memory, table + (uint64_t)index * size, size);
+	const void *from = memory_at(legacy->memory, table + (uint64_t)index * size, size);
 	uint64_t entry = 0;
 
 	if (from)
@@ -179,7 +177,7 @@ static void walk_32(const struct legacy *legacy, uint64_t cr3, uint64_t va, stru
 
 		step->table = table;
 		step->index = va >> (step->level == 2 ? 22 : 12) & 0x3ff;
-		step->entry = read_entry(legacy->memory, table, step->index, sizeof(uint32_t));
+		step->entry = read_entry(legacy, table, step->index, sizeof(uint32_t));
 		table = step->entry & UINT32_C(0xfffff000);
 	}
 	if (walk->mapped && walk->page_size > PAGE_SIZE)
@@ -204,53 +202,31 @@ void legacy_walk(const struct legacy *legacy, uint64_t cr3, uint64_t va, struct 
 		walk_32(legacy, cr3, va, walk);
 	} else if (walk->steps) {
 		walk->step[0].table = legacy_address(legacy, cr3);
-		walk->step[0].entry = read_entry(legacy->memory, walk->step[0].table,
-		                                 walk->step[0].index, sizeof(uint64_t));
+		walk->step[0].entry =
+		    read_entry(legacy, walk->step[0].table, walk->step[0].index, sizeof(uint64_t));
 	}
 }
 
 /* ---- One address --------------------------------------------------------------------------- */
 
-static uint32_t rights_of(uint64_t entry, bool nx)
+static uint64_t *table_at(void *ctx, uint64_t frame)
 {
-	return (entry & ENTRY_W ? PT_WRITE : 0) | (entry & ENTRY_U ? PT_USER : 0) |
-	       (nx && entry >> 63 ? 0 : PT_EXEC);
+	return legacy_table(ctx, frame);
 }
 
-static uint64_t address_in(uint64_t entry, bool pae, unsigned shift, uint64_t va)
+bool legacy_translate(const struct memory *memory, const struct kvm_sregs *sregs,
+                      struct pt_geometry geometry, uint64_t va, uint64_t *pa, uint32_t *rights)
 {
-	const uint64_t offset = va & ((UINT64_C(1) << shift) - 1);
+	struct legacy legacy;
+	struct pt_walk walk;
+	struct pt tree;
 
-	if (pae)
-		return (entry & CR3_FRAME & ~((UINT64_C(1) << shift) - 1)) | offset;
-	if (shift == 22)
-		return (entry & UINT32_C(0xffc00000)) | (entry >> 13 & 0xff) << 32 | offset;
-	return (entry & UINT32_C(0xfffff000)) | offset;
-}
-
-bool legacy_translate(const struct memory *memory, const struct kvm_sregs *sregs, uint64_t va,
-                      uint64_t *pa, uint32_t *rights)
-{
-	const bool pae = sregs->cr4 & CR4_PAE, large = pae || sregs->cr4 & CR4_PSE;
-	const unsigned bits = pae ? 9 : 10, size = pae ? 8 : 4;
-	uint64_t table = sregs->cr3 & (pae ? UINT32_C(0xffffffe0) : UINT32_C(0xfffff000));
-
-	*rights = PT_WRITE | PT_USER | PT_EXEC;
-	if (va >> 32)
-		return false;
-	for (unsigned level = pae ? 3 : 2;; level--) {
-		const unsigned shift = 12 + (level - 1) * bits;
-		const unsigned index = (unsigned)(va >> shift) & ((1u << bits) - 1);
-		const uint64_t entry = read_entry(memory, table, index, size);
-
-		if (!(entry & ENTRY_P))
-			return false;
-		if (level < 3) /* a PDPTE has no rights */
-			*rights &= rights_of(entry, sregs->efer & EFER_NXE);
-		if (level == 1 || (level == 2 && large && entry & ENTRY_PS)) {
-			*pa = address_in(entry, pae, shift, va);
-			return true;
-		}
-		table = address_in(entry, pae, 12, 0);
-	}
+	legacy_init(&legacy, memory, sregs);
+	tree = pt_attach(legacy_geometry(&legacy, geometry),
+	                 (struct pt_memory){.ctx = &legacy, .at = table_at},
+	                 legacy_root(&legacy, sregs->cr3));
+	pt_walk(&tree, va, &walk);
+	*pa = walk.pa;
+	*rights = walk.rights;
+	return walk.mapped && !walk.reserved;
 }

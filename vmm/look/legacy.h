@@ -52,10 +52,10 @@ uint64_t *legacy_table(struct legacy *legacy, uint64_t frame);
  * page's size, which is 0 without paging. */
 void legacy_walk(const struct legacy *legacy, uint64_t cr3, uint64_t va, struct pt_walk *walk);
 
-/* With 32-bit or PAE paging on: where va is, and PT_WRITE, PT_USER and PT_EXEC as all levels
- * together allow.  False: it is not mapped, or its tables are not in RAM.  Nothing is kept: for who
- * asks for one address. */
-bool legacy_translate(const struct memory *memory, const struct kvm_sregs *sregs, uint64_t va,
-                      uint64_t *pa, uint32_t *rights);
+/* Out of long mode, for who asks for one address and keeps nothing: where va is, and which rights
+ * (PT_WRITE and its like) all levels together give.  geometry: the view's.  False: it is not
+ * mapped, has a reserved bit set on its way, or its tables are not in RAM. */
+bool legacy_translate(const struct memory *memory, const struct kvm_sregs *sregs,
+                      struct pt_geometry geometry, uint64_t va, uint64_t *pa, uint32_t *rights);
 
 #endif

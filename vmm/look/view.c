@@ -86,7 +86,7 @@ bool view_translate(const struct view *view, uint64_t va, uint64_t *pa, uint32_t
 		return true;
 	}
 	if (!view->paging) {
-		if (legacy_translate(view->memory, view->sregs, va, pa, rights))
+		if (legacy_translate(view->memory, view->sregs, view->pt.geo, va, pa, rights))
 			return true;
 	} else {
 		pt_walk(&view->pt, va, &walk);

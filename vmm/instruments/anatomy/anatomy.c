@@ -339,10 +339,10 @@ static bool write_anatomy(struct follower *f)
 	set_titles(f);
 	read_first_again(&f->anatomy);
 	if (f->manner->json)
-		anatomy_print_json(out, &f->anatomy, &words);
+		good = anatomy_print_json(out, &f->anatomy, &words);
 	else if (!beside)
 		anatomy_print(out, &f->anatomy, &words);
-	if (beside)
+	if (good && beside)
 		good = write_beside(f, out, &words);
 	if (!good)
 		return false;

@@ -276,6 +276,11 @@ static bool add_row(struct account *account, const json_t *object, char why[ACCO
 	return true;
 }
 
+const char *account_sum_key(enum account_sum sum)
+{
+	return sum_fields[sum].key;
+}
+
 static bool add_sums(struct account *account, const json_t *object, char why[ACCOUNT_WHY])
 {
 	const uint64_t counted[] = {account->ring0, account->reads, account->writes};

@@ -35,6 +35,9 @@ enum account_sum {
 	ACCOUNT_SUMS
 };
 
+/* Its key in JSON. */
+const char *account_sum_key(enum account_sum sum);
+
 /* All zero is an empty one. */
 struct account {
 	char title[160], machine[160];

@@ -9,6 +9,7 @@
 #include "vmm/base/printable.h"
 #include "vmm/instruments/anatomy/anatomy_functions.h"
 #include "vmm/instruments/anatomy/anatomy_marks.h"
+#include "vmm/instruments/anatomy/anatomy_rows.h"
 
 enum {
 	COLUMN = 48,          /* characters of one of the two */
@@ -24,14 +25,6 @@ static const char *const sum_names[ACCOUNT_SUMS] = {
     [ACCOUNT_INSTRUCTIONS] = "in ring 0",   [ACCOUNT_READS] = "reads of memory",
     [ACCOUNT_WRITES] = "writes of memory",  [ACCOUNT_FRAME_WORDS] = "words of frames",
     [ACCOUNT_CR3_WRITES] = "writes of CR3", [ACCOUNT_EXITS] = "exits to the VMM",
-};
-static const char *const sum_keys[ACCOUNT_SUMS] = {
-    [ACCOUNT_INSTRUCTIONS] = "instructions",
-    [ACCOUNT_READS] = "reads",
-    [ACCOUNT_WRITES] = "writes",
-    [ACCOUNT_FRAME_WORDS] = "frame_words",
-    [ACCOUNT_CR3_WRITES] = "cr3_writes",
-    [ACCOUNT_EXITS] = "exits",
 };
 
 struct printer {
@@ -357,17 +350,6 @@ bool beside_print(FILE *out, const struct beside *beside)
 /* ---- JSON --------------------------------------------------------------------------------------
  */
 
-/* Writes the object as one line, and lets go of it. */
-static bool write_object(FILE *out, json_t *object)
-{
-	if (!object)
-		return message_error("--beside: no memory");
-	json_dumpf(object, out, JSON_COMPACT);
-	fputc('\n', out);
-	json_decref(object);
-	return true;
-}
-
 static bool write_head(const struct printer *p)
 {
 	const struct account *account = p->beside->account[1];
@@ -378,9 +360,9 @@ static bool write_head(const struct printer *p)
 	              "title", account->title, "machine", account->machine, "cut", account->cut);
 
 	for (unsigned i = 0; object && i < ACCOUNT_SUMS; i++)
-		json_object_set_new(object, sum_keys[i],
+		json_object_set_new(object, account_sum_key(i),
 		                    json_integer((json_int_t)account->sums[i]));
-	return write_object(p->out, object);
+	return anatomy_write_object(p->out, object);
 }
 
 static json_t *leg_json(const struct leg *leg)
@@ -403,16 +385,16 @@ bool beside_print_json(FILE *out, const struct beside *beside)
 	find_steps(&p);
 	good = write_head(&p);
 	for (size_t i = 0; good && i < p.steps.count; i++)
-		good = write_object(
+		good = anatomy_write_object(
 		    out, json_pack("{s:s, s:o, s:o}", "mark",
 		                   mark_text(mark_of(&p.steps.list[i]), text, sizeof(text)), "here",
 		                   leg_json(&p.steps.list[i].leg[0]), "beside",
 		                   leg_json(&p.steps.list[i].leg[1])));
 	for (size_t i = 0; good && i < functions.count; i++)
-		good = write_object(out,
-		                    json_pack("{s:s, s:I, s:I}", "function", functions.list[i].name,
-		                              "here", (json_int_t)functions.list[i].count[0],
-		                              "beside", (json_int_t)functions.list[i].count[1]));
+		good = anatomy_write_object(
+		    out, json_pack("{s:s, s:I, s:I}", "function", functions.list[i].name, "here",
+		                   (json_int_t)functions.list[i].count[0], "beside",
+		                   (json_int_t)functions.list[i].count[1]));
 	functions_free(&functions);
 	return good;
 }

@@ -8,6 +8,7 @@
 #include "shared/abi.h"
 #include "vmm/base/color.h"
 #include "vmm/base/layout.h"
+#include "vmm/base/message.h"
 #include "vmm/base/printable.h"
 #include "vmm/base/units.h"
 
@@ -388,8 +389,11 @@ static json_t *row_json(const struct anatomy *anatomy, const struct anatomy_row 
 /* Hands the object over and lets go of it. */
 static bool give(json_t *object, bool (*take)(void *ctx, const json_t *object), void *ctx)
 {
-	const bool good = object && take(ctx, object);
+	bool good;
 
+	if (!object)
+		return message_error("--anatomy: no memory");
+	good = take(ctx, object);
 	json_decref(object);
 	return good;
 }
@@ -413,12 +417,20 @@ bool anatomy_objects(const struct anatomy *anatomy, const struct anatomy_words *
 	            take, ctx);
 }
 
+/* Errors stay in the stream. */
 static bool write_line(void *out, const json_t *object)
 {
-	return json_dumpf(object, out, JSON_COMPACT) == 0 && fputc('\n', out) != EOF;
+	json_dumpf(object, out, JSON_COMPACT);
+	fputc('\n', out);
+	return true;
 }
 
-void anatomy_print_json(FILE *out, const struct anatomy *anatomy, const struct anatomy_words *words)
+bool anatomy_write_object(FILE *out, json_t *object)
 {
-	anatomy_objects(anatomy, words, write_line, out);
+	return give(object, write_line, out);
+}
+
+bool anatomy_print_json(FILE *out, const struct anatomy *anatomy, const struct anatomy_words *words)
+{
+	return anatomy_objects(anatomy, words, write_line, out);
 }

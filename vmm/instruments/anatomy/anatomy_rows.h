@@ -62,12 +62,15 @@ struct anatomy_words {
 };
 /* For a person, 100 columns.  Long stretches of C code are folded. */
 void anatomy_print(FILE *out, const struct anatomy *anatomy, const struct anatomy_words *words);
-/* For a program, JSON: first what it is, then the rows, then the sums, an object each.  Ends when
- * `take`, whose the object is not, returns false, or without memory, and returns false then. */
+/* For a program, JSON: first what it is, then the rows, then the sums, an object each, which is not
+ * take's to keep.  False when `take` said so, or after a message without memory. */
 bool anatomy_objects(const struct anatomy *anatomy, const struct anatomy_words *words,
                      bool (*take)(void *ctx, const json_t *object), void *ctx);
-/* The same written down: JSON Lines. */
-void anatomy_print_json(FILE *out, const struct anatomy *anatomy,
+/* The same written down: JSON Lines.  As with all that is printed, write errors stay in `out`. */
+bool anatomy_print_json(FILE *out, const struct anatomy *anatomy,
                         const struct anatomy_words *words);
+/* One more such line, of an object that it lets go of; NULL, for there was no memory: false after a
+ * message. */
+bool anatomy_write_object(FILE *out, json_t *object);
 
 #endif

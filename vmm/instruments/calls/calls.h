@@ -1,7 +1,8 @@
 /*
  * --calls: strace from outside.  The system calls, page faults and interrupts of the programs under
- * another kernel, by exits planted at the kernel's entries and where each call returns to: the
- * guest is not changed and cannot see it, but it is slowed down: each call costs some ten exits.
+ * another kernel, by exits planted at the kernel's entries, and an INT3 where each call returns to.
+ * The guest does not see them, unless it reads its own code or closes the gate of #BP to ring 3
+ * (engine.h); and it is slowed down: each call costs some ten exits.
  *
  * --costs: what they take in ring 0, and the programs in ring 3 (costs.h), by the same exits and
  * others where a fault or an interrupt goes back to.

@@ -160,10 +160,15 @@ static const char *number(char buf[UNITS_SIZE], int64_t ticks)
 	return units_count(buf, ticks < 0 ? 0 : (uint64_t)ticks);
 }
 
+static const char *const kind_names[COSTS_KINDS] = {
+    [CROSSING_SYSCALL] = "SYSCALL",
+    [CROSSING_INT80] = "INT 0x80",
+    [CROSSING_FAULT] = "#PF",
+    [CROSSING_INTERRUPT] = "interrupts",
+};
+
 static void print_row(struct costs_row *row, FILE *out)
 {
-	static const char *const kinds[COSTS_KINDS] = {
-	    [CROSSING_SYSCALL] = "SYSCALL", [CROSSING_INT80] = "INT 0x80"};
 	char each[UNITS_SIZE] = "-", sum[UNITS_SIZE];
 
 	if (row->each.count)
@@ -174,7 +179,7 @@ static void print_row(struct costs_row *row, FILE *out)
 	else if (row->kind == CROSSING_INTERRUPT)
 		fprintf(out, "interrupt 0x%" PRIx64 "\n", row->number);
 	else
-		fprintf(out, "%s %s\n", kinds[row->kind], row->name);
+		fprintf(out, "%s %s\n", kind_names[row->kind], row->name);
 }
 
 /* One address space: what it crossed for, and the sum of it. */
@@ -205,7 +210,6 @@ static void print_space(struct costs *costs, const struct costs_space *space, FI
 
 static void print_empty(struct costs *costs, FILE *out)
 {
-	static const char *const kinds[COSTS_KINDS] = {"SYSCALL", "INT 0x80", "#PF", "interrupts"};
 	char a[UNITS_SIZE], b[UNITS_SIZE], c[UNITS_SIZE];
 
 	for (unsigned kind = 0; kind < COSTS_KINDS; kind++) {
@@ -214,7 +218,7 @@ static void print_empty(struct costs *costs, FILE *out)
 		if (empty->count)
 			fprintf(out,
 			        "  behind %-10s %8s, the least of %u; the middle half: %s to %s\n",
-			        kinds[kind], number(a, costs->taken_off[kind]), empty->count,
+			        kind_names[kind], number(a, costs->taken_off[kind]), empty->count,
 			        number(b, part(empty, 25)), number(c, part(empty, 75)));
 	}
 }

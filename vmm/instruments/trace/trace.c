@@ -7,6 +7,8 @@
 #include "vmm/base/names.h"
 #include "vmm/base/units.h"
 
+enum group { GROUP_MACHINE = 1, GROUP_PROCESSES, GROUP_SPACES };
+
 /* The two tracks of a CPU in the machine's group; 0 is the group's own. */
 static uint32_t vcpu_track(unsigned cpu)
 {

@@ -38,9 +38,6 @@
 
 enum { TRACE_NAMED = 4096 }; /* processes whose tracks get a name */
 
-/* The groups of tracks, as above. */
-enum { GROUP_MACHINE = 1, GROUP_PROCESSES, GROUP_SPACES };
-
 struct trace_cpu {
 	struct trace *trace;
 	unsigned number;
