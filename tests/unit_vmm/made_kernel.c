@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <zlib.h>
 
+#include "tests/unit_vmm/made_file.h"
+
 /* Behind shared/x86.h, whose PF_W is another. */
 #include <elf.h>
 
@@ -187,21 +189,6 @@ struct made *made_kernel(enum made_kind kind)
 	return &made;
 }
 
-const char *made_file(const void *bytes, size_t size)
-{
-	static char paths[4][32];
-	static unsigned next;
-	char *path = paths[next++ % 4];
-	int fd;
-
-	strcpy(path, "/tmp/rs_made_XXXXXX");
-	fd = mkstemp(path);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(write(fd, bytes, size), (ssize_t)size);
-	close(fd);
-	return path;
-}
-
 /* ---- Booting --------------------------------------------------------------------------------- */
 
 static struct booted the_one;
@@ -267,20 +254,13 @@ static const char *packed_file(const struct made *from)
 bool booted_boot(const struct made *from)
 {
 	const char *path = from->packed ? packed_file(from) : made_file(from->bytes, from->size);
-	const int heard = memfd_create("stderr", 0), before = dup(STDERR_FILENO);
 	bool good;
-	ssize_t size;
 
 	drop();
 	booted->plan.guest = path;
-	ck_assert(heard >= 0 && before >= 0);
-	dup2(heard, STDERR_FILENO);
+	listen_begin();
 	good = boot();
-	dup2(before, STDERR_FILENO);
-	size = pread(heard, booted->said, sizeof(booted->said) - 1, 0);
-	booted->said[size < 0 ? 0 : size] = '\0';
-	close(heard);
-	close(before);
+	listen_end(booted->said, sizeof(booted->said));
 	unlink(path);
 	return good;
 }

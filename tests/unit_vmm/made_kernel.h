@@ -79,7 +79,4 @@ bool booted_boot(const struct made *made);
 void boots(const struct made *made);
 void is_refused_for(const struct made *made, const char *words);
 
-/* A file with these bytes; its path, to be unlinked, is valid until the fourth call from here. */
-const char *made_file(const void *bytes, size_t size);
-
 #endif

@@ -7,6 +7,7 @@
 
 #include <sys/mman.h>
 
+#include "tests/unit_vmm/made_file.h"
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
 #include "vmm/instruments/anatomy/anatomy_beside.h"
@@ -99,19 +100,12 @@ static char said[1024];
 
 static bool read_and_listen(const char *path)
 {
-	const int heard = memfd_create("stderr", 0), before = dup(STDERR_FILENO);
 	bool good;
-	ssize_t size;
 
-	ck_assert(heard >= 0 && before >= 0);
-	dup2(heard, STDERR_FILENO);
+	listen_begin();
 	account_free(&account);
 	good = account_read(&account, path);
-	dup2(before, STDERR_FILENO);
-	size = pread(heard, said, sizeof(said) - 1, 0);
-	said[size < 0 ? 0 : size] = '\0';
-	close(heard);
-	close(before);
+	listen_end(said, sizeof(said));
 	ck_assert_int_eq(good, said[0] == '\0');
 	ck_assert(good || (!account.rows && !account.count));
 	return good;
@@ -119,14 +113,9 @@ static bool read_and_listen(const char *path)
 
 static bool read_bytes(const void *bytes, size_t size)
 {
-	char path[] = "/tmp/unit_vmm.XXXXXX";
-	const int fd = mkstemp(path);
-	bool good;
+	const char *path = made_file(bytes, size);
+	const bool good = read_and_listen(path);
 
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(write(fd, bytes, size), (ssize_t)size);
-	close(fd);
-	good = read_and_listen(path);
 	unlink(path);
 	return good;
 }
@@ -260,7 +249,7 @@ START_TEST(refuses_what_may_not_be)
 	char *other = replaced(text, wrong[_i].line, wrong[_i].was, wrong[_i].now);
 
 	ck_assert(!read_bytes(other, strlen(other)));
-	ck_assert_ptr_nonnull(strstr(said, "--beside /tmp/unit_vmm."));
+	ck_assert_ptr_nonnull(strstr(said, "--beside /tmp/rs_made_"));
 	ck_assert_msg(strstr(said, wrong[_i].why) != NULL, "%s lacks %s", said, wrong[_i].why);
 	ck_assert_ptr_eq(strchr(said, '\n'), said + strlen(said) - 1);
 	free(other);
@@ -789,7 +778,7 @@ START_TEST(reads_what_is_written)
 	struct anatomy anatomy = {.name = "syscall", .rows = rows, .count = COUNT(rows)};
 	const struct anatomy_words words = {
 	    .symbols = &symbols, .lines = &lines_of, .code = engine_code_open()};
-	char path[] = "/tmp/unit_vmm.XXXXXX";
+	char path[] = "/tmp/rs_made_XXXXXX";
 	FILE *out = fdopen(mkstemp(path), "w");
 	struct account direct = {0};
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit_vmm/bytes.h"
 #include "tests/unit_vmm/made_kernel.h"
 #include "tests/unit_vmm/suites.h"
 #include "vmm/boot/pc_map.h"
@@ -14,14 +15,6 @@
 static const uint8_t *params(void)
 {
 	return memory_at(&booted->memory, PC_PARAMS, PAGE_SIZE);
-}
-
-static uint64_t get(const uint8_t *at, unsigned size)
-{
-	uint64_t value = 0;
-
-	memcpy(&value, at, size);
-	return value;
 }
 
 /* ---- The parameters -------------------------------------------------------------------------- */
@@ -37,15 +30,15 @@ START_TEST(the_header_is_copied_to_its_last_byte)
 	made_set(made, 0x1fa, 2, 0x303);
 	boots(made);
 	p = params();
-	ck_assert_uint_eq(get(p + 0x1f2, 2), 1);
-	ck_assert_uint_eq(get(p + 0x264, 4), 0x12345678);
+	ck_assert_uint_eq(bytes_get(p + 0x1f2, 2), 1);
+	ck_assert_uint_eq(bytes_get(p + 0x264, 4), 0x12345678);
 	ck_assert_mem_eq(p + 0x1fe, made->bytes + 0x1fe, 0x210 - 0x1fe);
-	ck_assert_uint_eq(p[0x210], 0xff);            /* type_of_loader: none that has a number */
-	ck_assert_uint_eq(get(p + 0x1fa, 2), 0xffff); /* vid_mode: normal */
-	ck_assert_uint_eq(get(p + 0x214, 4), MADE_LINUX_GPA);
-	ck_assert_uint_eq(get(p + 0x228, 4), PC_COMMAND);
-	ck_assert_uint_eq(get(p + 0x218, 8), 0); /* no RAM disk */
-	ck_assert_uint_eq(get(p + 0x70, 8), PC_ACPI);
+	ck_assert_uint_eq(p[0x210], 0xff); /* type_of_loader: none that has a number */
+	ck_assert_uint_eq(bytes_get(p + 0x1fa, 2), 0xffff); /* vid_mode: normal */
+	ck_assert_uint_eq(bytes_get(p + 0x214, 4), MADE_LINUX_GPA);
+	ck_assert_uint_eq(bytes_get(p + 0x228, 4), PC_COMMAND);
+	ck_assert_uint_eq(bytes_get(p + 0x218, 8), 0); /* no RAM disk */
+	ck_assert_uint_eq(bytes_get(p + 0x70, 8), PC_ACPI);
 	/* The rest is zero, the sentinel for loaders that copy too much also. */
 	for (unsigned i = 0; i < 0x1e8; i++)
 		ck_assert_msg(p[i] == 0 || (i >= 0x70 && i < 0x78), "0x%x", i);
@@ -60,12 +53,12 @@ START_TEST(vmlinux_gets_a_header)
 {
 	boots(made_kernel(MADE_VMLINUX));
 	ck_assert_mem_eq(params() + 0x202, "HdrS", 4);
-	ck_assert_uint_eq(get(params() + 0x1fe, 2), 0xaa55);
-	ck_assert_uint_eq(get(params() + 0x206, 2), 0x20c);
+	ck_assert_uint_eq(bytes_get(params() + 0x1fe, 2), 0xaa55);
+	ck_assert_uint_eq(bytes_get(params() + 0x206, 2), 0x20c);
 	ck_assert_uint_eq(params()[0x210], 0xff);
 	ck_assert_uint_eq(params()[0x211], 1);
-	ck_assert_uint_eq(get(params() + 0x228, 4), PC_COMMAND);
-	ck_assert_uint_eq(get(params() + 0x70, 8), PC_ACPI);
+	ck_assert_uint_eq(bytes_get(params() + 0x228, 4), PC_COMMAND);
+	ck_assert_uint_eq(bytes_get(params() + 0x70, 8), PC_ACPI);
 }
 END_TEST
 
@@ -100,24 +93,24 @@ START_TEST(the_map)
 	at = params() + 0x2d0;
 	ck_assert_uint_eq(count, 3U + more + high);
 	for (unsigned i = 0; i < count; i++) {
-		ck_assert_uint_ge(get(at + i * 20, 8), behind);
-		ck_assert_uint_gt(get(at + i * 20 + 8, 8), 0);
-		behind = get(at + i * 20, 8) + get(at + i * 20 + 8, 8);
+		ck_assert_uint_ge(bytes_get(at + i * 20, 8), behind);
+		ck_assert_uint_gt(bytes_get(at + i * 20 + 8, 8), 0);
+		behind = bytes_get(at + i * 20, 8) + bytes_get(at + i * 20 + 8, 8);
 	}
-	ck_assert_uint_eq(get(at + 8, 8), PC_LOW_END);
-	ck_assert_uint_eq(get(at + 16, 4), PC_RAM);
-	ck_assert_uint_eq(get(at + 36, 4), PC_RESERVED);
-	ck_assert_uint_eq(get(at + 40, 8), PC_ACPI);
-	ck_assert_uint_eq(get(at + 56, 4), PC_ACPI_DATA);
+	ck_assert_uint_eq(bytes_get(at + 8, 8), PC_LOW_END);
+	ck_assert_uint_eq(bytes_get(at + 16, 4), PC_RAM);
+	ck_assert_uint_eq(bytes_get(at + 36, 4), PC_RESERVED);
+	ck_assert_uint_eq(bytes_get(at + 40, 8), PC_ACPI);
+	ck_assert_uint_eq(bytes_get(at + 56, 4), PC_ACPI_DATA);
 	if (more) {
-		ck_assert_uint_eq(get(at + 60, 8), MIB);
-		ck_assert_uint_eq(get(at + 68, 8), maps[_i].low_end - MIB);
-		ck_assert_uint_eq(get(at + 76, 4), PC_RAM);
+		ck_assert_uint_eq(bytes_get(at + 60, 8), MIB);
+		ck_assert_uint_eq(bytes_get(at + 68, 8), maps[_i].low_end - MIB);
+		ck_assert_uint_eq(bytes_get(at + 76, 4), PC_RAM);
 	}
 	if (high) {
-		ck_assert_uint_eq(get(at + 80, 8), 4 * GIB);
-		ck_assert_uint_eq(get(at + 88, 8), maps[_i].high_size);
-		ck_assert_uint_eq(get(at + 96, 4), PC_RAM);
+		ck_assert_uint_eq(bytes_get(at + 80, 8), 4 * GIB);
+		ck_assert_uint_eq(bytes_get(at + 88, 8), maps[_i].high_size);
+		ck_assert_uint_eq(bytes_get(at + 96, 4), PC_RAM);
 	}
 	ck_assert_uint_eq(behind, high ? 4 * GIB + maps[_i].high_size : maps[_i].low_end);
 }
@@ -236,8 +229,8 @@ START_TEST(the_ram_disk_lies_as_high_as_it_may)
 	booted->plan.mem = places[_i].mem;
 	make_initrd(size);
 	boots(made);
-	gpa = get(params() + 0x218, 4);
-	ck_assert_uint_eq(get(params() + 0x21c, 4), size);
+	gpa = bytes_get(params() + 0x218, 4);
+	ck_assert_uint_eq(bytes_get(params() + 0x21c, 4), size);
 	ck_assert_uint_eq(gpa % PAGE_SIZE, 0);
 	ck_assert_uint_eq(gpa + 3 * PAGE_SIZE, places[_i].end); /* whole pages */
 	ram = memory_at(&booted->memory, gpa, size);
@@ -313,7 +306,7 @@ START_TEST(kernels_of_all_ages)
 	ck_assert_uint_eq(booted->image.pieces[0].gpa + booted->image.pieces[0].memsz,
 	                  ages[_i].end);
 	ck_assert_uint_eq(booted->boot.entry.rip, ages[_i].gpa);
-	ck_assert_uint_eq(get(params() + 0x214, 4), ages[_i].gpa);
+	ck_assert_uint_eq(bytes_get(params() + 0x214, 4), ages[_i].gpa);
 	ck_assert_mem_eq(memory_at(&booted->memory, ages[_i].gpa, MADE_TEXT), made->bytes + MADE_AT,
 	                 MADE_TEXT);
 }

@@ -7,6 +7,7 @@
 
 #include <sys/mman.h>
 
+#include "tests/unit_vmm/made_file.h"
 #include "tests/unit_vmm/suites.h"
 #include "vmm/boot/image.h"
 
@@ -105,18 +106,11 @@ static char said[512];
 
 static bool open_and_listen(void)
 {
-	const int heard = memfd_create("stderr", 0), before = dup(STDERR_FILENO);
 	bool good;
-	ssize_t size;
 
-	ck_assert(heard >= 0 && before >= 0);
-	dup2(heard, STDERR_FILENO);
+	listen_begin();
 	good = image_open(&image, path, RAM);
-	dup2(before, STDERR_FILENO);
-	size = pread(heard, said, sizeof(said) - 1, 0);
-	said[size < 0 ? 0 : size] = '\0';
-	close(heard);
-	close(before);
+	listen_end(said, sizeof(said));
 	return good;
 }
 

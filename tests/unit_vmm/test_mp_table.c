@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "shared/abi.h"
+#include "tests/unit_vmm/bytes.h"
 #include "tests/unit_vmm/suites.h"
 #include "vmm/base/pc.h"
 #include "vmm/boot/mp_table.h"
@@ -19,23 +20,6 @@ static void teardown(void)
 	memory_destroy(&memory);
 }
 
-static uint64_t get(const uint8_t *at, unsigned size)
-{
-	uint64_t value = 0;
-
-	memcpy(&value, at, size);
-	return value;
-}
-
-static uint8_t sum(const uint8_t *at, size_t size)
-{
-	uint8_t all = 0;
-
-	for (size_t i = 0; i < size; i++)
-		all = (uint8_t)(all + at[i]);
-	return all;
-}
-
 /* In steps of 16 bytes from 0xf0000 on. */
 static const uint8_t *find_table(void)
 {
@@ -45,9 +29,9 @@ static const uint8_t *find_table(void)
 		if (memcmp(at, "_MP_", 4) != 0)
 			continue;
 		ck_assert_uint_eq(at[8], 1);
-		ck_assert_uint_eq(sum(at, 16), 0);
+		ck_assert_uint_eq(bytes_sum(at, 16), 0);
 		ck_assert_uint_eq(at[11], 0); /* a table, not one of the usual ones */
-		return memory_at(&memory, get(at + 4, 4), 44);
+		return memory_at(&memory, bytes_get(at + 4, 4), 44);
 	}
 	ck_abort_msg("no MP table");
 }
@@ -58,7 +42,7 @@ struct seen {
 
 static struct seen read_entries(const uint8_t *table)
 {
-	const uint8_t *at = table + 44, *end = table + get(table + 4, 2);
+	const uint8_t *at = table + 44, *end = table + bytes_get(table + 4, 2);
 	struct seen seen = {0};
 	unsigned entries = 0;
 
@@ -79,7 +63,7 @@ static struct seen read_entries(const uint8_t *table)
 			seen.buses++;
 			break;
 		case 2:
-			ck_assert_uint_eq(get(at + 4, 4), PC_IOAPIC);
+			ck_assert_uint_eq(bytes_get(at + 4, 4), PC_IOAPIC);
 			ck_assert_uint_eq(at[2], 0x20);
 			seen.ioapics++;
 			break;
@@ -87,7 +71,7 @@ static struct seen read_entries(const uint8_t *table)
 			ck_assert_uint_eq(at[1], 0);
 			ck_assert_uint_lt(at[7], PC_LINES);
 			ck_assert_uint_eq(seen.line_of_pin[at[7]], UINT32_MAX);
-			ck_assert_uint_eq(get(at + 2, 2), at[5] == PC_IRQ_SCI ? 0xd : 0);
+			ck_assert_uint_eq(bytes_get(at + 2, 2), at[5] == PC_IRQ_SCI ? 0xd : 0);
 			seen.line_of_pin[at[7]] = at[5];
 			break;
 		case 4:
@@ -100,7 +84,7 @@ static struct seen read_entries(const uint8_t *table)
 		at += 8;
 	}
 	ck_assert_ptr_eq(at, end);
-	ck_assert_uint_eq(get(table + 34, 2), entries);
+	ck_assert_uint_eq(bytes_get(table + 34, 2), entries);
 	return seen;
 }
 
@@ -113,8 +97,8 @@ START_TEST(what_it_tells)
 	mp_table_build(&memory, cpus);
 	table = find_table();
 	ck_assert_mem_eq(table, "PCMP", 4);
-	ck_assert_uint_eq(sum(table, get(table + 4, 2)), 0);
-	ck_assert_uint_eq(get(table + 36, 4), PC_APIC);
+	ck_assert_uint_eq(bytes_sum(table, bytes_get(table + 4, 2)), 0);
+	ck_assert_uint_eq(bytes_get(table + 36, 4), PC_APIC);
 	seen = read_entries(table);
 	ck_assert_uint_eq(seen.cpus, cpus);
 	ck_assert_uint_eq(seen.boots, 1);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit_vmm/made_file.h"
 #include "tests/unit_vmm/made_kernel.h"
 #include "tests/unit_vmm/suites.h"
 #include "vmm/boot/image_read.h"

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "shared/desc.h"
+#include "tests/unit_vmm/made_file.h"
 #include "tests/unit_vmm/fake_kvm.h"
 #include "tests/unit_vmm/made_kernel.h"
 #include "tests/unit_vmm/random.h"

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "tests/unit_vmm/made_file.h"
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
 #include "vmm/look/symbol_file.h"
@@ -16,18 +17,11 @@ static char said[1024];
 
 static bool read_and_listen(const char *path)
 {
-	const int heard = memfd_create("stderr", 0), before = dup(STDERR_FILENO);
 	bool good;
-	ssize_t size;
 
-	ck_assert(heard >= 0 && before >= 0);
-	dup2(heard, STDERR_FILENO);
+	listen_begin();
 	good = symbol_file_read(path, &symbols);
-	dup2(before, STDERR_FILENO);
-	size = pread(heard, said, sizeof(said) - 1, 0);
-	said[size < 0 ? 0 : size] = '\0';
-	close(heard);
-	close(before);
+	listen_end(said, sizeof(said));
 	ck_assert_int_eq(good, said[0] == '\0');
 	ck_assert_int_eq(good, symbols.count + symbols.absolute > 0);
 	return good;
@@ -35,14 +29,9 @@ static bool read_and_listen(const char *path)
 
 static bool read_bytes(const void *bytes, size_t size)
 {
-	char path[] = "/tmp/unit_vmm.XXXXXX";
-	const int fd = mkstemp(path);
-	bool good;
+	const char *path = made_file(bytes, size);
+	const bool good = read_and_listen(path);
 
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(write(fd, bytes, size), (ssize_t)size);
-	close(fd);
-	good = read_and_listen(path);
 	unlink(path);
 	return good;
 }
@@ -55,7 +44,7 @@ static bool reads(const char *text)
 static void refuses(const char *text, const char *why)
 {
 	ck_assert(!reads(text));
-	ck_assert_ptr_nonnull(strstr(said, "--symbols /tmp/unit_vmm."));
+	ck_assert_ptr_nonnull(strstr(said, "--symbols /tmp/rs_made_"));
 	ck_assert_msg(strstr(said, why) != NULL, "%s lacks %s", said, why);
 }
 
@@ -173,7 +162,7 @@ START_TEST(debians_stub)
 {
 	static const char text[] = "ffffffffffffffff B The real System.map is in the "
 	                           "linux-image-<version>-dbg package\n";
-	char folder[] = "/tmp/unit_vmm.XXXXXX", path[128];
+	char folder[] = "/tmp/rs_made_XXXXXX", path[128];
 	FILE *file;
 
 	refuses(text, "package linux-image-VERSION-dbg");
@@ -192,7 +181,7 @@ END_TEST
 
 START_TEST(files_that_are_none)
 {
-	char bytes[1024] = "MZ", folder[] = "/tmp/unit_vmm.XXXXXX", path[64];
+	char bytes[1024] = "MZ", folder[] = "/tmp/rs_made_XXXXXX", path[64];
 
 	memcpy(bytes + 0x202, "HdrS", 4);
 	ck_assert(!read_bytes(bytes, sizeof(bytes)));

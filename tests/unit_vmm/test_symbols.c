@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit_vmm/made_file.h"
 #include "tests/unit_vmm/random.h"
 #include "tests/unit_vmm/suites.h"
 #include "vmm/look/symbols.h"
@@ -67,29 +68,16 @@ static struct tiny_elf make_elf(void)
 	return elf;
 }
 
-static const char *write_file(const void *bytes, size_t size)
-{
-	static char path[] = "/tmp/unit_vmm.XXXXXX";
-	int fd;
-
-	strcpy(path + sizeof(path) - 7, "XXXXXX");
-	fd = mkstemp(path);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(write(fd, bytes, size), (ssize_t)size);
-	close(fd);
-	return path;
-}
-
 const char *test_elf_file(void)
 {
 	struct tiny_elf elf = make_elf();
 
-	return write_file(&elf, sizeof(elf));
+	return made_file(&elf, sizeof(elf));
 }
 
 static struct symbols read_bytes(const void *bytes, size_t size)
 {
-	const char *path = write_file(bytes, size);
+	const char *path = made_file(bytes, size);
 	struct symbols symbols = symbols_read(path);
 
 	unlink(path);
