@@ -88,6 +88,7 @@ test_usage() {
   usage_error "timeout no number" "not a whole number" --timeout soon amd -- true
   usage_error "CPUs of the Intel box" "1 CPU" --smp 2 intel -- true
   usage_error "CPUs of the exact box" "has 1 CPU" --exact --smp 2 amd -- true
+  usage_error "timers of the Intel box" "delivers no interrupt twice" --coarse intel -- true
   usage_error "input of the Intel box" "no standard input" -i intel -- true
   usage_error "a model that is a program" "letters, digits" --cpu 'x;e touch /tmp/x' amd -- true
   usage_error "--file to a place outside" "outside the folder" --file "$kvmbox:../../../etc/x" amd -- true
@@ -326,6 +327,15 @@ test_exact() {
     [ $((now - began)) -lt 10 ] || echo "$((now - began)) s"' 2>&1)
   same "--exact: reading from a drive takes little of the box's time" "$text" \
     "$(cat /usr/bin/gdb /usr/bin/ssh /usr/lib/x86_64-linux-gnu/libc.so.6 | wc -c)"
+}
+
+# Whether its kernel has timers finer than the tick.
+test_coarse() {
+  local option
+  for option in --coarse --quiet; do
+    "$kvmbox" --quiet "$option" amd -- sed -n 's/^ *\.hres_active *: //p' /proc/timer_list 2>&1 | sort -u
+  done >fine
+  same "--coarse: no timers but the tick's, and else finer ones" "$(tr '\n' ' ' <fine)" "0 1 "
 }
 
 # Connections from outside reach who listens inside. Each wait has its end, also for what must not happen.
@@ -577,6 +587,7 @@ else
   test_files
   test_input_and_terminal
   test_exact
+  test_coarse
   test_forward
   test_damage
   test_killed

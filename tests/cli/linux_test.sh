@@ -243,7 +243,7 @@ given() {
 	is "$name" "$(grep -vxF -e --here -e "--file=$fake_vmm" -e -i -e --timeout=9999999 out | tr '\n' '|')" "$(printf '%s|' "$@")" "$(cat err)"
 }
 VMM=$fake_vmm vmm --append 'two words' --box amd linux -- ./program a 'b c' ''
-given "into a box go kernel and program" --exact --append "highres=off nohz=off" "--file=$kept/vmlinux" \
+given "into a box go kernel and program" --exact --coarse "--file=$kept/vmlinux" \
 	--file=./program amd -- "$fake_vmm" --append "two words" \
 	"linux:$kept/vmlinux" -- ./program a 'b c' ''
 VMM=$fake_vmm vmm --cpus 2 --box amd --initrd b linux -- ./dynamic

@@ -32,6 +32,10 @@ RESTORE_LIMIT = 15     # seconds until the saved machine answers; it takes a ten
 # panic=0: a kernel that panics stays, and kvmbox sees it in the kernel messages.
 KERNEL_ARGS = "console=ttyS0,115200 loglevel=6 panic=0 cryptomgr.notests kvmbox=amd"
 
+# --coarse: no timers but the periodic tick's. If one is due just after VMRUN has injected an interrupt, QEMU may deliver
+# that a second time (helper_vmrun of 7.2 leaves its vector where the next slice begins).
+COARSE_ARGS = " highres=off nohz=off"
+
 # --exact: a nanosecond an instruction. What the machine waits for takes our time: with sleep=off its clock would go
 # on to its next timer at once, again and again, and reading some 100 MB from a drive took 570 s of its time.
 EXACT = "shift=0,sleep=on"
@@ -41,6 +45,10 @@ PORTS = {"control": 1, "stdin": 2, "stdout": 3, "stderr": 4, "forward": 5}
 
 PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
+
+
+def kernel_args(options):
+    return KERNEL_ARGS + (COARSE_ARGS if options.coarse else "") + options.append
 
 
 def end_with_parent():
@@ -89,7 +97,7 @@ class Machine:
                  "-accel", "tcg,thread=single", "-cpu", options.cpu or CPU, "-smp", str(options.smp),
                  "-m", str(options.memory), "-machine", "pc,memory-backend=ram",
                  "-object", f"memory-backend-file,id=ram,size={options.memory}M,mem-path={memory},share={share}",
-                 "-kernel", f"{parts.kernel}/vmlinux", "-initrd", f"{parts.base}/base.cpio", "-append", KERNEL_ARGS + options.append,
+                 "-kernel", f"{parts.kernel}/vmlinux", "-initrd", f"{parts.base}/base.cpio", "-append", kernel_args(options),
                  "-device", "virtio-serial"]
         if options.exact:
             words += ["-icount", EXACT]
@@ -226,7 +234,7 @@ def saved(store, options):
     was = os.stat(emulator)
     names = [os.path.basename(path) for path in (parts.kernel, parts.base, parts.userland)]
     key = key_of(names, emulator, was.st_size, was.st_mtime_ns, options.cpu or CPU, options.smp, options.memory,
-                 KERNEL_ARGS + options.append, options.exact and EXACT, PORTS, DRIVE_SIZE)
+                 kernel_args(options), options.exact and EXACT, PORTS, DRIVE_SIZE)
 
     def make(folder):
         store.say.note("booting the AMD box, once")

@@ -15,7 +15,8 @@ no /dev/kvm, has one that is not to be trusted, or has the other vendor's CPU.
          SMAP, UMIP, FSGSBASE; no PCID. For functional checks, SMP, anything interactive.
          With --exact RDTSC counts instructions, however busy this machine is.
          Seldom, and more often on a busy machine, QEMU delivers an interrupt twice: a guest then
-         waits for ever in a spin lock that it holds. The command is to be run again.
+         waits for ever in a spin lock that it holds. The command is to be run again; --coarse
+         makes it seldom.
   intel  Bochs with emulated VT-x. About 12 s; 1 CPU; SMEP, SMAP, PCID, INVPCID. RDTSC counts
          instructions, the same from run to run. Runs some 85 million instructions a second, so
          put several commands into one boot: sh -c './a; ./b'. It is not saved: Bochs has no command
@@ -48,6 +49,8 @@ size and kind; otherwise its standard input is empty unless -i is given.
   --exact              the AMD box's clock counts its instructions, and what it waits for takes the
                        time that it takes here: a busy machine upsets no time-out of a program that
                        computes. One CPU, since QEMU starves a second one; somewhat slower
+  --coarse             the AMD box's kernel has no timers but its tick, of 4 ms: for a guest that is
+                       itself a kernel with interrupts; what is to wait shorter waits a tick
   --smp N              CPUs of the AMD box (default 2)
   --memory MIB         memory of the AMD box (default 1024)
   --cpu MODEL          CPU model and flags, for example EPYC-Milan,+svm,+npt,+la57 or
@@ -95,14 +98,14 @@ class Options:
         self.extra = []         # --file, as it was typed
         self.gets = []          # of Get
         self.forward = ""
-        self.tree = self.here = self.interactive = self.exact = self.prepare = self.quiet = False
+        self.tree = self.here = self.interactive = self.exact = self.coarse = self.prepare = self.quiet = False
         self.timeout = 0        # seconds
         self.smp = 2
         self.memory = 1024      # MiB
         self.cpu = self.append = self.log = ""
 
 
-FLAGS = {"--tree", "--here", "--interactive", "--exact", "--prepare", "--quiet"}
+FLAGS = {"--tree", "--here", "--interactive", "--exact", "--coarse", "--prepare", "--quiet"}
 NUMBERS = {"--timeout": (1, 9999999), "--smp": (1, 16), "--memory": (256, 1 << 20)}
 WORDS = {"--files", "--file", "--get", "--get-if", "--forward", "--cpu", "--append", "--log"}
 
@@ -193,6 +196,7 @@ def check(options, given):
         usage_error(f"no command; write: kvmbox {options.box} -- COMMAND")
     if options.box == "intel":
         for name, why in (("--smp", "has 1 CPU"), ("--memory", "has 512 MiB"), ("--exact", "always counts instructions"),
+                          ("--coarse", "delivers no interrupt twice"),
                           ("--forward", "has no way in"), ("--interactive", "has no standard input"),
                           ("--prepare", "is booted each time")):
             if name in given:

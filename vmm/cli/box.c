@@ -262,11 +262,8 @@ static int run_kvmbox(struct words *words, struct options *options)
 	if (!check_guest(options, &exact))
 		return STATUS_VMM_FAILED;
 	if (exact && options->box != BOX_INTEL && options->plan.cpus == 1) {
-		/* Fewer timers: QEMU may deliver an interrupt a second time if one of the box's
-		 * timers is due just after VMRUN has injected it. */
 		add(words, "--exact");
-		add(words, "--append");
-		add(words, "highres=off nohz=off");
+		add(words, "--coarse");
 	}
 	if (!add_run(words, options) || !check_outputs(options))
 		return STATUS_VMM_FAILED;
