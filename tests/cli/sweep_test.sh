@@ -50,6 +50,15 @@ print(rows["records/SYSCALL getpid, off: median"]["compared"])')
   is "compare: JSON" "$text" "[1.0, 1.5]"
   has "compare: --only" "$("$compare" --only 'exits' a.json b.json)" "exits/total"
   has "compare: a run that measured no costs" "$("$compare" a.json stats.json)" "exits/total"
+  for text in 321 306; do
+    printf '{"costs":{"unit":"instructions","spaces":[{"cr3":"0x5%s","ring0":%s,"ring3":9,"crossings":[%s]}]}}\n' "$text" "$text" \
+      "{\"crossing\":\"SYSCALL getpid\",\"times\":2,\"each\":$text,\"sum\":700}" >"kpti$text.json"
+  done
+  has "compare: what a crossing takes more" "$("$compare" kpti306.json kpti321.json | tr -s ' ')" \
+    "costs/space 1/SYSCALL getpid: each 306 321 +15"
+  has "compare: sums of --costs" "$("$compare" --all kpti306.json kpti321.json | tr -s ' ')" "costs/space 1: ring0 306 321 x1.049"
+  printf '{"costs":{"spaces":[{"crossings":[{"crossing":5}]}]}}' >other.json
+  refuses "compare: no costs" 1 "other.json: no costs as vmm writes them: spaces/0/crossings/0" "$compare" kpti306.json other.json
   refuses "compare: one run" 1 "one run alone" "$compare" a.json
   printf '{"other":1}' >other.json
   refuses "compare: no report" 1 "other.json: no report of vmm" "$compare" a.json other.json

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "tests/unit_vmm/suites.h"
 #include "vmm/instruments/calls/costs.h"
 
@@ -158,6 +160,41 @@ START_TEST(more_than_samples)
 }
 END_TEST
 
+/* The same numbers for programs; of what never came back alone there is no median. */
+START_TEST(as_json)
+{
+	FILE *out = fmemopen(text, sizeof(text), "w");
+	json_t *root, *costs_of, *space, *row;
+
+	costs_enter(&costs, &getppid, true);
+	pass(300);
+	costs_leave(&costs, ROOT, &getppid);
+	pass(10);
+	costs_enter(&costs, &fault, true);
+	pass(20);
+	ck_assert_ptr_nonnull(out);
+	ck_assert(costs_print_json(&costs, out));
+	fclose(out);
+	root = json_loads(text, 0, NULL);
+	costs_of = json_object_get(root, "costs");
+	ck_assert_str_eq(json_string_value(json_object_get(costs_of, "unit")), "instructions");
+	ck_assert_int_eq(
+	    json_integer_value(json_object_get(json_object_get(costs_of, "taken_off"), "SYSCALL")),
+	    EMPTY);
+	space = json_array_get(json_object_get(costs_of, "spaces"), 0);
+	ck_assert_str_eq(json_string_value(json_object_get(space, "cr3")), "0x5000");
+	ck_assert_int_eq(json_integer_value(json_object_get(space, "ring0")), 300);
+	ck_assert_int_eq(json_integer_value(json_object_get(space, "ring3")), 10);
+	row = json_array_get(json_object_get(space, "crossings"), 0);
+	ck_assert_str_eq(json_string_value(json_object_get(row, "crossing")), "SYSCALL getppid");
+	ck_assert_int_eq(json_integer_value(json_object_get(row, "each")), 300);
+	row = json_array_get(json_object_get(space, "crossings"), 1);
+	ck_assert_str_eq(json_string_value(json_object_get(row, "crossing")), "#PF");
+	ck_assert(json_is_null(json_object_get(row, "each")));
+	json_decref(root);
+}
+END_TEST
+
 Suite *costs_suite(void)
 {
 	Suite *suite = suite_create("costs");
@@ -171,6 +208,7 @@ Suite *costs_suite(void)
 	tcase_add_test(tcase, more_than_there_are_rows);
 	tcase_add_test(tcase, when_to_calibrate);
 	tcase_add_test(tcase, more_than_samples);
+	tcase_add_test(tcase, as_json);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -437,7 +437,7 @@ static bool check(void *mine, struct plan *plan)
 	                     "leave out --cpus");
 }
 
-static bool watch_machine(struct watch *watch, struct outfile *costs)
+static bool watch_machine(struct watch *watch, struct outfile *costs, bool json)
 {
 	bool good = watch_run(watch);
 
@@ -445,7 +445,10 @@ static bool watch_machine(struct watch *watch, struct outfile *costs)
 		machine_end(watch->machine, END_VMM_FAILED);
 	if (!watch->costs)
 		return good;
-	costs_print(watch->costs, costs->stream);
+	if (json)
+		good = costs_print_json(watch->costs, costs->stream) && good;
+	else
+		costs_print(watch->costs, costs->stream);
 	return outfile_commit(costs) && good;
 }
 
@@ -456,14 +459,13 @@ static bool drive(void *mine, struct machine *machine, struct manner *manner)
 	struct costs *costs = calloc(1, sizeof(*costs));
 	bool good = watch && costs;
 
-	(void)manner;
 	if (good) {
 		watch->machine = machine;
 		watch->out = request->file.stream;
 		watch->begun = clock_ns();
 		watch->costs = request->costs.stream ? costs : NULL;
 		costs->instructions = costs_tsc_counts();
-		good = watch_machine(watch, &request->costs);
+		good = watch_machine(watch, &request->costs, manner->json);
 		symbols_free(&watch->symbols);
 	} else {
 		machine_end(machine, END_VMM_FAILED);

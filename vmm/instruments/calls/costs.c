@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "vmm/base/names.h"
 #include "vmm/base/units.h"
+#include "vmm/look/json.h"
 #include "vmm/run/stats.h"
 
 /* ---- Sums ---------------------------------------------------------------------------------- */
@@ -167,19 +170,38 @@ static const char *const kind_names[COSTS_KINDS] = {
     [CROSSING_INTERRUPT] = "interrupts",
 };
 
+/* What was crossed for: "SYSCALL getpid", "#PF", "interrupt 0xec". */
+static void title(const struct costs_row *row, char *buf, size_t size)
+{
+	if (row->kind == CROSSING_FAULT)
+		snprintf(buf, size, "%s", vector_name((unsigned)row->number));
+	else if (row->kind == CROSSING_INTERRUPT)
+		snprintf(buf, size, "interrupt 0x%" PRIx64, row->number);
+	else
+		snprintf(buf, size, "%s %s", kind_names[row->kind], row->name);
+}
+
 static void print_row(struct costs_row *row, FILE *out)
 {
-	char each[UNITS_SIZE] = "-", sum[UNITS_SIZE];
+	char each[UNITS_SIZE] = "-", sum[UNITS_SIZE], name[64];
 
 	if (row->each.count)
 		number(each, part(&row->each, 50));
-	fprintf(out, "%8" PRIu64 "  %12s  %16s  ", row->times, each, number(sum, row->sum));
-	if (row->kind == CROSSING_FAULT)
-		fprintf(out, "%s\n", vector_name((unsigned)row->number));
-	else if (row->kind == CROSSING_INTERRUPT)
-		fprintf(out, "interrupt 0x%" PRIx64 "\n", row->number);
-	else
-		fprintf(out, "%s %s\n", kind_names[row->kind], row->name);
+	title(row, name, sizeof(name));
+	fprintf(out, "%8" PRIu64 "  %12s  %16s  %s\n", row->times, each, number(sum, row->sum),
+	        name);
+}
+
+/* What an address space took in ring 0. */
+static int64_t ring0_of(const struct costs *costs, const struct costs_space *space)
+{
+	int64_t sum = 0;
+
+	for (unsigned i = 0; i < costs->row_count; i++) {
+		if (costs->rows[i].root == space->root)
+			sum += costs->rows[i].sum;
+	}
+	return sum;
 }
 
 /* One address space: what it crossed for, and the sum of it. */
@@ -187,7 +209,6 @@ static void print_space(struct costs *costs, const struct costs_space *space, FI
 {
 	char ring0_text[UNITS_SIZE], ring3_text[UNITS_SIZE];
 	uint64_t times[COSTS_KINDS] = {0};
-	int64_t ring0 = 0;
 
 	fprintf(out, "\nCR3 0x%" PRIx64 "\n   times   each, ring 0    all of it, ring 0\n",
 	        space->root);
@@ -197,14 +218,13 @@ static void print_space(struct costs *costs, const struct costs_space *space, FI
 		if (row->root != space->root)
 			continue;
 		print_row(row, out);
-		ring0 += row->sum;
 		times[row->kind] += row->times;
 	}
 	fprintf(out,
 	        "%" PRIu64 " by SYSCALL, %" PRIu64 " by INT 0x80, %" PRIu64 " by #PF, %" PRIu64
 	        " by interrupts; ring 0: %s, ring 3: %s\n",
 	        times[CROSSING_SYSCALL], times[CROSSING_INT80], times[CROSSING_FAULT],
-	        times[CROSSING_INTERRUPT], number(ring0_text, ring0),
+	        times[CROSSING_INTERRUPT], number(ring0_text, ring0_of(costs, space)),
 	        number(ring3_text, space->ring3));
 }
 
@@ -241,4 +261,48 @@ void costs_print(struct costs *costs, FILE *out)
 	        "\nIn either ring, where nothing could be planted: %s; crossings that had no row: "
 	        "%" PRIu64 "\n",
 	        number(mixed, costs->mixed), costs->missing);
+}
+
+/* ---- JSON --------------------------------------------------------------------------------------
+ */
+
+static json_t *space_json(struct costs *costs, const struct costs_space *space)
+{
+	json_t *crossings = json_array();
+	char name[64];
+
+	for (unsigned i = 0; i < costs->row_count; i++) {
+		struct costs_row *row = &costs->rows[i];
+
+		if (row->root != space->root)
+			continue;
+		title(row, name, sizeof(name));
+		json_array_append_new(
+		    crossings,
+		    json_pack("{s:s, s:I, s:o, s:I}", "crossing", name, "times",
+		              (json_int_t)row->times, "each",
+		              row->each.count ? json_integer(part(&row->each, 50)) : json_null(),
+		              "sum", (json_int_t)row->sum));
+	}
+	return json_pack("{s:o, s:I, s:I, s:o}", "cr3", look_json_hex(space->root), "ring0",
+	                 (json_int_t)ring0_of(costs, space), "ring3", (json_int_t)space->ring3,
+	                 "crossings", crossings);
+}
+
+bool costs_print_json(struct costs *costs, FILE *out)
+{
+	json_t *spaces = json_array(), *taken_off = json_object();
+
+	for (unsigned i = 0; i < costs->space_count; i++)
+		json_array_append_new(spaces, space_json(costs, &costs->spaces[i]));
+	for (unsigned kind = 0; kind < COSTS_KINDS; kind++) {
+		if (costs->empty[kind].count)
+			json_object_set_new(taken_off, kind_names[kind],
+			                    json_integer(costs->taken_off[kind]));
+	}
+	return look_json_write(out, json_pack("{s:{s:s, s:o, s:o, s:I, s:I}}", "costs", "unit",
+	                                      costs->instructions ? "instructions" : "ticks",
+	                                      "taken_off", taken_off, "spaces", spaces, "mixed",
+	                                      (json_int_t)costs->mixed, "missing",
+	                                      (json_int_t)costs->missing));
 }

@@ -87,5 +87,9 @@ void costs_enter(struct costs *costs, const struct seen_crossing *crossing, bool
 void costs_leave(struct costs *costs, uint64_t root, const struct seen_crossing *back);
 /* The table.  Sorts samples. */
 void costs_print(struct costs *costs, FILE *out);
+/* The same for programs, one line: {"costs": {"unit", "taken_off", "spaces": [{"cr3", "ring0",
+ * "ring3", "crossings": [{"crossing", "times", "each", "sum"}]}], "mixed", "missing"}}.  What has
+ * no median has null.  False after a message. */
+bool costs_print_json(struct costs *costs, FILE *out);
 
 #endif
