@@ -105,6 +105,27 @@ shows "monitor says what it does not know" 'no such command'
 shows "the guest's status" 'exited with code 02'
 is "vmm's status is the guest's" "$status" 2
 
+# ---- Back ------------------------------------------------------------------------------------------------
+
+session "tour 1" 'break user_raw_syscall' continue delete reverse-stepi 'monitor back 1' 'monitor checkpoint' \
+	'set $before = $rip' 'set $cr3_before = $cr3' 'stepi 40' 'set $in = $rip' 'monitor history' reverse-stepi \
+	'reverse-stepi 39' 'printf "back %d %d\n", $rip == $before, $cr3 == $cr3_before' reverse-stepi \
+	'stepi 40' 'printf "forth %d\n", $rip == $in' 'break syscall64' continue 'set $first = $rsp' 'monitor history' \
+	'set $place = (long *)$rsp' 'watch *$place' reverse-continue 'x/i $rip' 'delete 3' 'monitor back 3' \
+	'maintenance flush register-cache' 'monitor history' 'set $rbx = 77' 'monitor history' 'monitor checkpoint off' \
+	'monitor history' delete continue
+shows "no way back before a checkpoint" 'no way back from here' 'no checkpoint|so far back nothing'
+shows "back to ring 3, and no further" 'at 40 of 0 to 40' 'back 1 1' 'No more reverse-execution history' 'forth 1'
+shows "back to where a word was written" 'Breakpoint 2, syscall64' '[Ww]atchpoint 3' 'Old value' 'call.*syscall64'
+shows "monitor back, another future, none" 'gdb does not know yet' 'instructions since the checkpoint' 'no checkpoint'
+is "and the guest's own status" "$status" 0
+
+# What the guest says is said once, and the way leads back from its end.
+session "crash none" 'break kernel_main' continue delete 'monitor checkpoint' 'break process_init' continue 'delete' \
+	'reverse-continue' 'info symbol $rip' 'break process_init' continue kill
+shows "reverse-continue to the checkpoint, and forth again" 'Breakpoint 2, process_init' 'No more reverse-execution history' \
+	'kernel_main' 'Breakpoint 3, process_init'
+
 # ---- Backtraces, at every instruction of a crossing -------------------------------------------------------
 
 cat > "$work/walk.gdb" << 'GDB'

@@ -27,8 +27,14 @@ uint8_t *fake_cpu_at(const struct live_machine *of, uint64_t address)
 
 static void push(uint64_t value)
 {
+	uint8_t *at;
+	uint64_t page;
+
 	vcpu->regs.rsp -= 8;
-	memcpy(fake_cpu_at(live, vcpu->regs.rsp), &value, 8);
+	at = fake_cpu_at(live, vcpu->regs.rsp);
+	page = (uint64_t)(at - live->machine.memory.base) / PAGE_SIZE;
+	memcpy(at, &value, 8);
+	fake_kvm.dirty[page / 64] |= UINT64_C(1) << page % 64;
 }
 
 static uint64_t pop(void)

@@ -183,6 +183,19 @@ static int set_routes(const struct kvm_irq_routing *table)
 	return 0;
 }
 
+/* The log of the slot that was given last, if it is to have one. */
+static int get_log(const struct kvm_dirty_log *log)
+{
+	const struct kvm_userspace_memory_region *slot = &fake_kvm.slots[fake_kvm.slot_count - 1];
+
+	if (!fake_kvm.slot_count || !(slot->flags & KVM_MEM_LOG_DIRTY_PAGES))
+		return refuse(ENOENT);
+	ck_assert_uint_le(slot->memory_size / 4096, FAKE_DIRTY);
+	memcpy(log->dirty_bitmap, fake_kvm.dirty, slot->memory_size / 4096 / 8);
+	memset(fake_kvm.dirty, 0, sizeof(fake_kvm.dirty));
+	return 0;
+}
+
 static int on_vm(unsigned long request, void *arg)
 {
 	switch (request) {
@@ -204,6 +217,8 @@ static int on_vm(unsigned long request, void *arg)
 		ck_assert_uint_lt(fake_kvm.slot_count, ARRAY_SIZE(fake_kvm.slots));
 		memcpy(&fake_kvm.slots[fake_kvm.slot_count++], arg, sizeof(fake_kvm.slots[0]));
 		return 0;
+	case KVM_GET_DIRTY_LOG:
+		return get_log(arg);
 	case KVM_SIGNAL_MSI:
 		memcpy(&fake_kvm.messages[fake_kvm.message_count++ % FAKE_MESSAGES], arg,
 		       sizeof(fake_kvm.messages[0]));

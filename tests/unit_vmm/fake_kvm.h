@@ -26,6 +26,7 @@ enum {
 	FAKE_CAPS = 512,
 	FAKE_MESSAGES = 32,
 	FAKE_ROUTES = 24,
+	FAKE_DIRTY = 1024,
 };
 
 struct fake_vcpu {
@@ -62,6 +63,9 @@ struct fake_kvm {
 	size_t message_count;
 	struct kvm_irq_routing_entry routes[FAKE_ROUTES];
 	size_t route_count;
+
+	/* Pages below FAKE_DIRTY that the guest has written since the log was asked for. */
+	uint64_t dirty[FAKE_DIRTY / 64];
 
 	/* What it is like. */
 	bool present;                       /* /dev/kvm can be opened */

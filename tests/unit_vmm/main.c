@@ -13,6 +13,8 @@ int main(void)
 	int failed;
 
 	srunner_add_suite(runner, report_suite());
+	srunner_add_suite(runner, snapshot_suite());
+	srunner_add_suite(runner, history_suite());
 	srunner_add_suite(runner, diagnose_suite());
 	srunner_add_suite(runner, symbols_suite());
 	srunner_add_suite(runner, kallsyms_suite());

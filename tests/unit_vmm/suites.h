@@ -5,6 +5,8 @@
 #include <check.h>
 
 Suite *stats_suite(void);
+Suite *snapshot_suite(void);
+Suite *history_suite(void);
 Suite *report_suite(void);
 Suite *diagnose_suite(void);
 Suite *symbols_suite(void);

@@ -20,6 +20,9 @@ struct memory {
 	uint8_t *base; /* NULL: none */
 	uint64_t size; /* bytes of RAM, whole pages; fewer than the addresses span */
 	uint64_t low_end, high_end;
+	/* A bit for each page of what the addresses span: the VMM has written there
+	 * (memory_wrote); the owner's.  NULL: nobody asks. */
+	uint64_t *written;
 };
 
 /* Maps `size` bytes of RAM (whole pages, not 0).  False after a message. */
@@ -39,6 +42,16 @@ static inline void *memory_at(const struct memory *memory, uint64_t gpa, uint64_
 	if ((gpa > memory->low_end && gpa < RS_HIGH_RAM) || gpa > end || len > end - gpa)
 		return 0;
 	return memory->base + gpa;
+}
+
+/* Whoever changes guest RAM while a snapshot lives says so: KVM knows of the guest's own writes
+ * only (vmm/run/snapshot.h).  All of it is RAM. */
+static inline void memory_wrote(const struct memory *memory, uint64_t gpa, uint64_t len)
+{
+	if (!memory->written || !len)
+		return;
+	for (uint64_t page = gpa / PAGE_SIZE; page <= (gpa + len - 1) / PAGE_SIZE; page++)
+		memory->written[page / 64] |= UINT64_C(1) << page % 64;
 }
 
 /* Behind the last address of RAM. */

@@ -35,11 +35,7 @@ bool engine_forget(struct engine *engine)
 	/* At a plant only RIP changes, and the rest is much more work for KVM. */
 	if (memcmp(&engine->state.sregs, &engine->sregs_read, sizeof(engine->state.sregs)) == 0)
 		return vcpu_write(vcpu, &engine->state, STATE_REGS);
-	/* KVM says "busy" of AMD's TR whatever it is, and one emulated AMD processor reads the I/O
-	 * bitmap only with what was there before. */
-	if (engine->machine->kvm.host.features & RS_FEATURE_AMD &&
-	    engine->state.sregs.tr.type == DESC_TSS_BUSY)
-		engine->state.sregs.tr.type = DESC_TSS_AVAILABLE;
+	vcpu_free_tss(&engine->machine->kvm, &engine->state.sregs);
 	return vcpu_write(vcpu, &engine->state, STATE_REGS | STATE_SREGS);
 }
 
@@ -155,6 +151,7 @@ size_t engine_write(struct engine *engine, uint64_t va, const void *buf, size_t 
 		if (!to)
 			break;
 		memcpy(to, (const uint8_t *)buf + done, part);
+		memory_wrote(view.memory, (uint64_t)(to - view.memory->base), part);
 		for (size_t i = 0; i < engine->point_count; i++) {
 			struct engine_plant *plant = &engine->points[i].plant;
 

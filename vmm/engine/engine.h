@@ -244,6 +244,15 @@ uint64_t engine_entry_va(const struct engine *engine, unsigned entry);
  * registers; in case of SYSCALL, with RCX and R11 for them.  False: not at such an entry. */
 bool engine_take_back(struct engine *engine, uint64_t rip);
 
+/* ---- Moments -------------------------------------------------------------------------------- */
+
+struct snapshot; /* vmm/run/snapshot.h */
+
+/* snapshot_take and snapshot_restore of the machine while the guest is stopped: nothing planted is
+ * in what is kept, and what is planted now stays so.  Which CPU is selected stays as it is. */
+struct snapshot *engine_snapshot(struct engine *engine);
+bool engine_restore(struct engine *engine, const struct snapshot *snapshot);
+
 /* ---- Points ---------------------------------------------------------------------------------- */
 
 enum engine_answer { ENGINE_OK, ENGINE_NOT_MAPPED, ENGINE_NO_ROOM, ENGINE_NOT_THERE };

@@ -371,11 +371,12 @@ static bool give_real_mode(const struct kvm *kvm)
 	return KVM_IOCTL(kvm->vm, KVM_SET_TSS_ADDR, (void *)tss) == 0;
 }
 
-static bool give_ram(const struct kvm *kvm, const struct memory *memory, uint32_t number,
-                     uint64_t start, uint64_t end)
+static bool give_part(const struct kvm *kvm, const struct memory *memory, uint32_t number,
+                      uint64_t start, uint64_t end, uint32_t flags)
 {
 	struct kvm_userspace_memory_region slot = {
 	    .slot = number,
+	    .flags = flags,
 	    .guest_phys_addr = start,
 	    .memory_size = end - start,
 	    .userspace_addr = (uintptr_t)memory->base + start,
@@ -384,11 +385,43 @@ static bool give_ram(const struct kvm *kvm, const struct memory *memory, uint32_
 	return KVM_IOCTL(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot) == 0;
 }
 
+/* As slot 0, and slot 1 for what lies above the hole. */
+static bool give_ram(const struct kvm *kvm, const struct memory *memory, uint32_t flags)
+{
+	return give_part(kvm, memory, 0, 0, memory->low_end, flags) &&
+	       (!memory->high_end ||
+	        give_part(kvm, memory, 1, RS_HIGH_RAM, memory->high_end, flags));
+}
+
+bool kvm_log_dirty(const struct kvm *kvm, const struct memory *memory)
+{
+	return give_ram(kvm, memory, KVM_MEM_LOG_DIRTY_PAGES);
+}
+
+static bool add_part(const struct kvm *kvm, uint32_t number, uint64_t start, uint64_t end,
+                     uint64_t *pages, uint64_t *room)
+{
+	const uint64_t words = ((end - start) / PAGE_SIZE + 63) / 64;
+	struct kvm_dirty_log log = {.slot = number, .dirty_bitmap = room};
+
+	if (KVM_IOCTL(kvm->vm, KVM_GET_DIRTY_LOG, &log) < 0)
+		return false;
+	for (uint64_t i = 0; i < words; i++)
+		pages[start / PAGE_SIZE / 64 + i] |= room[i];
+	return true;
+}
+
+bool kvm_add_dirty(const struct kvm *kvm, const struct memory *memory, uint64_t *pages,
+                   uint64_t *room)
+{
+	return add_part(kvm, 0, 0, memory->low_end, pages, room) &&
+	       (!memory->high_end || add_part(kvm, 1, RS_HIGH_RAM, memory->high_end, pages, room));
+}
+
 bool kvm_create_vm(struct kvm *kvm, const struct memory *memory, enum kvm_interrupts interrupts)
 {
 	kvm->vm = KVM_IOCTL(kvm->fd, KVM_CREATE_VM, NULL);
-	if (kvm->vm < 0 || !give_ram(kvm, memory, 0, 0, memory->low_end) ||
-	    (memory->high_end && !give_ram(kvm, memory, 1, RS_HIGH_RAM, memory->high_end)))
+	if (kvm->vm < 0 || !give_ram(kvm, memory, 0))
 		return false;
 	if (interrupts != KVM_NO_APICS)
 		try_apics(kvm, interrupts == KVM_PC);

@@ -6,6 +6,7 @@
 
 #include <sys/mman.h>
 
+#include "shared/desc.h"
 #include "vmm/base/message.h"
 #include "vmm/kvm/cpuid.h"
 
@@ -102,6 +103,12 @@ bool vcpu_write(const struct vcpu *vcpu, const struct vcpu_state *state, uint32_
 	       (!(what & STATE_FPU) || KVM_IOCTL(fd, KVM_SET_FPU, &from->fpu) == 0) &&
 	       (!(what & STATE_DEBUG) || KVM_IOCTL(fd, KVM_SET_DEBUGREGS, &from->debugregs) == 0) &&
 	       (!(what & STATE_ALL_MSRS) || write_msrs(vcpu, state));
+}
+
+void vcpu_free_tss(const struct kvm *kvm, struct kvm_sregs *sregs)
+{
+	if (kvm->host.features & RS_FEATURE_AMD && sregs->tr.type == DESC_TSS_BUSY)
+		sregs->tr.type = DESC_TSS_AVAILABLE;
 }
 
 bool vcpu_read_msr(const struct vcpu *vcpu, uint32_t index, uint64_t *value)

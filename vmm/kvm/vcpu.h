@@ -46,6 +46,9 @@ bool vcpu_read(const struct vcpu *vcpu, struct vcpu_state *state, uint32_t what)
 /* Writes them, system registers before general ones.  False, after a message, when KVM takes one of
  * them not. */
 bool vcpu_write(const struct vcpu *vcpu, const struct vcpu_state *state, uint32_t what);
+/* KVM says "busy" of AMD's TR whatever it is, and one emulated AMD processor reads the I/O bitmap
+ * only with what was there before: to be done to what is read and then written. */
+void vcpu_free_tss(const struct kvm *kvm, struct kvm_sregs *sregs);
 /* One MSR by its number.  False when KVM does not know it (*value is 0 then), or refuses the value.
  */
 bool vcpu_read_msr(const struct vcpu *vcpu, uint32_t index, uint64_t *value);

@@ -504,3 +504,19 @@ void pc_destroy(struct pc *pc)
 {
 	free(pc);
 }
+
+/* ---- Snapshots ---------------------------------------------------------------------------------
+ */
+
+void pc_save(const struct pc *pc, uint8_t to[PC_STATE])
+{
+	memcpy(to, &pc->uart, PC_STATE);
+}
+
+bool pc_restore(struct pc *pc, const uint8_t from[PC_STATE])
+{
+	memcpy(&pc->uart, from, PC_STATE);
+	routes(pc);
+	pc_host_wake(&pc->host);
+	return pc->machine->outcome.reason == END_RUNNING;
+}

@@ -12,6 +12,7 @@
 #define VMM_RUN_PC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "vmm/base/pc.h"
@@ -37,6 +38,7 @@ struct pc {
 	struct observer observer;
 	struct machine *machine;
 
+	/* From here to `host`: what a snapshot keeps (pc_save). */
 	struct uart uart;
 	struct pic pic;
 	struct pit pit;
@@ -72,5 +74,12 @@ bool pc_begin(struct pc *pc);
 /* After they ran: no thread, and the terminal is as it was. */
 void pc_end(struct pc *pc);
 void pc_destroy(struct pc *pc);
+
+/* The devices' state, as bytes that mean something to the same machine only.  What the host has to
+ * do with them stays as it is: output that is out, input that was read, time. */
+enum { PC_STATE = offsetof(struct pc, host) - offsetof(struct pc, uart) };
+void pc_save(const struct pc *pc, uint8_t to[PC_STATE]);
+/* False after a message: KVM does not take the interrupts' routes. */
+bool pc_restore(struct pc *pc, const uint8_t from[PC_STATE]);
 
 #endif

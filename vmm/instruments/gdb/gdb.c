@@ -50,24 +50,28 @@ struct cpu *gdb_cpu_of(const struct gdb *gdb, uint64_t thread)
 	return &machine->cpus[thread - 1];
 }
 
-static void set_stop(struct gdb *gdb, int signal, const char *more)
+void gdb_set_stop(struct gdb *gdb, int signal, const char *more)
 {
 	gdb->stopped_cpu = gdb->engine.cpu;
 	snprintf(gdb->stopped, sizeof(gdb->stopped), "T%02xthread:%x;%s", (unsigned)signal,
 	         gdb_thread_of(gdb->engine.cpu), more);
 }
 
-/* The guest will not run any more: how it ended, or first a chance to look at what it died of. */
+/* The guest will not run any more: how it ended, or first a chance to look at what it died of, and
+ * to go back. */
 static void set_end(struct gdb *gdb)
 {
 	const struct outcome *outcome = &gdb->machine->outcome;
 	bool died = outcome_status(outcome) == STATUS_GUEST_DIED;
 
-	if (died && !gdb->dead) {
+	if ((died || gdb->history) && !gdb->dead) {
 		gdb->dead = true;
 		gdb->engine.known = gdb->engine.changed = false;
 		gdb->engine.cpu = machine_last_cpu(gdb->machine);
-		set_stop(gdb, outcome->reason == END_PANIC ? SIGABRT : SIGSEGV, "");
+		if (died)
+			gdb_set_stop(gdb, outcome->reason == END_PANIC ? SIGABRT : SIGSEGV, "");
+		else
+			gdb_set_stop(gdb, TRAP, "replaylog:end;");
 		return;
 	}
 	gdb->finished = true;
@@ -89,7 +93,7 @@ static void set_end(struct gdb *gdb)
 	}
 }
 
-static void note_stop(struct gdb *gdb, const struct engine_stop *stop)
+void gdb_note_stop(struct gdb *gdb, const struct engine_stop *stop)
 {
 	char more[64];
 
@@ -100,13 +104,13 @@ static void note_stop(struct gdb *gdb, const struct engine_stop *stop)
 		return;
 	case ENGINE_WATCHED:
 		snprintf(more, sizeof(more), "watch:%" PRIx64 ";", stop->watch->va);
-		set_stop(gdb, TRAP, more);
+		gdb_set_stop(gdb, TRAP, more);
 		return;
 	case ENGINE_POINT:
-		set_stop(gdb, TRAP, point_word(gdb, gdb->engine.state.regs.rip));
+		gdb_set_stop(gdb, TRAP, point_word(gdb, gdb->engine.state.regs.rip));
 		return;
 	case ENGINE_INTERRUPTED:
-		set_stop(gdb, SIGINT, "");
+		gdb_set_stop(gdb, SIGINT, "");
 		return;
 	case ENGINE_FAILED:
 		message_error("gdb: the guest cannot go on");
@@ -117,12 +121,12 @@ static void note_stop(struct gdb *gdb, const struct engine_stop *stop)
 		message_error(
 		    "gdb: ring 3 of a guest whose IDT has no gates for #DB and #BP cannot "
 		    "be stepped");
-		set_stop(gdb, TRAP, "");
+		gdb_set_stop(gdb, TRAP, "");
 		return;
 	case ENGINE_STEPPED:
 	case ENGINE_IDLE:
 	case ENGINE_EXIT:
-		set_stop(gdb, TRAP, "");
+		gdb_set_stop(gdb, TRAP, "");
 		return;
 	}
 }
@@ -147,18 +151,49 @@ static bool wants_stop(struct gdb *gdb)
 	return false;
 }
 
+static struct engine_stop one_step(struct gdb *gdb)
+{
+	return gdb->history ? history_step(gdb->history) : engine_step(&gdb->engine);
+}
+
+static struct engine_stop let_others(struct gdb *gdb)
+{
+	return gdb->history ? history_let_others(gdb->history) : engine_let_others(&gdb->engine);
+}
+
+/* Goes on.  From a checkpoint on one instruction at a time, so that there is a way back. */
+static struct engine_stop go_on(struct gdb *gdb)
+{
+	struct engine_stop stop;
+
+	if (!gdb->history)
+		return engine_continue(&gdb->engine);
+	if (gdb->engine.cpu->halted) {
+		stop = engine_continue(&gdb->engine);
+		gdb_changed(gdb);
+		return stop;
+	}
+	stop = one_step(gdb);
+	if (stop.why != ENGINE_STEPPED)
+		return stop;
+	if (!engine_has_point(&gdb->engine, gdb->engine.state.regs.rip))
+		return let_others(gdb);
+	stop.why = ENGINE_POINT;
+	return stop;
+}
+
 /* One instruction.  *done: RIP has left the range, if there is one (end > start). */
 static struct engine_stop step_once(struct gdb *gdb, uint64_t start, uint64_t end, bool *done)
 {
 	struct engine *engine = &gdb->engine;
-	struct engine_stop stop = engine_step(engine);
+	struct engine_stop stop = one_step(gdb);
 
 	if (stop.why != ENGINE_STEPPED)
 		return stop;
 	if (engine_has_point(engine, engine->state.regs.rip))
 		stop.why = ENGINE_POINT;
 	else if (engine->state.regs.rip - start < end - start)
-		return engine_let_others(engine);
+		return let_others(gdb);
 	*done = true;
 	return stop;
 }
@@ -177,7 +212,7 @@ static struct engine_stop run_until_stop(struct gdb *gdb, bool step, uint64_t st
 		if (step && !gdb->engine.cpu->halted)
 			stop = step_once(gdb, start, end, &done);
 		else
-			stop = engine_continue(&gdb->engine);
+			stop = go_on(gdb);
 		/* Nothing will happen before gdb speaks or the VMM is to stop. */
 		if (stop.why == ENGINE_IDLE && !gdb_line_wait(&gdb->line)) {
 			run_end_stopped(gdb->machine);
@@ -196,7 +231,7 @@ static void resume(struct gdb *gdb, bool step, uint64_t start, uint64_t end)
 		stop = run_until_stop(gdb, step, start, end);
 	if (gdb->leave)
 		return;
-	note_stop(gdb, &stop);
+	gdb_note_stop(gdb, &stop);
 	gdb_answer(gdb, gdb->stopped);
 }
 
@@ -352,11 +387,12 @@ static void run_session(struct gdb *gdb)
 		machine_end(machine, END_VMM_FAILED);
 		return;
 	}
-	set_stop(gdb, TRAP, "");
+	gdb_set_stop(gdb, TRAP, "");
 	gdb->engine.attention = &gdb_line_attention;
 	gdb->xml = gdb_registers_xml();
 	serve(gdb);
 	free(gdb->xml);
+	gdb_end_history(gdb);
 	gdb_line_drop(&gdb->line);
 	if (!engine_detach(&gdb->engine))
 		machine_end(machine, END_VMM_FAILED);

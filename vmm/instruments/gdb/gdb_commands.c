@@ -59,6 +59,7 @@ static bool registers_write(struct gdb *gdb, const struct vcpu_state *old,
 		return false;
 	gdb->engine.state = *new;
 	gdb->engine.changed = true;
+	gdb_changed(gdb);
 	return true;
 }
 
@@ -161,6 +162,7 @@ static void write_memory(struct gdb *gdb, uint64_t address, const void *bytes, s
 {
 	gdb_answer_ok(gdb, engine_know(&gdb->engine) &&
 	                       engine_write(&gdb->engine, address, bytes, size) == size);
+	gdb_changed(gdb);
 }
 
 static void do_write_memory(struct gdb *gdb, const char *packet)
@@ -257,7 +259,7 @@ static void do_supported(struct gdb *gdb, const char *packet)
 	gdb->hwbreak = gdb_list_has(packet, "hwbreak+");
 	gdb_reply_format(&gdb->reply,
 	                 "PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;swbreak+;hwbreak+;"
-	                 "vContSupported+",
+	                 "vContSupported+;ReverseStep+;ReverseContinue+",
 	                 GDB_PACKET_MAX);
 }
 
@@ -294,7 +296,7 @@ static void do_monitor(struct gdb *gdb, const char *packet)
 	}
 	out = open_memstream(&text, &total);
 	if (out) {
-		gdb_monitor(out, &gdb->engine, command);
+		gdb_monitor(out, gdb, command);
 		fclose(out);
 	}
 	for (size_t at = 0; text && at < total; at += PIECE) {
@@ -497,6 +499,8 @@ static const struct command {
     {"C", GDB_LETTER, gdb_do_resume, NULL},
     {"s", GDB_LETTER, gdb_do_resume, NULL},
     {"S", GDB_LETTER, gdb_do_resume, NULL},
+    {"bs", GDB_WHOLE, gdb_do_back, NULL},
+    {"bc", GDB_WHOLE, gdb_do_back, NULL},
     {"Z", GDB_LETTER, do_point, NULL},
     {"z", GDB_LETTER, do_point, NULL},
     {"H", GDB_LETTER, do_select, NULL},

@@ -14,20 +14,26 @@
 
 /* ---- Commands -------------------------------------------------------------------------------- */
 
-static void do_help(FILE *out, struct engine *engine, const char *argument)
+static void do_help(FILE *out, struct gdb *gdb, const char *argument)
 {
-	(void)engine;
+	(void)gdb;
 	(void)argument;
 	fputs("monitor help        this text\n"
 	      "monitor registers   general, segment and control registers with their bits\n"
 	      "monitor stats       exits of this run, and what the guest has counted so far\n"
 	      "monitor walk VA     the page-table walk of an address, and who may access it\n"
-	      "monitor points      breakpoints and watchpoints as they are planted\n",
+	      "monitor points      breakpoints and watchpoints as they are planted\n"
+	      "monitor checkpoint  from here on the guest can go back: reverse-stepi, "
+	      "reverse-continue\n"
+	      "                    ('checkpoint off': at full speed again, and not back)\n"
+	      "monitor back N      N instructions back\n"
+	      "monitor history     how far back and forth there is a way\n",
 	      out);
 }
 
-static void do_registers(FILE *out, struct engine *engine, const char *argument)
+static void do_registers(FILE *out, struct gdb *gdb, const char *argument)
 {
+	const struct engine *engine = &gdb->engine;
 	const struct symbols none = {0};
 
 	(void)argument;
@@ -65,8 +71,9 @@ static uint64_t exits(const struct machine *machine, uint32_t reason)
 	return sum;
 }
 
-static void do_stats(FILE *out, struct engine *engine, const char *argument)
+static void do_stats(FILE *out, struct gdb *gdb, const char *argument)
 {
+	const struct engine *engine = &gdb->engine;
 	const struct machine *machine = engine->machine;
 	const struct rs_stats guest = boot_counts(&machine->boot);
 
@@ -126,8 +133,9 @@ static void print_walk(FILE *out, const struct view *view, uint64_t va)
 	}
 }
 
-static void do_walk(FILE *out, struct engine *engine, const char *argument)
+static void do_walk(FILE *out, struct gdb *gdb, const char *argument)
 {
+	const struct engine *engine = &gdb->engine;
 	const struct machine *machine = engine->machine;
 	const struct view view = view_make(&machine->memory, &engine->state.regs,
 	                                   &engine->state.sregs, machine->boot.kernel.geo);
@@ -150,8 +158,10 @@ static void do_walk(FILE *out, struct engine *engine, const char *argument)
 	}
 }
 
-static void do_points(FILE *out, struct engine *engine, const char *argument)
+static void do_points(FILE *out, struct gdb *gdb, const char *argument)
 {
+	const struct engine *engine = &gdb->engine;
+
 	(void)argument;
 	for (size_t i = 0; i < engine->point_count; i++) {
 		const struct engine_point *point = &engine->points[i];
@@ -172,25 +182,26 @@ static void do_points(FILE *out, struct engine *engine, const char *argument)
 
 static const struct {
 	const char *name;
-	void (*run)(FILE *out, struct engine *engine, const char *argument);
+	void (*run)(FILE *out, struct gdb *gdb, const char *argument);
 } commands[] = {
-    {"help", do_help}, {"registers", do_registers}, {"stats", do_stats},
-    {"walk", do_walk}, {"points", do_points},
+    {"help", do_help},          {"registers", do_registers},
+    {"stats", do_stats},        {"walk", do_walk},
+    {"points", do_points},      {"checkpoint", gdb_monitor_checkpoint},
+    {"back", gdb_monitor_back}, {"history", gdb_monitor_history},
 };
 
-void gdb_monitor(FILE *out, struct engine *engine, const char *command)
+void gdb_monitor(FILE *out, struct gdb *gdb, const char *command)
 {
 	size_t length = strcspn(command, " ");
 
-	if (!engine_know(engine)) {
+	if (!engine_know(&gdb->engine)) {
 		fputs("the vCPU's registers cannot be read\n", out);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strlen(commands[i].name) == length &&
 		    memcmp(commands[i].name, command, length) == 0) {
-			commands[i].run(out, engine,
-			                command + length + strspn(command + length, " "));
+			commands[i].run(out, gdb, command + length + strspn(command + length, " "));
 			return;
 		}
 	}

@@ -4,9 +4,14 @@
 
 #include <stdio.h>
 
-#include "vmm/engine/engine.h"
+#include "vmm/instruments/gdb/internal.h"
 
 /* Does one command (any text) and writes what is to be shown. */
-void gdb_monitor(FILE *out, struct engine *engine, const char *command);
+void gdb_monitor(FILE *out, struct gdb *gdb, const char *command);
+
+/* Those about the way back (gdb_back.c). */
+void gdb_monitor_checkpoint(FILE *out, struct gdb *gdb, const char *argument);
+void gdb_monitor_back(FILE *out, struct gdb *gdb, const char *argument);
+void gdb_monitor_history(FILE *out, struct gdb *gdb, const char *argument);
 
 #endif

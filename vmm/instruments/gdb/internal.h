@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "vmm/engine/engine.h"
+#include "vmm/engine/history.h"
 #include "vmm/instruments/gdb/gdb_line.h"
 #include "vmm/instruments/gdb/gdb_packet.h"
 
@@ -18,6 +19,7 @@ struct gdb {
 
 	/* Of one session; all zero before the next. */
 	struct engine engine;
+	struct history *history; /* since the checkpoint; NULL: there is none */
 	struct gdb_packet packet;
 	struct gdb_reply reply;
 	char *xml;
@@ -40,6 +42,9 @@ struct gdb {
 /* ---- Stops and running (gdb.c) -----------------------------------------------------------------
  */
 
+/* What gdb is told: a signal, and what stands behind the thread in its reply. */
+void gdb_set_stop(struct gdb *gdb, int signal, const char *more);
+void gdb_note_stop(struct gdb *gdb, const struct engine_stop *stop);
 /* c, s, C and S with a signal, which the guest has none of.  gdb never gives an address behind it,
  * and where to go on from cannot be said here. */
 void gdb_do_resume(struct gdb *gdb, const char *packet);
@@ -49,6 +54,15 @@ void gdb_do_vcont(struct gdb *gdb, const char *packet);
 unsigned gdb_thread_of(const struct cpu *cpu);
 /* NULL: there is no such thread. */
 struct cpu *gdb_cpu_of(const struct gdb *gdb, uint64_t thread);
+
+/* ---- Back (gdb_back.c) -------------------------------------------------------------------------
+ */
+
+/* bs and bc. */
+void gdb_do_back(struct gdb *gdb, const char *packet);
+/* gdb has written registers or memory: from here the guest goes another way. */
+void gdb_changed(struct gdb *gdb);
+void gdb_end_history(struct gdb *gdb);
 
 /* ---- Packets (gdb_commands.c) ------------------------------------------------------------------
  */
