@@ -25,17 +25,17 @@ static bool goes_on(uint32_t index)
 /* KVM's list into `entries`: how many; 0 where it has none. */
 static unsigned list_msrs(const struct kvm *kvm, struct kvm_msr_entry entries[WHOLE_MSRS])
 {
-	struct {
+	union {
 		struct kvm_msr_list list;
-		uint32_t indices[WHOLE_MSRS];
+		uint32_t room[1 + WHOLE_MSRS];
 	} all = {.list.nmsrs = WHOLE_MSRS};
 	unsigned count = 0;
 
 	if (kvm_try(kvm->fd, KVM_GET_MSR_INDEX_LIST, &all) < 0)
 		return 0;
 	for (unsigned i = 0; i < all.list.nmsrs && i < WHOLE_MSRS; i++) {
-		if (!goes_on(all.indices[i]))
-			entries[count++] = (struct kvm_msr_entry){.index = all.indices[i]};
+		if (!goes_on(all.list.indices[i]))
+			entries[count++] = (struct kvm_msr_entry){.index = all.list.indices[i]};
 	}
 	return count;
 }
@@ -92,7 +92,7 @@ bool vcpu_read_whole(const struct kvm *kvm, const struct vcpu *vcpu, struct vcpu
 	whole->has_apic = kvm->host.apic_khz;
 	whole->msr_count = read_msrs(vcpu, whole->msrs, list_msrs(kvm, whole->msrs));
 	return vcpu_read(vcpu, &whole->state, PARTS | STATE_ALL_MSRS) &&
-	       (!whole->has_xsave || KVM_IOCTL(fd, KVM_GET_XSAVE, &whole->xsave) == 0) &&
+	       (!whole->has_xsave || KVM_IOCTL(fd, KVM_GET_XSAVE, whole->xsave) == 0) &&
 	       (!whole->has_xcrs || KVM_IOCTL(fd, KVM_GET_XCRS, &whole->xcrs) == 0) &&
 	       (!whole->has_apic || KVM_IOCTL(fd, KVM_GET_LAPIC, &whole->apic) == 0) &&
 	       KVM_IOCTL(fd, KVM_GET_MP_STATE, &whole->mp) == 0;
@@ -112,7 +112,7 @@ bool vcpu_write_whole(const struct kvm *kvm, const struct vcpu *vcpu,
 	 * what sets registers forgets an exception that is to come. */
 	return vcpu_write(vcpu, &state, STATE_SREGS) &&
 	       (!whole->has_xcrs || KVM_IOCTL(fd, KVM_SET_XCRS, &from->xcrs) == 0) &&
-	       (!whole->has_xsave || KVM_IOCTL(fd, KVM_SET_XSAVE, &from->xsave) == 0) &&
+	       (!whole->has_xsave || KVM_IOCTL(fd, KVM_SET_XSAVE, from->xsave) == 0) &&
 	       vcpu_write(vcpu, &state, STATE_REGS | fpu | STATE_DEBUG | STATE_ALL_MSRS) &&
 	       (!whole->has_apic || KVM_IOCTL(fd, KVM_SET_LAPIC, &from->apic) == 0) &&
 	       write_msrs(vcpu, whole) && KVM_IOCTL(fd, KVM_SET_MP_STATE, &from->mp) == 0 &&

@@ -4,6 +4,7 @@
 #define VMM_KVM_VCPU_WHOLE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <linux/kvm.h>
 
@@ -16,7 +17,8 @@ enum { WHOLE_MSRS = 256 };
 struct vcpu_whole {
 	struct vcpu_state state; /* but for its list of MSRs */
 	bool has_xsave, has_xcrs, has_apic;
-	struct kvm_xsave xsave; /* else state.fpu is all there is */
+	/* A struct kvm_xsave, whose last member has no size; else state.fpu is all there is. */
+	uint32_t xsave[sizeof(struct kvm_xsave) / sizeof(uint32_t)];
 	struct kvm_xcrs xcrs;
 	struct kvm_lapic_state apic;
 	struct kvm_mp_state mp;
