@@ -126,6 +126,15 @@ session "crash none" 'break kernel_main' continue delete 'monitor checkpoint' 'b
 shows "reverse-continue to the checkpoint, and forth again" 'Breakpoint 2, process_init' 'No more reverse-execution history' \
 	'kernel_main' 'Breakpoint 3, process_init'
 
+# Which CPU is stepped belongs to the place: here another one than was selected at the checkpoint.
+start_vmm --cpus 2 -- processes
+run_gdb 'break syscall64' continue delete 'set $before = $rip' 'set $stack = $rsp' 'thread 2' 'monitor checkpoint' 'thread 1' \
+	'stepi 100' 'set $in = $rip' 'reverse-stepi 100' 'printf "back %d %d\n", $rip == $before, $rsp == $stack' 'stepi 100' \
+	'printf "forth %d\n", $rip == $in' reverse-continue 'printf "first %d\n", $rip == $before' 'monitor checkpoint off' continue
+end_vmm
+shows "two CPUs" 'back 1 1' 'forth 1' 'No more reverse-execution history' 'first 1'
+is "and their guest's own status" "$status" 0
+
 # ---- Backtraces, at every instruction of a crossing -------------------------------------------------------
 
 cat > "$work/walk.gdb" << 'GDB'

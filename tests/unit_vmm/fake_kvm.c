@@ -196,6 +196,19 @@ static int get_log(const struct kvm_dirty_log *log)
 	return 0;
 }
 
+/* What vCPU 0 has. */
+static int get_msr_list(struct kvm_msr_list *list)
+{
+	const struct fake_vcpu *vcpu = &fake_kvm.vcpus[0];
+
+	if (list->nmsrs < vcpu->msr_count)
+		return refuse(E2BIG);
+	list->nmsrs = (uint32_t)vcpu->msr_count;
+	for (size_t i = 0; i < vcpu->msr_count; i++)
+		list->indices[i] = vcpu->msrs[i].index;
+	return 0;
+}
+
 static int on_vm(unsigned long request, void *arg)
 {
 	switch (request) {
@@ -217,6 +230,8 @@ static int on_vm(unsigned long request, void *arg)
 		ck_assert_uint_lt(fake_kvm.slot_count, ARRAY_SIZE(fake_kvm.slots));
 		memcpy(&fake_kvm.slots[fake_kvm.slot_count++], arg, sizeof(fake_kvm.slots[0]));
 		return 0;
+	case KVM_GET_MSR_INDEX_LIST:
+		return get_msr_list(arg);
 	case KVM_GET_DIRTY_LOG:
 		return get_log(arg);
 	case KVM_SIGNAL_MSI:

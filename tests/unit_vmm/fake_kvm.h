@@ -56,7 +56,7 @@ struct fake_kvm {
 	struct fake_vcpu vcpus[FAKE_VCPUS];
 	struct fake_call calls[FAKE_CALLS];
 	size_t call_count; /* those beyond FAKE_CALLS are counted only */
-	struct kvm_userspace_memory_region slots[4];
+	struct kvm_userspace_memory_region slots[16];
 	size_t slot_count;
 	/* Of KVM_SIGNAL_MSI, the last ones; and KVM_SET_GSI_ROUTING, in place of all before. */
 	struct kvm_msi messages[FAKE_MESSAGES]; /* n % FAKE_MESSAGES */

@@ -1,18 +1,20 @@
 /* The way back, over a small processor: places, what is given again, points, watches, other ways.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "tests/unit_vmm/fake_cpu.h"
 #include "tests/unit_vmm/suites.h"
 #include "vmm/engine/history.h"
-#include "vmm/run/snapshot.h"
 
 static struct live_machine *live;
 static struct fake_vcpu *vcpu;
 static struct engine engine;
 static struct history *history;
-static uint64_t ticks;    /* RDTSC's */
-static uint64_t turns_at; /* RIP at which RBX gets another value each time; 0: nowhere */
+static uint64_t ticks; /* RDTSC's */
+/* RIP at which RBX gets another value each time, a device is asked, an interrupt comes, the machine
+ * dies; 0: nowhere. */
+static uint64_t turns_at, device_at, interrupt_at, dies_at;
 
 #define CODE  FAKE_CODE(0)
 #define STACK FAKE_STACK(0)
@@ -26,6 +28,14 @@ static int run(unsigned n)
 		vcpu->regs.rax = ++ticks;
 	if (vcpu->regs.rip == turns_at)
 		vcpu->regs.rbx++;
+	if (vcpu->regs.rip == device_at)
+		live->machine.cpus[0].stats.reasons[KVM_EXIT_MMIO].count++;
+	if (vcpu->regs.rip == interrupt_at)
+		vcpu->regs.rip = FAKE_VECTORS + 0x20 * FAKE_STRIDE;
+	if (vcpu->regs.rip == dies_at) {
+		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+		return 0;
+	}
 	return fake_cpu_run(n);
 }
 
@@ -33,7 +43,7 @@ static void begin(const void *code, size_t size)
 {
 	live = live_machine_make();
 	vcpu = &fake_kvm.vcpus[0];
-	ticks = turns_at = 0;
+	ticks = turns_at = device_at = interrupt_at = dies_at = 0;
 	fake_cpu_make(live, 0);
 	fake_cpu_code(live, code, size);
 	fake_kvm.run = run;
@@ -47,7 +57,6 @@ static void teardown(void)
 	history_end(history);
 	history = NULL;
 	engine_detach(&engine);
-	snapshot_end(&live->machine);
 	live_machine_free();
 }
 
@@ -120,6 +129,58 @@ START_TEST(time_is_given_again)
 }
 END_TEST
 
+/* A device that was asked by an access to memory, and an interrupt, which nobody has asked for. */
+START_TEST(devices_and_interrupts_are_given_again)
+{
+	begin("", 0);
+	device_at = CODE + 2;
+	interrupt_at = CODE + 5;
+	steps(4);
+	ck_assert_uint_eq(history_kept(history), 2);
+	steps(2);
+	ck_assert_uint_eq(history_kept(history), 3);
+	ck_assert_uint_eq(engine.state.regs.rip, FAKE_VECTORS + 0x20 * FAKE_STRIDE);
+	go(1);
+	interrupt_at = 0;
+	steps(5);
+	ck_assert_uint_eq(engine.state.regs.rip, FAKE_VECTORS + 0x20 * FAKE_STRIDE);
+	ck_assert_uint_eq(live->machine.cpus[0].stats.reasons[KVM_EXIT_MMIO].count, 1);
+}
+END_TEST
+
+START_TEST(back_from_the_end)
+{
+	begin("", 0);
+	dies_at = CODE + 10;
+	steps(10);
+	ck_assert_int_eq(history_step(history).why, ENGINE_ENDED);
+	ck_assert(history_is_beyond(history));
+	ck_assert_uint_eq(history_here(history), 10);
+	go(10);
+	ck_assert(!history_is_beyond(history));
+	ck_assert_int_eq(live->machine.outcome.reason, END_RUNNING);
+	ck_assert_int_eq(history_step(history).why, ENGINE_ENDED);
+	/* The last instruction is one of those that can be come to. */
+	ck_assert_int_eq(engine_add_point(&engine, CODE + 10), ENGINE_OK);
+	ck_assert_int_eq(history_back(history).why, ENGINE_POINT);
+	ck_assert_uint_eq(history_here(history), 10);
+}
+END_TEST
+
+/* What cannot be kept ends the history, and not the guest. */
+START_TEST(no_snapshot)
+{
+	begin("\x0f\x31", 2);
+	fake_cpu.size = 2;
+	fake_kvm.fails = KVM_GET_DIRTY_LOG;
+	fake_kvm.error = EINVAL;
+	ck_assert_int_eq(history_step(history).why, ENGINE_FAILED);
+	ck_assert_int_eq(live->machine.outcome.reason, END_RUNNING);
+	ck_assert_uint_eq(vcpu->regs.rip, CODE + 2);
+	ck_assert_uint_eq(history_kept(history), 1);
+}
+END_TEST
+
 START_TEST(to_a_point)
 {
 	begin("", 0);
@@ -148,8 +209,7 @@ START_TEST(points_are_not_kept)
 	const uint8_t nop = 0x90;
 
 	begin("", 0);
-	history_end(history);
-	snapshot_end(&live->machine); /* RAM is to be copied with the point in it */
+	history_end(history); /* RAM is to be copied with the point in it */
 	ck_assert_int_eq(engine_add_point(&engine, CODE + 5), ENGINE_OK);
 	history = history_begin(&engine);
 	ck_assert_ptr_nonnull(history);
@@ -195,6 +255,25 @@ START_TEST(a_future_of_its_own)
 }
 END_TEST
 
+/* Who is stepped is a part of the place. */
+START_TEST(another_cpu)
+{
+	begin("", 0);
+	steps(3);
+	go(1);
+	live->machine.cpus[1].started = true;
+	fake_kvm.vcpus[1].regs = vcpu->regs;
+	fake_kvm.vcpus[1].sregs = vcpu->sregs;
+	ck_assert(engine_select(&engine, &live->machine.cpus[1]));
+	ck_assert(history_branch(history));
+	ck_assert_uint_eq(history_last(history), 1);
+	go(0);
+	ck_assert_ptr_eq(engine.cpu, &live->machine.cpus[0]);
+	go(1);
+	ck_assert_ptr_eq(engine.cpu, &live->machine.cpus[1]);
+}
+END_TEST
+
 /* What is not kept decides: it is said, and not taken for what was. */
 START_TEST(another_way)
 {
@@ -204,6 +283,9 @@ START_TEST(another_way)
 	steps(40);
 	turns_at = CODE + 30;
 	ck_assert(!history_go(history, 35));
+	ck_assert_uint_eq(history_here(history), 0); /* where it is sure */
+	ck_assert_uint_eq(engine.state.regs.rip, CODE);
+	ck_assert_int_eq(live->machine.outcome.reason, END_RUNNING);
 	ck_assert(history_go(history, 10));
 	ck_assert_uint_eq(engine.state.regs.rip, CODE + 10);
 }
@@ -249,10 +331,14 @@ Suite *history_suite(void)
 	tcase_add_test(tcase, back_and_forth);
 	tcase_add_test(tcase, memory_goes_with_it);
 	tcase_add_test(tcase, time_is_given_again);
+	tcase_add_test(tcase, devices_and_interrupts_are_given_again);
+	tcase_add_test(tcase, back_from_the_end);
+	tcase_add_test(tcase, no_snapshot);
 	tcase_add_test(tcase, to_a_point);
 	tcase_add_test(tcase, points_are_not_kept);
 	tcase_add_test(tcase, to_a_change);
 	tcase_add_test(tcase, a_future_of_its_own);
+	tcase_add_test(tcase, another_cpu);
 	tcase_add_test(tcase, another_way);
 	tcase_add_test(tcase, no_more_than_are_kept);
 	tcase_add_test(tcase, far);

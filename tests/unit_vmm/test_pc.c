@@ -11,6 +11,7 @@
 #include "vmm/base/stop.h"
 #include "vmm/run/exits.h"
 #include "vmm/run/pc.h"
+#include "vmm/run/snapshot.h"
 
 static struct machine *machine;
 static struct cpu *cpu;
@@ -486,6 +487,32 @@ END_TEST
 
 /* ---- The bus --------------------------------------------------------------------------------- */
 
+/* All of it but the host's side; and KVM has the routes again. */
+START_TEST(devices_come_back)
+{
+	struct snapshot *snapshot;
+
+	out(0x21, 0xab); /* the first PIC's mask */
+	out(0x3ff, 0x5a);
+	set_entry(4, 0x30);
+	fake_kvm.vcpus[0].mp_state.mp_state = KVM_MP_STATE_RUNNABLE;
+	snapshot = snapshot_take(machine);
+	ck_assert_ptr_nonnull(snapshot);
+	out(0x21, 0xff);
+	out(0x3ff, 0);
+	set_entry(4, 0x77);
+	pc->over = true;
+	pc->host.said = 5;
+	ck_assert(snapshot_restore(snapshot));
+	ck_assert_uint_eq(in(0x21), 0xab);
+	ck_assert_uint_eq(in(0x3ff), 0x5a);
+	ck_assert_uint_eq(fake_kvm.routes[fake_kvm.route_count - 1].u.msi.data & 0xff, 0x30);
+	ck_assert(!pc->over);
+	ck_assert_uint_eq(pc->host.said, 5);
+	snapshot_free(snapshot);
+}
+END_TEST
+
 START_TEST(every_device_is_there)
 {
 	static const uint16_t ports[] = {0x20,  0x21,  0x40,  0x43,  0x60,  0x61,   0x64,  0x70,
@@ -589,6 +616,7 @@ Suite *pc_suite(void)
 	tcase_add_test(tests, all_cpus_have_halted_for_ever);
 	tcase_add_loop_test(tests, one_cpu_can_go_on, 0, 2);
 	tcase_add_loop_test(tests, debug_exit, 0, 6);
+	tcase_add_test(tests, devices_come_back);
 	tcase_add_test(tests, every_device_is_there);
 	tcase_add_test(tests, wide_accesses_are_one_to_each_port);
 	tcase_add_loop_test(tests, anything_at_all, 0, 4);

@@ -22,7 +22,6 @@ static void setup(void)
 
 static void teardown(void)
 {
-	snapshot_end(machine);
 	live_machine_free();
 }
 
@@ -50,14 +49,14 @@ START_TEST(ram_comes_back)
 	guest_writes(OTHER, 3);
 	second = take();
 	guest_writes(PLACE, 4);
-	ck_assert(snapshot_restore(machine, first));
+	ck_assert(snapshot_restore(first));
 	ck_assert_uint_eq(machine->memory.base[PLACE], 1);
 	ck_assert_uint_eq(machine->memory.base[OTHER], 0);
-	ck_assert(snapshot_restore(machine, second));
+	ck_assert(snapshot_restore(second));
 	ck_assert_uint_eq(machine->memory.base[PLACE], 2);
 	ck_assert_uint_eq(machine->memory.base[OTHER], 3);
 	/* Behind one that was gone back to, what it had is still known to differ. */
-	ck_assert(snapshot_restore(machine, first));
+	ck_assert(snapshot_restore(first));
 	ck_assert_uint_eq(machine->memory.base[OTHER], 0);
 	snapshot_free(first);
 	snapshot_free(second);
@@ -88,7 +87,7 @@ START_TEST(what_the_vmm_writes)
 	machine->memory.base[PLACE + PAGE_SIZE] = 8;
 	memory_wrote(&machine->memory, PLACE + PAGE_SIZE - 1, 2);
 	live->call[0]->result = 5; /* the answer to a call */
-	ck_assert(snapshot_restore(machine, first));
+	ck_assert(snapshot_restore(first));
 	ck_assert_uint_eq(machine->memory.base[PLACE + PAGE_SIZE - 1], 0);
 	ck_assert_uint_eq(machine->memory.base[PLACE + PAGE_SIZE], 0);
 	ck_assert_int_eq(live->call[0]->result, 0);
@@ -117,7 +116,7 @@ START_TEST(cpus_and_the_end_come_back)
 	machine->cpus[1].started = true;
 	machine->quirks = 1;
 	machine_end(machine, END_SHUTDOWN);
-	ck_assert(snapshot_restore(machine, first));
+	ck_assert(snapshot_restore(first));
 	ck_assert_uint_eq(vcpu->regs.rip, 0x1234);
 	ck_assert_uint_eq(vcpu->sregs.cr3, 0x5000);
 	ck_assert_uint_eq(vcpu->events.nmi.masked, 1);
@@ -131,22 +130,76 @@ START_TEST(cpus_and_the_end_come_back)
 }
 END_TEST
 
+/* KVM says which there are; time goes on. */
+START_TEST(msrs_come_back)
+{
+	enum { TSC = 0x10, CLOCK = 0x4b564d01 };
+	struct snapshot *first;
+
+	/* More than one request has, and one in the middle that cannot be read. */
+	for (unsigned i = 0; i < 20; i++)
+		vcpu->msrs[vcpu->msr_count++] =
+		    (struct kvm_msr_entry){.index = 0x1000 + i, .data = i};
+	vcpu->msrs[vcpu->msr_count++] = (struct kvm_msr_entry){.index = TSC, .data = 1};
+	vcpu->msrs[vcpu->msr_count++] = (struct kvm_msr_entry){.index = CLOCK, .data = 1};
+	fake_kvm.msr_unreadable = 0x1007;
+	first = take();
+	for (unsigned i = 0; i < vcpu->msr_count; i++)
+		vcpu->msrs[i].data = 99;
+	vcpu->msrs[3].data = 3;
+	fake_kvm.call_count = 0;
+	ck_assert(snapshot_restore(first));
+	for (unsigned i = 0; i < 20; i++)
+		ck_assert_uint_eq(fake_kvm_msr(0, 0x1000 + i), i == 7 ? 99 : i);
+	ck_assert_uint_eq(fake_kvm_msr(0, TSC), 99);
+	ck_assert_uint_eq(fake_kvm_msr(0, CLOCK), 99);
+	ck_assert_uint_eq(fake_kvm_count(KVM_SET_MSRS), 18); /* not what is as it was */
+	vcpu->msrs[0].data = 5;
+	fake_kvm.msr_refused = 0x1000;
+	ck_assert(!snapshot_restore(first));
+	snapshot_free(first);
+}
+END_TEST
+
+/* With the last one KVM's log ends, and the copy of RAM goes; the next one begins anew. */
+START_TEST(the_last_one)
+{
+	struct snapshot *first = take(), *second = take();
+
+	snapshot_free(first);
+	ck_assert_ptr_nonnull(machine->memory.written);
+	snapshot_free(second);
+	ck_assert_ptr_null(machine->memory.written);
+	ck_assert_uint_eq(fake_kvm.slots[fake_kvm.slot_count - 1].flags, 0);
+	guest_writes(PLACE, 2);
+	first = take();
+	guest_writes(PLACE, 3);
+	ck_assert(snapshot_restore(first));
+	ck_assert_uint_eq(machine->memory.base[PLACE], 2);
+	snapshot_free(first);
+}
+END_TEST
+
 START_TEST(kvm_refuses)
 {
+	static const unsigned long asked[] = {KVM_GET_DIRTY_LOG, KVM_GET_MSR_INDEX_LIST,
+	                                      KVM_GET_MP_STATE};
 	struct snapshot *first = take();
 
-	fake_kvm.fails = KVM_SET_MP_STATE;
 	fake_kvm.error = EINVAL;
-	ck_assert(!snapshot_restore(machine, first));
-	fake_kvm.fails = KVM_GET_DIRTY_LOG;
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+		fake_kvm.fails = asked[i];
+		fake_kvm.fails_after = 0;
+		ck_assert_ptr_null(snapshot_take(machine));
+		ck_assert_int_eq(machine->outcome.reason, END_RUNNING);
+	}
+	fake_kvm.fails = KVM_SET_MP_STATE;
 	fake_kvm.fails_after = 0;
-	ck_assert_ptr_null(snapshot_take(machine));
-	fake_kvm.error = 0;
+	ck_assert(!snapshot_restore(first));
+	ck_assert_int_eq(machine->outcome.reason, END_VMM_FAILED);
 	snapshot_free(first);
-	snapshot_end(machine);
 	fake_kvm.fails = KVM_SET_USER_MEMORY_REGION;
 	fake_kvm.fails_after = 0;
-	fake_kvm.error = EINVAL;
 	ck_assert_ptr_null(snapshot_take(machine));
 }
 END_TEST
@@ -161,6 +214,8 @@ Suite *snapshot_suite(void)
 	tcase_add_test(tcase, as_many_pages_as_were_written);
 	tcase_add_test(tcase, what_the_vmm_writes);
 	tcase_add_test(tcase, cpus_and_the_end_come_back);
+	tcase_add_test(tcase, msrs_come_back);
+	tcase_add_test(tcase, the_last_one);
 	tcase_add_test(tcase, kvm_refuses);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -34,17 +34,39 @@ static size_t modrm_size(const uint8_t *modrm)
 	return size;
 }
 
+/* IN, OUT, INS, OUTS, HLT. */
+static bool is_port_or_hlt(uint8_t opcode)
+{
+	return (opcode >= 0x6c && opcode <= 0x6f) || opcode == 0xf4 ||
+	       (opcode >= 0xe4 && opcode <= 0xe7) || (opcode >= 0xec && opcode <= 0xef);
+}
+
+/* WRMSR, RDTSC, RDMSR, RDPMC. */
+static bool is_msr_or_counter(const uint8_t *opcode)
+{
+	return opcode[0] == 0x0f && opcode[1] >= 0x30 && opcode[1] <= 0x33;
+}
+
 /* Instructions that a hypervisor may have for itself: port I/O, HLT, CPUID, MSRs, control and debug
  * registers, INVD, WBINVD; and STI, which holds the trap back until the next instruction is done.
  * None of them branches. */
 static bool needs_plant(const uint8_t *opcode)
 {
 	if (opcode[0] != 0x0f)
-		return (opcode[0] >= 0x6c && opcode[0] <= 0x6f) || opcode[0] == 0xf4 ||
-		       opcode[0] == 0xfb || (opcode[0] >= 0xe4 && opcode[0] <= 0xe7) ||
-		       (opcode[0] >= 0xec && opcode[0] <= 0xef);
+		return is_port_or_hlt(opcode[0]) || opcode[0] == 0xfb;
 	return opcode[1] == 0x08 || opcode[1] == 0x09 || opcode[1] == 0xa2 ||
-	       (opcode[1] >= 0x20 && opcode[1] <= 0x23) || (opcode[1] >= 0x30 && opcode[1] <= 0x33);
+	       (opcode[1] >= 0x20 && opcode[1] <= 0x23) || is_msr_or_counter(opcode);
+}
+
+bool engine_asks_outside(const uint8_t *opcode)
+{
+	if (opcode[0] != 0x0f)
+		return is_port_or_hlt(opcode[0]);
+	if (opcode[1] == 0x01) /* VMCALL, VMMCALL, RDTSCP */
+		return opcode[2] == 0xc1 || opcode[2] == 0xd9 || opcode[2] == 0xf9;
+	if (opcode[1] == 0xc7) /* RDRAND, RDSEED, RDPID: with a register */
+		return opcode[2] >= 0xf0;
+	return is_msr_or_counter(opcode);
 }
 
 size_t engine_size_from_opcode(const uint8_t *opcode)

@@ -27,6 +27,10 @@ enum engine_special {
 enum engine_special engine_special_at(const struct engine *engine, uint64_t rip);
 /* POPF and IRET bring a TF of their own. */
 bool engine_loads_flags(const struct engine *engine, uint64_t rip);
+/* Whether what the instruction does is not all in the machine's state (SDM volume 2): ports, HLT,
+ * time stamps and other MSRs, random numbers, calls of the hypervisor.  opcode: behind the
+ * prefixes, 3 bytes at least. */
+bool engine_asks_outside(const uint8_t *opcode);
 /* The bytes at `rip`, padded with zeros; where the opcode begins. */
 size_t engine_read_code(const struct engine *engine, uint64_t rip, uint8_t code[32]);
 /* MOVS, CMPS, STOS, LODS or SCAS: what REP repeats (SDM volume 2, "REP"), but for INS and OUTS. */

@@ -27,8 +27,9 @@ struct history {
 	struct engine *engine;
 	struct place *places; /* from place `first` on; owned */
 	uint64_t first, last, here;
-	bool beyond; /* the guest has ended behind `here` */
-	size_t room; /* of places */
+	const struct cpu *cpu; /* that is selected here: it is a part of the place */
+	bool beyond;           /* the guest has ended behind `here` */
+	size_t room;           /* of places */
 	struct kept kept[HISTORY_KEPT];
 	unsigned kept_count;
 	uint64_t spacing;
@@ -68,7 +69,7 @@ static uint64_t sum_add(uint64_t sum, uint64_t word)
 	return (sum ^ word) * UINT64_C(0x100000001b3);
 }
 
-static bool look(const struct history *history, struct place *place)
+static bool look(struct history *history, struct place *place)
 {
 	struct engine *engine = history->engine;
 	const struct kvm_regs *regs = &engine->state.regs;
@@ -77,6 +78,7 @@ static bool look(const struct history *history, struct place *place)
 	if (!engine_know(engine))
 		return false;
 	memcpy(words, regs, sizeof(words));
+	history->cpu = engine->cpu;
 	place->rip = regs->rip;
 	place->sum = sum_add(engine->cpu->number, engine->state.sregs.cr3);
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -84,8 +86,7 @@ static bool look(const struct history *history, struct place *place)
 	return true;
 }
 
-/* ---- Machines kept -----------------------------------------------------------------------------
- */
+/* ---- Machines kept -------------------------------------------------------------------------- */
 
 static void forget(struct history *history, unsigned from, unsigned count)
 {
@@ -130,6 +131,8 @@ static void begin_at_first_kept(struct history *history)
 {
 	const uint64_t gone = history->kept[0].place - history->first;
 
+	if (!gone)
+		return;
 	memmove(history->places, history->places + gone,
 	        (history->last - history->first - gone + 1) * sizeof(history->places[0]));
 	history->first += gone;
@@ -140,20 +143,19 @@ static bool keep(struct history *history, bool needed)
 {
 	struct kept kept = {.place = history->here, .cpu = history->engine->cpu, .needed = needed};
 
+	kept.snapshot = engine_snapshot(history->engine);
+	if (!kept.snapshot)
+		return false;
 	if (history->kept_count && history->kept[history->kept_count - 1].place == history->here)
 		forget(history, history->kept_count - 1, 1);
 	if (history->kept_count == HISTORY_KEPT)
 		make_room(history);
-	kept.snapshot = engine_snapshot(history->engine);
-	if (!kept.snapshot)
-		return false;
 	history->kept[history->kept_count++] = kept;
 	begin_at_first_kept(history);
 	return true;
 }
 
-/* ---- Growing -----------------------------------------------------------------------------------
- */
+/* ---- Growing -------------------------------------------------------------------------------- */
 
 static bool has_room(struct history *history)
 {
@@ -174,26 +176,6 @@ static bool has_room(struct history *history)
 	history->places = more;
 	history->room *= 2;
 	return true;
-}
-
-/* Whether what this instruction does is not all in the machine's state (SDM volume 2): ports, HLT,
- * time stamps and other MSRs, random numbers, calls of the hypervisor. */
-static bool asks_outside(const struct engine *engine)
-{
-	uint8_t code[32];
-	const uint8_t *opcode = code + engine_read_code(engine, engine->state.regs.rip, code);
-
-	if (opcode[0] != 0x0f)
-		return engine_special_at(engine, engine->state.regs.rip) == SPECIAL_EXIT;
-	switch (opcode[1]) {
-	case 0x01:
-		return opcode[2] == 0xc1 || opcode[2] == 0xd9 /* VMCALL, VMMCALL */ ||
-		       opcode[2] == 0xf9 /* RDTSCP */;
-	case 0xc7:
-		return opcode[2] >= 0xf0; /* RDRAND, RDSEED, RDPID */
-	default:
-		return opcode[1] >= 0x30 && opcode[1] <= 0x33; /* WRMSR, RDTSC, RDMSR, RDPMC */
-	}
 }
 
 /* Whether the guest is at the entry of an interrupt, which no instruction has asked for. */
@@ -233,21 +215,20 @@ static struct engine_stop step_new(struct history *history)
 	struct engine *engine = history->engine;
 	const uint64_t exits = device_exits(engine);
 	struct engine_stop stop;
-	uint8_t code[32], opcode;
+	uint8_t code[32];
+	const uint8_t *opcode = code + engine_read_code(engine, engine->state.regs.rip, code);
 	bool outside;
 
-	opcode = code[engine_read_code(engine, engine->state.regs.rip, code)];
-	outside = asks_outside(engine);
 	stop = engine_step(engine);
 	history->beyond = stop.why == ENGINE_ENDED;
 	if (stop.why != ENGINE_STEPPED && stop.why != ENGINE_WATCHED)
 		return stop;
-	outside = outside || device_exits(engine) != exits || was_interrupted(engine, opcode);
+	outside = engine_asks_outside(opcode) || device_exits(engine) != exits ||
+	          was_interrupted(engine, *opcode);
 	return add_place(history, outside) ? stop : stop_because(ENGINE_FAILED);
 }
 
-/* ---- Going -------------------------------------------------------------------------------------
- */
+/* ---- Going ---------------------------------------------------------------------------------- */
 
 static bool restore(struct history *history, const struct kept *kept)
 {
@@ -257,12 +238,13 @@ static bool restore(struct history *history, const struct kept *kept)
 	    !engine_know(engine))
 		return false;
 	history->here = kept->place;
+	history->cpu = kept->cpu;
 	history->beyond = false;
 	return true;
 }
 
-/* One instruction that was done before: done again, or as it was kept.  False: it is another one
- * now. */
+/* One instruction that was done before: done again, or as it was kept.  False: it has led elsewhere
+ * now; or KVM has failed, and the machine has ended. */
 static bool step_again(struct history *history, struct engine_stop *stop)
 {
 	const struct kept *next = &history->kept[find_kept(history, history->here + 1)];
@@ -283,15 +265,19 @@ static bool step_again(struct history *history, struct engine_stop *stop)
 	       memcmp(&now, place_at(history, history->here), sizeof(now)) == 0;
 }
 
-static bool is_lost(const struct history *history, uint64_t place)
+/* On the way to `place` the guest has come to another one than before: it is taken back to the last
+ * that is sure.  Always false. */
+static bool lose_way(struct history *history, uint64_t place)
 {
-	const struct place *was = place_at(history, history->here);
+	const uint64_t rip = place_at(history, history->here)->rip, here = history->here;
 
-	return message_error(
-	    "cannot go back to place %" PRIu64 ": on the way there, at place %" PRIu64
-	    ", the guest was at 0x%" PRIx64 " before, and goes another way now: what it "
-	    "does depends on something that is not kept; nearer places can be tried",
-	    place, history->here, was->rip);
+	if (history->engine->machine->outcome.reason == END_VMM_FAILED ||
+	    !restore(history, &history->kept[find_kept(history, here - 1)]))
+		return false;
+	return message_error("there is no way to place %" PRIu64 ": at place %" PRIu64
+	                     " the guest was at 0x%" PRIx64 " before, and goes another way now, "
+	                     "by something that is not kept; it is at place %" PRIu64,
+	                     place, here, rip, history->here);
 }
 
 bool history_go(struct history *history, uint64_t place)
@@ -305,7 +291,7 @@ bool history_go(struct history *history, uint64_t place)
 		return false;
 	while (history->here < place) {
 		if (!step_again(history, &stop))
-			return is_lost(history, place);
+			return lose_way(history, place);
 	}
 	engine_check_watches(history->engine); /* so that they tell of what comes */
 	return true;
@@ -330,7 +316,8 @@ struct engine_stop history_step(struct history *history)
 {
 	struct engine_stop stop = {.why = ENGINE_FAILED};
 
-	if (!engine_know(history->engine))
+	if (!engine_know(history->engine) ||
+	    (history->cpu != history->engine->cpu && !history_branch(history)))
 		return stop_because(ENGINE_FAILED);
 	if (history->here == history->last)
 		return step_new(history);
@@ -359,8 +346,7 @@ struct engine_stop history_let_others(struct history *history)
 	return stop;
 }
 
-/* ---- Back to something -------------------------------------------------------------------------
- */
+/* ---- Back to something ---------------------------------------------------------------------- */
 
 /* The place before `end` where RIP is at a point, from `begin` on; `end`: there is none. */
 static uint64_t find_point(const struct history *history, uint64_t begin, uint64_t end)
@@ -386,7 +372,7 @@ static bool find_change(struct history *history, unsigned n, uint64_t end, uint6
 		const uint64_t from = history->here;
 
 		if (!step_again(history, &stop))
-			return is_lost(history, end);
+			return lose_way(history, end);
 		if (stop.why == ENGINE_WATCHED) {
 			*found = from;
 			*watch = stop.watch;
@@ -445,8 +431,7 @@ struct engine_stop history_back(struct history *history)
 	return history_go(history, place) ? stop : stop_because(ENGINE_FAILED);
 }
 
-/* ---- Life --------------------------------------------------------------------------------------
- */
+/* ---- Life ----------------------------------------------------------------------------------- */
 
 struct history *history_begin(struct engine *engine)
 {

@@ -11,7 +11,8 @@
  * written twice.
  *
  * Each place has its sum of the registers.  A guest that goes another way the second time is told
- * of, and not taken for the first one.
+ * of, and not taken for the first one: by what it has read from its local APIC's timer, say, whose
+ * registers look like memory.
  *
  * Places are numbered by the instructions since history_begin.  The window reaches from
  * history_first to history_last; as it grows its beginning may move, see HISTORY_KEPT.
@@ -55,20 +56,24 @@ bool history_is_beyond(const struct history *history);
 /* Machines that are kept. */
 unsigned history_kept(const struct history *history);
 
-/* One instruction of the CPU selected, as engine_step; in the window what came of it before. */
+/* One instruction of the CPU selected, as engine_step; in the window what came of it before.
+ * ENGINE_FAILED while the machine has not ended: it is done, but could not be kept (a message was
+ * given), and the history is of no more use. */
 struct engine_stop history_step(struct history *history);
 /* As engine_let_others, where the window ends; elsewhere the others have done theirs. */
 struct engine_stop history_let_others(struct history *history);
 
-/* Takes the guest to a place of the window.  False after a message: it is not there; the guest is
- * in some state of its own, and the window is as it was. */
+/* Takes the guest to a place of the window.  False after a message: it went another way, and is at
+ * the last place before that the machine was kept at; or KVM has failed, and the machine has ended
+ * (END_VMM_FAILED). */
 bool history_go(struct history *history, uint64_t place);
 /* Back to the nearest place where RIP is at a point, or before the instruction that gave a watched
  * place what it holds now: ENGINE_POINT, ENGINE_WATCHED.  ENGINE_STEPPED: to history_first, where
  * nothing was found; ENGINE_INTERRUPTED: somebody wanted to stop, and the guest is where it was;
- * ENGINE_FAILED after a message. */
+ * ENGINE_FAILED: as history_go's false. */
 struct engine_stop history_back(struct history *history);
-/* The guest was changed where it is: what lies ahead is not its future any more. */
+/* The guest was changed where it is: what lies ahead is not its future any more.  False after a
+ * message: there is no memory to keep it, and the history is of no more use. */
 bool history_branch(struct history *history);
 
 #endif

@@ -53,7 +53,7 @@ bool engine_restore(struct engine *engine, const struct snapshot *snapshot)
 	if (!settle(engine))
 		return false;
 	lift(engine);
-	good = snapshot_restore(engine->machine, snapshot);
+	good = snapshot_restore(snapshot);
 	put_in(engine);
 	engine->known = engine->changed = engine->entries_known = false;
 	engine->dr6_known = engine->has_fence = false;

@@ -393,9 +393,9 @@ static bool give_ram(const struct kvm *kvm, const struct memory *memory, uint32_
 	        give_part(kvm, memory, 1, RS_HIGH_RAM, memory->high_end, flags));
 }
 
-bool kvm_log_dirty(const struct kvm *kvm, const struct memory *memory)
+bool kvm_log_dirty(const struct kvm *kvm, const struct memory *memory, bool on)
 {
-	return give_ram(kvm, memory, KVM_MEM_LOG_DIRTY_PAGES);
+	return give_ram(kvm, memory, on ? KVM_MEM_LOG_DIRTY_PAGES : 0);
 }
 
 static bool add_part(const struct kvm *kvm, uint32_t number, uint64_t start, uint64_t end,

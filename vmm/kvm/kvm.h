@@ -44,10 +44,12 @@ bool kvm_open(struct kvm *kvm, unsigned cpus, const struct kvm_advice *advice);
 /* Takes a CPUID table for the vCPUs and fills kvm->host from it: all that KVM supports, or, if
  * `basic`, what KVM need not be asked for (cpuid_basic).  False after a message. */
 bool kvm_describe(struct kvm *kvm, bool basic);
-/* KVM is to keep a log of the pages that the guest writes, from now on. */
-bool kvm_log_dirty(const struct kvm *kvm, const struct memory *memory);
-/* Adds to `pages` those that were written since the last time; a bit for each page of what the
- * addresses span, as is `room`, which is used up.  Each is logged anew.  False after a message. */
+/* Whether KVM is to keep a log of the pages that the guest writes, from now on (api.rst,
+ * KVM_SET_USER_MEMORY_REGION).  False after a message. */
+bool kvm_log_dirty(const struct kvm *kvm, const struct memory *memory, bool on);
+/* Adds to `pages` those that were written since the last time (KVM_GET_DIRTY_LOG); a bit for each
+ * page of what the addresses span, as is `room`, which is used up.  Each is logged anew.  False
+ * after a message. */
 bool kvm_add_dirty(const struct kvm *kvm, const struct memory *memory, uint64_t *pages,
                    uint64_t *room);
 /* What of interrupts is KVM's.  Never its PIC, PIT and I/O APIC: ports stay ours. */

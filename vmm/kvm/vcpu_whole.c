@@ -1,6 +1,5 @@
 #include "vmm/kvm/vcpu_whole.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "shared/x86.h"
@@ -22,22 +21,25 @@ static bool goes_on(uint32_t index)
 	       (index >= 0x4b564d00 && index < 0x4b564e00) || index == MSR_EFER;
 }
 
-/* KVM's list into `entries`: how many; 0 where it has none. */
-static unsigned list_msrs(const struct kvm *kvm, struct kvm_msr_entry entries[WHOLE_MSRS])
+/* KVM's list into `entries`.  False after a message. */
+static bool list_msrs(const struct kvm *kvm, struct kvm_msr_entry entries[WHOLE_MSRS],
+                      unsigned *count)
 {
 	union {
 		struct kvm_msr_list list;
 		uint32_t room[1 + WHOLE_MSRS];
 	} all = {.list.nmsrs = WHOLE_MSRS};
-	unsigned count = 0;
 
-	if (kvm_try(kvm->fd, KVM_GET_MSR_INDEX_LIST, &all) < 0)
-		return 0;
-	for (unsigned i = 0; i < all.list.nmsrs && i < WHOLE_MSRS; i++) {
-		if (!goes_on(all.list.indices[i]))
-			entries[count++] = (struct kvm_msr_entry){.index = all.list.indices[i]};
+	*count = 0;
+	if (KVM_IOCTL(kvm->fd, KVM_GET_MSR_INDEX_LIST, &all) < 0)
+		return false;
+	for (unsigned i = 0; i < all.list.nmsrs; i++) {
+		const uint32_t index = all.list.indices[i];
+
+		if (!goes_on(index))
+			entries[(*count)++] = (struct kvm_msr_entry){.index = index};
 	}
-	return count;
+	return true;
 }
 
 /* Those of `entries` that can be read, with their values; how many. */
@@ -73,10 +75,8 @@ static bool write_msrs(const struct vcpu *vcpu, const struct vcpu_whole *whole)
 		if (at < count && now[at].index == was->index && now[at++].data == was->data)
 			continue;
 		if (!vcpu_write_msr(vcpu, was->index, was->data))
-			return message_error(
-			    "KVM: KVM_SET_MSRS refuses MSR 0x%x = 0x%llx, which it "
-			    "had before",
-			    was->index, (unsigned long long)was->data);
+			return message_error("KVM: KVM_SET_MSRS refuses what MSR 0x%x was: 0x%llx",
+			                     was->index, (unsigned long long)was->data);
 	}
 	return true;
 }
@@ -86,12 +86,15 @@ static bool write_msrs(const struct vcpu *vcpu, const struct vcpu_whole *whole)
 bool vcpu_read_whole(const struct kvm *kvm, const struct vcpu *vcpu, struct vcpu_whole *whole)
 {
 	const int fd = vcpu->fd;
+	unsigned listed;
 
+	if (!list_msrs(kvm, whole->msrs, &listed))
+		return false;
+	whole->msr_count = read_msrs(vcpu, whole->msrs, listed);
 	whole->has_xsave = kvm_offers(kvm->vm, KVM_CAP_XSAVE) > 0;
 	whole->has_xcrs = kvm_offers(kvm->vm, KVM_CAP_XCRS) > 0;
 	whole->has_apic = kvm->host.apic_khz;
-	whole->msr_count = read_msrs(vcpu, whole->msrs, list_msrs(kvm, whole->msrs));
-	return vcpu_read(vcpu, &whole->state, PARTS | STATE_ALL_MSRS) &&
+	return vcpu_read(vcpu, &whole->state, PARTS) &&
 	       (!whole->has_xsave || KVM_IOCTL(fd, KVM_GET_XSAVE, whole->xsave) == 0) &&
 	       (!whole->has_xcrs || KVM_IOCTL(fd, KVM_GET_XCRS, &whole->xcrs) == 0) &&
 	       (!whole->has_apic || KVM_IOCTL(fd, KVM_GET_LAPIC, &whole->apic) == 0) &&
@@ -113,7 +116,7 @@ bool vcpu_write_whole(const struct kvm *kvm, const struct vcpu *vcpu,
 	return vcpu_write(vcpu, &state, STATE_SREGS) &&
 	       (!whole->has_xcrs || KVM_IOCTL(fd, KVM_SET_XCRS, &from->xcrs) == 0) &&
 	       (!whole->has_xsave || KVM_IOCTL(fd, KVM_SET_XSAVE, from->xsave) == 0) &&
-	       vcpu_write(vcpu, &state, STATE_REGS | fpu | STATE_DEBUG | STATE_ALL_MSRS) &&
+	       vcpu_write(vcpu, &state, STATE_REGS | fpu | STATE_DEBUG) &&
 	       (!whole->has_apic || KVM_IOCTL(fd, KVM_SET_LAPIC, &from->apic) == 0) &&
 	       write_msrs(vcpu, whole) && KVM_IOCTL(fd, KVM_SET_MP_STATE, &from->mp) == 0 &&
 	       vcpu_write(vcpu, &state, STATE_EVENTS);

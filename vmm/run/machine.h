@@ -63,7 +63,7 @@ struct machine {
 	uint32_t pti_mode;    /* RS_PTI_*: what the guest starts in */
 
 	struct bus bus;
-	struct ram_base *ram_base; /* vmm/run/snapshot.h; NULL: there was no snapshot yet */
+	struct ram_base *ram_base; /* vmm/run/snapshot.h; NULL: there is no snapshot */
 	struct pc *pc;             /* vmm/run/pc.h; NULL: the guest is not a PC's */
 	struct outcome outcome;
 	struct figures figures;

@@ -505,17 +505,16 @@ void pc_destroy(struct pc *pc)
 	free(pc);
 }
 
-/* ---- Snapshots ---------------------------------------------------------------------------------
- */
+/* ---- Snapshots ------------------------------------------------------------------------------ */
 
 void pc_save(const struct pc *pc, uint8_t to[PC_STATE])
 {
-	memcpy(to, &pc->uart, PC_STATE);
+	memcpy(to, (const uint8_t *)pc + offsetof(struct pc, uart), PC_STATE);
 }
 
 bool pc_restore(struct pc *pc, const uint8_t from[PC_STATE])
 {
-	memcpy(&pc->uart, from, PC_STATE);
+	memcpy((uint8_t *)pc + offsetof(struct pc, uart), from, PC_STATE);
 	routes(pc);
 	pc_host_wake(&pc->host);
 	return pc->machine->outcome.reason == END_RUNNING;

@@ -9,7 +9,6 @@
 #include "vmm/run/exits.h"
 #include "vmm/run/hypercall.h"
 #include "vmm/run/pc.h"
-#include "vmm/run/snapshot.h"
 #include "vmm/run/threads.h"
 
 bool run_end_stopped(struct machine *machine)
@@ -197,6 +196,5 @@ void run_destroy(struct machine *machine)
 	if (machine->pc)
 		pc_destroy(machine->pc);
 	machine->pc = NULL;
-	snapshot_end(machine);
 	machine_destroy(machine);
 }

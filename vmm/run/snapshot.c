@@ -13,6 +13,7 @@
 /* RAM when the first snapshot was taken, and what may differ from it now.  Bitmaps have a bit for
  * each page of what the addresses span. */
 struct ram_base {
+	unsigned users; /* snapshots that live */
 	uint8_t *bytes; /* a mapping as large as RAM's; pages of zeros are not there */
 	uint64_t span;
 	size_t words;
@@ -29,11 +30,12 @@ struct cpu_rest {
 };
 
 struct snapshot {
+	struct machine *machine;
+	bool uses_base; /* it is one of ram_base's users */
 	unsigned cpus;
 	struct vcpu_whole *vcpus; /* cpus of them, as of the next; owned */
 	struct cpu_rest *rests;
 	struct outcome outcome;
-	struct boot boot;
 	uint64_t quirks;
 	uint8_t *pc; /* PC_STATE bytes; NULL: the guest is no PC's; owned */
 	size_t page_count;
@@ -41,8 +43,7 @@ struct snapshot {
 	uint8_t *bytes;
 };
 
-/* ---- RAM ---------------------------------------------------------------------------------------
- */
+/* ---- RAM ------------------------------------------------------------------------------------ */
 
 static bool is_zero(const uint8_t page[PAGE_SIZE])
 {
@@ -97,39 +98,41 @@ static bool begin(struct machine *machine)
 
 	if (machine->ram_base)
 		return true;
+	if (!kvm_log_dirty(&machine->kvm, memory, true))
+		return false;
 	machine->ram_base = base_make(memory);
 	if (!machine->ram_base)
 		return message_error("no memory for a copy of guest RAM: %s", strerror(errno));
-	if (!kvm_log_dirty(&machine->kvm, memory))
-		return false;
 	copy_base(machine->ram_base, memory, 0, memory->low_end);
 	copy_base(machine->ram_base, memory, RS_HIGH_RAM, memory->high_end);
 	memory->written = machine->ram_base->written;
 	return true;
 }
 
-void snapshot_end(struct machine *machine)
+/* Behind the last one.  A log that KVM goes on with costs time, and is no failure. */
+static void end(struct machine *machine)
 {
-	if (!machine->ram_base)
-		return;
 	machine->memory.written = NULL;
 	base_free(machine->ram_base);
 	machine->ram_base = NULL;
+	kvm_log_dirty(&machine->kvm, &machine->memory, false);
 }
 
-/* The pages in which the VMM answers the guest's calls; the guest has written there, too, but it
- * may have been before the last look. */
+static void mark(const struct memory *memory, const void *at, size_t size)
+{
+	if (at)
+		memory_wrote(memory, (uint64_t)((const uint8_t *)at - memory->base), size);
+}
+
+/* Where the VMM answers the guest's calls, stores its marks and says what it has completed: whether
+ * it has since the last look is not worth a test at each exit. */
 static void mark_shared(const struct machine *machine)
 {
-	const struct memory *memory = &machine->memory;
+	const struct boot *boot = &machine->boot;
 
-	for (unsigned i = 0; i < machine->boot.cpus; i++) {
-		const uint8_t *call = (const uint8_t *)machine->boot.call[i];
-
-		if (call)
-			memory_wrote(memory, (uint64_t)(call - memory->base),
-			             sizeof(struct rs_call));
-	}
+	mark(&machine->memory, boot->page, sizeof(*boot->page));
+	for (unsigned i = 0; i < boot->cpus; i++)
+		mark(&machine->memory, boot->call[i], sizeof(*boot->call[i]));
 }
 
 /* Brings `differs` up to now. */
@@ -237,8 +240,7 @@ static bool restore_ram(struct machine *machine, const struct snapshot *from)
 	return true;
 }
 
-/* ---- CPUs and devices --------------------------------------------------------------------------
- */
+/* ---- CPUs and devices ----------------------------------------------------------------------- */
 
 static bool take_cpus(struct machine *machine, struct snapshot *to)
 {
@@ -279,7 +281,6 @@ static bool restore_cpus(struct machine *machine, const struct snapshot *from)
 static bool take_devices(struct machine *machine, struct snapshot *to)
 {
 	to->outcome = machine->outcome;
-	to->boot = machine->boot;
 	to->quirks = machine->quirks;
 	if (!machine->pc)
 		return true;
@@ -293,41 +294,48 @@ static bool take_devices(struct machine *machine, struct snapshot *to)
 static bool restore_devices(struct machine *machine, const struct snapshot *from)
 {
 	machine->outcome = from->outcome;
-	machine->boot = from->boot;
 	machine->quirks = from->quirks;
 	return !from->pc || pc_restore(machine->pc, from->pc);
 }
 
-/* ---- All ---------------------------------------------------------------------------------------
- */
+/* ---- All ------------------------------------------------------------------------------------ */
 
-static struct snapshot *make(unsigned cpus)
+static struct snapshot *make(struct machine *machine)
 {
+	const unsigned cpus = machine->plan->cpus;
 	struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
 
 	if (!snapshot)
 		return NULL;
+	snapshot->machine = machine;
 	snapshot->cpus = cpus;
 	snapshot->vcpus = calloc(cpus, sizeof(snapshot->vcpus[0]));
 	snapshot->rests = calloc(cpus, sizeof(snapshot->rests[0]));
-	if (snapshot->vcpus && snapshot->rests)
-		return snapshot;
-	snapshot_free(snapshot);
-	return NULL;
+	return snapshot;
+}
+
+static bool take(struct machine *machine, struct snapshot *to)
+{
+	if (!to->vcpus || !to->rests)
+		return message_error("no memory for a snapshot of %u CPUs", to->cpus);
+	if (!begin(machine))
+		return false;
+	machine->ram_base->users++;
+	to->uses_base = true;
+	return take_cpus(machine, to) && take_devices(machine, to) && take_ram(machine, to);
 }
 
 struct snapshot *snapshot_take(struct machine *machine)
 {
-	struct snapshot *snapshot = make(machine->plan->cpus);
+	struct snapshot *snapshot = make(machine);
 	bool good;
 
 	if (!snapshot) {
-		message_error("no memory for a snapshot of %u CPUs", machine->plan->cpus);
+		message_error("no memory for a snapshot");
 		return NULL;
 	}
 	machine_lock(machine);
-	good = begin(machine) && take_cpus(machine, snapshot) && take_devices(machine, snapshot) &&
-	       take_ram(machine, snapshot);
+	good = take(machine, snapshot);
 	machine_unlock(machine);
 	if (good)
 		return snapshot;
@@ -335,15 +343,16 @@ struct snapshot *snapshot_take(struct machine *machine)
 	return NULL;
 }
 
-bool snapshot_restore(struct machine *machine, const struct snapshot *snapshot)
+bool snapshot_restore(const struct snapshot *snapshot)
 {
+	struct machine *machine = snapshot->machine;
 	bool good;
 
 	machine_lock(machine);
 	good = restore_ram(machine, snapshot) && restore_devices(machine, snapshot) &&
 	       restore_cpus(machine, snapshot);
 	machine_unlock(machine);
-	return good;
+	return good || machine_end(machine, END_VMM_FAILED);
 }
 
 size_t snapshot_pages(const struct snapshot *snapshot)
@@ -355,6 +364,8 @@ void snapshot_free(struct snapshot *snapshot)
 {
 	if (!snapshot)
 		return;
+	if (snapshot->uses_base && !--snapshot->machine->ram_base->users)
+		end(snapshot->machine);
 	free(snapshot->vcpus);
 	free(snapshot->rests);
 	free(snapshot->pc);

@@ -4,7 +4,7 @@
  * The first snapshot copies what RAM holds and makes KVM log the pages that the guest writes.  From
  * then on a snapshot is a copy of the pages that may differ from that one, and going back to it, or
  * forth, copies them again, and those that were written since: what it costs is a matter of pages
- * written and not of RAM.  Any number lives at a time.
+ * written and not of RAM.  Any number lives at a time; with the last one copy and log go.
  *
  * What the machine has told others stays told: output, figures and statistics.  Time goes on: the
  * TSC and KVM's clock are what they are.
@@ -23,17 +23,14 @@
 
 struct snapshot;
 
-/* NULL after a message. */
+/* The caller's to free, before the machine goes.  NULL after a message. */
 struct snapshot *snapshot_take(struct machine *machine);
 /* Makes the machine what it was, as often as wanted.  False after a message: it is neither what it
- * was nor what it is, and is not to run. */
-bool snapshot_restore(struct machine *machine, const struct snapshot *snapshot);
+ * was nor what it is, and has ended (END_VMM_FAILED). */
+bool snapshot_restore(const struct snapshot *snapshot);
 /* NULL is fine. */
 void snapshot_free(struct snapshot *snapshot);
 /* Pages of RAM that it holds. */
 size_t snapshot_pages(const struct snapshot *snapshot);
-
-/* What the first one of a machine has made; harmless without one. */
-void snapshot_end(struct machine *machine);
 
 #endif

@@ -153,33 +153,21 @@ static bool wants_stop(struct gdb *gdb)
 
 static struct engine_stop one_step(struct gdb *gdb)
 {
-	return gdb->history ? history_step(gdb->history) : engine_step(&gdb->engine);
+	struct engine_stop stop;
+
+	if (!gdb->history)
+		return engine_step(&gdb->engine);
+	stop = history_step(gdb->history);
+	if (stop.why == ENGINE_FAILED && gdb->machine->outcome.reason == END_RUNNING) {
+		gdb_end_history(gdb);
+		stop.why = ENGINE_STEPPED;
+	}
+	return stop;
 }
 
 static struct engine_stop let_others(struct gdb *gdb)
 {
 	return gdb->history ? history_let_others(gdb->history) : engine_let_others(&gdb->engine);
-}
-
-/* Goes on.  From a checkpoint on one instruction at a time, so that there is a way back. */
-static struct engine_stop go_on(struct gdb *gdb)
-{
-	struct engine_stop stop;
-
-	if (!gdb->history)
-		return engine_continue(&gdb->engine);
-	if (gdb->engine.cpu->halted) {
-		stop = engine_continue(&gdb->engine);
-		gdb_changed(gdb);
-		return stop;
-	}
-	stop = one_step(gdb);
-	if (stop.why != ENGINE_STEPPED)
-		return stop;
-	if (!engine_has_point(&gdb->engine, gdb->engine.state.regs.rip))
-		return let_others(gdb);
-	stop.why = ENGINE_POINT;
-	return stop;
 }
 
 /* One instruction.  *done: RIP has left the range, if there is one (end > start). */
@@ -205,14 +193,21 @@ static struct engine_stop run_until_stop(struct gdb *gdb, bool step, uint64_t st
 	struct engine_stop stop;
 	bool done = false;
 
+	if (gdb->history && !step) {
+		/* Also on the way on, so that there is one back. */
+		step = true;
+		end = UINT64_MAX;
+	}
 	do {
 		if (wants_stop(gdb))
 			return (struct engine_stop){.why = ENGINE_INTERRUPTED};
 		/* A CPU that has halted for ever makes no step, but the others go on. */
-		if (step && !gdb->engine.cpu->halted)
+		if (step && !gdb->engine.cpu->halted) {
 			stop = step_once(gdb, start, end, &done);
-		else
-			stop = go_on(gdb);
+		} else {
+			stop = engine_continue(&gdb->engine);
+			gdb_changed(gdb);
+		}
 		/* Nothing will happen before gdb speaks or the VMM is to stop. */
 		if (stop.why == ENGINE_IDLE && !gdb_line_wait(&gdb->line)) {
 			run_end_stopped(gdb->machine);

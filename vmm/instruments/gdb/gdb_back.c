@@ -8,6 +8,7 @@
 #include "vmm/instruments/gdb/gdb_monitor.h"
 #include "vmm/instruments/gdb/internal.h"
 
+/* The same as history_back's, of one instruction. */
 static struct engine_stop back_one(struct history *history)
 {
 	const uint64_t here = history_here(history);
@@ -34,9 +35,14 @@ void gdb_do_back(struct gdb *gdb, const char *packet)
 	at_first = history_here(history) == history_first(history) && !history_is_beyond(history);
 	if (!at_first)
 		stop = gdb->packet.data[1] == 's' ? back_one(history) : history_back(history);
-	gdb->dead = stop.why == ENGINE_INTERRUPTED && history_is_beyond(history);
+	if (stop.why == ENGINE_FAILED && gdb->machine->outcome.reason == END_RUNNING) {
+		gdb_tell(gdb, "the guest goes another way now: see what vmm says\n");
+		stop.why = ENGINE_STEPPED;
+	}
+	gdb->dead = false;
 	/* All the way back without having met anything. */
-	if (at_first || (stop.why == ENGINE_STEPPED && gdb->packet.data[1] == 'c'))
+	if (at_first || (stop.why == ENGINE_STEPPED && gdb->packet.data[1] == 'c' &&
+	                 history_here(history) == history_first(history)))
 		gdb_set_stop(gdb, SIGTRAP, "replaylog:begin;");
 	else
 		gdb_note_stop(gdb, &stop);
@@ -55,8 +61,7 @@ void gdb_end_history(struct gdb *gdb)
 	gdb->history = NULL;
 }
 
-/* ---- monitor -----------------------------------------------------------------------------------
- */
+/* ---- monitor -------------------------------------------------------------------------------- */
 
 void gdb_monitor_history(FILE *out, struct gdb *gdb, const char *argument)
 {
@@ -116,10 +121,12 @@ void gdb_monitor_back(FILE *out, struct gdb *gdb, const char *argument)
 		return;
 	}
 	if (!history_go(history, history_here(history) - count)) {
-		fputs("the way there is lost: see what vmm says\n", out);
-		return;
+		fputs("the guest goes another way now: see what vmm says\n", out);
+		if (gdb->machine->outcome.reason != END_RUNNING)
+			return;
 	}
 	gdb->dead = false;
+	gdb_set_stop(gdb, SIGTRAP, "");
 	gdb_monitor_history(out, gdb, "");
 	fputs("gdb does not know yet: 'maintenance flush register-cache'\n", out);
 }

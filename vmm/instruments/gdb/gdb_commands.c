@@ -282,10 +282,23 @@ static void do_features(struct gdb *gdb, const char *packet)
 	                 (size_t)(length - offset > size ? size : length - offset));
 }
 
-/* Output goes in pieces, each its own packet, and then OK. */
-static void do_monitor(struct gdb *gdb, const char *packet)
+void gdb_tell(struct gdb *gdb, const char *text)
 {
 	enum { PIECE = 1024 };
+	const size_t total = strlen(text);
+
+	for (size_t at = 0; at < total; at += PIECE) {
+		gdb_reply_begin(&gdb->reply);
+		gdb_answer(gdb, "O");
+		gdb_reply_hex(&gdb->reply, text + at, total - at < PIECE ? total - at : PIECE);
+		if (!gdb_send_reply(gdb))
+			break;
+	}
+	gdb_reply_begin(&gdb->reply);
+}
+
+static void do_monitor(struct gdb *gdb, const char *packet)
+{
 	char command[256] = "", *text = NULL;
 	size_t size = strlen(packet) / 2, total = 0;
 	FILE *out;
@@ -299,15 +312,9 @@ static void do_monitor(struct gdb *gdb, const char *packet)
 		gdb_monitor(out, gdb, command);
 		fclose(out);
 	}
-	for (size_t at = 0; text && at < total; at += PIECE) {
-		gdb_reply_begin(&gdb->reply);
-		gdb_answer(gdb, "O");
-		gdb_reply_hex(&gdb->reply, text + at, total - at < PIECE ? total - at : PIECE);
-		if (!gdb_send_reply(gdb))
-			break;
-	}
+	if (text)
+		gdb_tell(gdb, text);
 	free(text);
-	gdb_reply_begin(&gdb->reply);
 	gdb_answer_ok(gdb, out);
 }
 

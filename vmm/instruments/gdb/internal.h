@@ -55,8 +55,7 @@ unsigned gdb_thread_of(const struct cpu *cpu);
 /* NULL: there is no such thread. */
 struct cpu *gdb_cpu_of(const struct gdb *gdb, uint64_t thread);
 
-/* ---- Back (gdb_back.c) -------------------------------------------------------------------------
- */
+/* ---- Back (gdb_back.c) ---------------------------------------------------------------------- */
 
 /* bs and bc. */
 void gdb_do_back(struct gdb *gdb, const char *packet);
@@ -70,6 +69,8 @@ void gdb_end_history(struct gdb *gdb);
 bool gdb_send_reply(struct gdb *gdb);
 void gdb_answer_ok(struct gdb *gdb, bool ok);
 void gdb_answer(struct gdb *gdb, const char *text);
+/* Text for the user, in packets of its own; the reply begins behind it. */
+void gdb_tell(struct gdb *gdb, const char *text);
 /* What is not in the table gets the empty reply: not supported.  A NUL, which only X has, would
  * hide the end of a packet. */
 void gdb_serve_packet(struct gdb *gdb);
